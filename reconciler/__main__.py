@@ -1,0 +1,5 @@
+"""`python -m reconciler` is `orloj`."""
+
+from reconciler.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""The command line: one module per command, imported only when it is called.
+
+A command translates arguments into a call, the value it gets into words by a view, and
+the outcome into an exit code: 0 done, 1 error, 2 changes pending, 3 blocked, 4 stale.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.context import Context
+from runner.contract import errors
+
+COMMANDS: Final = {
+    "apply": "Apply manifests from files, or a saved plan.",
+    "audit": "Read, verify and export the audit log.",
+    "daemon": "Run the reconciler: make the state follow the repository.",
+    "init": "Make a repository of manifests to start from.",
+    "logs": "Show what agents did, step by step; -f follows.",
+    "plan": "Show what applying the repository would change.",
+    "reconcile": "Make the daemon look at the repository now.",
+    "run": "Run an agent once and show its answer.",
+    "schema": "Print the JSON Schema of the manifests.",
+    "status": "Show what is applied, what runs and what is stuck.",
+    "task": "Show one task: attempts, steps, tokens, timing.",
+    "tasks": "List tasks.",
+    "up": "Run daemon and worker in one terminal.",
+    "validate": "Check manifests without applying them.",
+    "worker": "Run the dispatcher and its worker processes.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists its commands from `COMMANDS`; imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"reconciler.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `--help`, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="orloj")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the state and settings. Default: ORLOJ_HOME, else the user's state folder.",
+)
+@click.pass_context
+def group(ctx: click.Context, home: Path | None) -> None:
+    """AI agents as infrastructure, deployed by git push."""
+    ctx.obj = Context(home)
+
+
+def main() -> NoReturn:
+    """Run the command line; an error we foresaw is one line and exit code 1."""
+    try:
+        code = group.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 1
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        code = 130
+    except errors.OrlojError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = 1
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,173 @@
+"""The audit log: append, read, verify. There is no update and no delete.
+
+`append` works inside the transaction of what it describes, so that an entry and its fact
+are durable together or not at all. Verification reads the stored bytes.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from runner.contract import audit_entry
+from runner.contract.audit_entry import Entry
+
+PAGE: Final = 5_000
+
+_INSERT = (
+    "INSERT INTO audit_entry (seq, raw, leaf, chain, time, type, task, agent, tool, decision)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it stands in the log; `fields` is its parsed JSON."""
+
+    seq: int
+    raw: bytes
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verification found. `bad_seq` is the first entry that does not hold."""
+
+    entries: int
+    head: str
+    bad_seq: int | None = None
+    problem: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every entry is what was written."""
+        return self.problem is None
+
+
+def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int:
+    """Write entries at the end of the log; the sequence number of the last one."""
+    seq, chain = _head(connection)
+    rows: list[tuple[Any, ...]] = []
+    disclosures: list[tuple[Any, ...]] = []
+    for entry in entries:
+        seq += 1
+        commitments: dict[str, str] = {}
+        for field, value in entry.private:
+            salt = secrets.token_bytes(32)
+            text = audit_entry.canonical(value)
+            commitments[field] = audit_entry.commitment(salt, field, text)
+            disclosures.append((seq, field, salt, text))
+        raw = audit_entry.raw(entry, seq, now_us, commitments)
+        leaf = audit_entry.leaf(raw)
+        chain = audit_entry.chain(chain, leaf)
+        rows.append(
+            (seq, raw, leaf, chain, now_us, entry.type.value)
+            + (entry.task, entry.agent, entry.tool, entry.decision)
+        )
+    if rows:
+        connection.exec_driver_sql(_INSERT, rows)
+    if disclosures:
+        connection.exec_driver_sql(_DISCLOSE, disclosures)
+    return seq
+
+
+def _head(connection: Connection) -> tuple[int, bytes]:
+    row = connection.exec_driver_sql(
+        "SELECT seq, chain FROM audit_entry ORDER BY seq DESC LIMIT 1"
+    ).one_or_none()
+    return (0, audit_entry.CHAIN_START) if row is None else (row[0], row[1])
+
+
+def read(
+    connection: Connection,
+    *,
+    task: str | None = None,
+    agent: str | None = None,
+    type_prefix: str | None = None,
+    decision: str | None = None,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    after_seq: int = 0,
+    newest: int | None = None,
+) -> Iterator[Stored]:
+    """Entries that match every filter given, oldest first; `newest` keeps the last N."""
+    wheres = ["seq > ?"]
+    values: list[Any] = [after_seq]
+    for condition, value in (
+        ("task = ?", task),
+        ("agent = ?", agent),
+        ("type LIKE ? ESCAPE '!'", type_prefix and _like(type_prefix)),
+        ("decision = ?", decision),
+        ("time >= ?", since_us),
+        ("time < ?", until_us),
+    ):
+        if value is not None:
+            wheres.append(condition)
+            values.append(value)
+    query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"  # noqa: S608
+    query += " ORDER BY seq DESC LIMIT ?" if newest is not None else " ORDER BY seq"
+    if newest is not None:
+        query = f"SELECT seq, raw FROM ({query}) ORDER BY seq"  # noqa: S608
+        values.append(newest)
+    for seq, raw in connection.exec_driver_sql(query, tuple(values)):
+        yield Stored(seq, raw, json.loads(raw))
+
+
+def _like(prefix: str) -> str:
+    escaped = prefix.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return escaped + "%"
+
+
+def verify(connection: Connection) -> Verdict:
+    """Whether the log is what was written: hashes, order, no gap, disclosures that match.
+
+    A log cut off at its end verifies; only a copy of its head kept elsewhere shows that.
+    """
+    seq, chain = 0, audit_entry.CHAIN_START
+    while True:
+        rows = connection.exec_driver_sql(
+            "SELECT seq, raw, leaf, chain FROM audit_entry WHERE seq > ? ORDER BY seq LIMIT ?",
+            (seq, PAGE),
+        ).all()
+        for row in rows:
+            expected = seq + 1
+            leaf = audit_entry.leaf(row[1])
+            chain = audit_entry.chain(chain, leaf)
+            if problem := _problem(row, expected, leaf, chain):
+                return Verdict(seq, chain.hex(), expected, problem)
+            seq = expected
+        if len(rows) < PAGE:
+            break
+    if problem_at := _first_bad_disclosure(connection):
+        return Verdict(
+            seq, chain.hex(), problem_at, "a disclosed value is not the one committed to"
+        )
+    return Verdict(seq, chain.hex())
+
+
+def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
+    if row[0] != expected:
+        return f"entry {expected} is missing: the next one stored is {row[0]}"
+    if row[2] != leaf:
+        return "the entry's bytes were edited: its leaf hash differs"
+    if row[3] != chain:
+        return "the chain is broken here: an entry was inserted, reordered or rewritten"
+    if json.loads(row[1]).get("seq") != expected:
+        return "the entry says another sequence number: entries were moved"
+    return None
+
+
+def _first_bad_disclosure(connection: Connection) -> int | None:
+    rows = connection.exec_driver_sql(
+        "SELECT d.seq, d.field, d.salt, d.value, e.raw FROM disclosure d"
+        " LEFT JOIN audit_entry e ON e.seq = d.seq ORDER BY d.seq"
+    )
+    for seq, field, salt, value, raw in rows:
+        committed = json.loads(raw).get("private", {}) if raw is not None else {}
+        if committed.get(field) != audit_entry.commitment(salt, field, value):
+            return int(seq)
+    return None

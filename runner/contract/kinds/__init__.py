@@ -1,0 +1,68 @@
+"""What a manifest may declare. Pure: no clock, disk, network, process or database.
+
+`KINDS` maps a kind's name to its spec. `canonical` gives the text that is stored, compared
+and hashed: sorted keys, no spaces, defaults left out.
+"""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from runner.contract.kinds.agent import Agent
+from runner.contract.kinds.agent_system import AgentSystem
+from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
+from runner.contract.kinds.model_endpoint import ModelEndpoint
+from runner.contract.kinds.secret import Secret
+from runner.contract.kinds.task import Task
+from runner.contract.kinds.tool import Tool
+
+KINDS: Final[dict[str, type[Spec]]] = {
+    "Agent": Agent,
+    "AgentSystem": AgentSystem,
+    "ModelEndpoint": ModelEndpoint,
+    "Secret": Secret,
+    "Task": Task,
+    "Tool": Tool,
+}
+
+
+def canonical(metadata: Metadata, spec: Spec) -> str:
+    """The stored text of a resource: JSON of `{annotations, labels, spec}`."""
+    body: dict[str, Any] = {
+        "spec": spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    }
+    if metadata.labels:
+        body["labels"] = metadata.labels
+    if metadata.annotations:
+        body["annotations"] = metadata.annotations
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str) -> str:
+    """`sha256:` and the lower-case hex digest of a text."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def spec_of(kind: str, body: str) -> Spec:
+    """The spec in a stored text; what `canonical` wrote is always readable."""
+    return KINDS[kind].model_validate(json.loads(body)["spec"])
+
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "Agent",
+    "AgentSystem",
+    "Key",
+    "Metadata",
+    "ModelEndpoint",
+    "Permission",
+    "Reference",
+    "Secret",
+    "Spec",
+    "Task",
+    "Tool",
+    "canonical",
+    "digest",
+    "spec_of",
+]

@@ -1,0 +1,117 @@
+"""Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+
+from runner.contract.kinds.base import (
+    Duration,
+    Key,
+    Permission,
+    Reference,
+    Spec,
+    Strict,
+    Text,
+    named,
+    only_one_of,
+)
+
+MODEL_ENDPOINT_DEFAULT = "default"
+
+
+class ToolGrant(Strict):
+    """A tool the agent may pick, and what it may do through it. No permission: denied."""
+
+    name: str = Field(min_length=1)
+    permissions: list[Permission] = []
+
+
+def _grant(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Governance(Strict):
+    """Rules over everything the agent does."""
+
+    max_tokens_per_minute: int | None = Field(
+        default=None,
+        gt=0,
+        validation_alias=AliasChoices("maxTokensPerMinute", "max_tokens_per_minute"),
+        serialization_alias="maxTokensPerMinute",
+    )
+    require_approval: list[Permission] = Field(
+        default=[],
+        validation_alias=AliasChoices("requireApproval", "require_approval"),
+        serialization_alias="requireApproval",
+    )
+    audit_log: Literal[True] = Field(
+        default=True,
+        validation_alias=AliasChoices("auditLog", "audit_log"),
+        serialization_alias="auditLog",
+    )
+
+
+class MemoryUse(Strict):
+    """The Memory an agent works with."""
+
+    ref: str | None = None
+    allow: list[Literal["read", "write", "search", "list", "ingest"]] = []
+    type: str | None = None
+    provider: str | None = None
+
+
+class Execution(Strict):
+    """What a turn must contain to count as done."""
+
+    profile: Literal["dynamic", "contract"] = "dynamic"
+    tool_sequence: list[str] = []
+    required_output_markers: list[str] = []
+    duplicate_tool_call_policy: Literal["short_circuit", "deny"] = "short_circuit"
+    on_contract_violation: Literal["non_retryable_error", "observe"] = "non_retryable_error"
+    tool_use_behavior: Literal["run_llm_again", "stop_on_first_tool"] = "run_llm_again"
+
+
+class Limits(Strict):
+    """How long one turn of the agent may be."""
+
+    max_steps: int = Field(default=10, ge=1, le=1000)
+    timeout: Duration | None = None
+
+
+class Agent(Spec):
+    """An agent. `model` is a model's name, `model_ref` names a ModelEndpoint."""
+
+    model: str | None = Field(default=None, min_length=1)
+    model_ref: str | None = Field(default=None, min_length=1)
+    description: Text = ""
+    prompt: Text = ""
+    tools: list[Annotated[ToolGrant, BeforeValidator(_grant)]] = []
+    allowed_tools: list[str] = []
+    roles: list[str] = []
+    memory: MemoryUse = MemoryUse()
+    execution: Execution = Execution()
+    limits: Limits = Limits()
+    governance: Governance = Governance()
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        only_one_of("model", "model_ref")(self)
+        return self
+
+    def endpoint(self, namespace: str) -> tuple[Key, str | None]:
+        """The ModelEndpoint to call, and the model to ask it for (None: its default)."""
+        if self.model_ref is not None:
+            return named("ModelEndpoint", self.model_ref, namespace), None
+        return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
+
+    def references(self, namespace: str) -> list[Reference]:
+        """Its endpoint if named, and its tools; an unknown tool is denied when called."""
+        tools = [
+            Reference(
+                named("Tool", tool.name, namespace), ("spec", "tools", index), required=False
+            )
+            for index, tool in enumerate(self.tools)
+        ]
+        if self.model_ref is None:
+            return tools
+        return [Reference(self.endpoint(namespace)[0], ("spec", "model_ref")), *tools]

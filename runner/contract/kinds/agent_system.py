@@ -1,0 +1,61 @@
+"""AgentSystem: agents that work one after another on the same task."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from runner.contract.kinds.base import Reference, Spec, Strict, named
+
+
+class Edge(Strict):
+    """From a node to the next."""
+
+    to: str
+    labels: dict[str, str] = {}
+    policy: dict[str, str] = {}
+
+
+class Join(Strict):
+    """How a node with several edges into it waits."""
+
+    mode: Literal["wait_for_all", "quorum"] = "wait_for_all"
+    quorum_count: int = Field(default=0, ge=0)
+    quorum_percent: float = Field(default=0, ge=0, le=100)
+    on_failure: Literal["deadletter", "skip", "continue_partial"] = "deadletter"
+
+
+class Node(Strict):
+    """What comes after an agent."""
+
+    next: str | None = None
+    edges: list[Edge] = []
+    join: Join = Join()
+
+    def successors(self) -> list[str]:
+        """The agents that this one hands its output to."""
+        return [*([self.next] if self.next else []), *(edge.to for edge in self.edges)]
+
+
+class AgentSystem(Spec):
+    """Agents and the order they work in; without a graph, the order they are listed in."""
+
+    agents: list[str] = Field(min_length=1)
+    graph: dict[str, Node] = {}
+
+    @model_validator(mode="after")
+    def _graph_names_its_agents(self) -> Self:
+        known = set(self.agents)
+        if len(known) != len(self.agents):
+            raise ValueError("agents lists a name twice")
+        for name, node in self.graph.items():
+            for other in [name, *node.successors()]:
+                if other not in known:
+                    raise ValueError(f"graph names {other}, which is not in agents")
+        return self
+
+    def references(self, namespace: str) -> list[Reference]:
+        """Its agents."""
+        return [
+            Reference(named("Agent", agent, namespace), ("spec", "agents", index))
+            for index, agent in enumerate(self.agents)
+        ]

@@ -1,0 +1,42 @@
+"""Secret: a value that others name and nobody prints.
+
+What stands here after loading is never the value: `sealed` replaces it by a keyed digest,
+so that a plan can say "changed" and no row, cache or diff holds the text.
+"""
+
+from typing import Self
+
+from pydantic import AliasChoices, Field, model_validator
+
+from runner.contract.kinds.base import Spec
+
+
+class Secret(Spec):
+    """A secret: values in the manifest (`data` is base64), or where the host keeps them.
+
+    `from_env` names an environment variable of the runner that the settings allow;
+    `from_file` a file in the runner's credentials folder.
+    """
+
+    data: dict[str, str] = {}
+    string_data: dict[str, str] = Field(
+        default={},
+        validation_alias=AliasChoices("stringData", "string_data"),
+        serialization_alias="stringData",
+    )
+    from_env: dict[str, str] = Field(
+        default={},
+        validation_alias=AliasChoices("fromEnv", "from_env"),
+        serialization_alias="fromEnv",
+    )
+    from_file: dict[str, str] = Field(
+        default={},
+        validation_alias=AliasChoices("fromFile", "from_file"),
+        serialization_alias="fromFile",
+    )
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not (self.data or self.string_data or self.from_env or self.from_file):
+            raise ValueError("a secret needs stringData, data, fromEnv or fromFile")
+        return self

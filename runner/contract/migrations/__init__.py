@@ -1,0 +1,1 @@
+"""Numbered steps to the schema of `tables`, never edited once released."""

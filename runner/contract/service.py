@@ -1,0 +1,67 @@
+"""What a long-running process of ours needs from the host: one instance, and systemd.
+
+`only_one` holds a lock file for as long as the process lives; the kernel lets go of it
+when the process dies, however it dies. `notify` is sd_notify(3): a datagram to the socket
+that systemd names in `NOTIFY_SOCKET`, and nothing when it names none.
+"""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from runner.contract import errors, settings
+
+
+def only_one(folder: Path, role: str) -> IO[str]:
+    """Hold the role in this home until the process ends; AlreadyRunning names the holder."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = (folder / f"{role}.lock").open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise errors.AlreadyRunning(
+            f"the {role} of this home is already running as process {holder}; "
+            "stop it first, or use another --home"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def is_running(folder: Path, role: str) -> bool:
+    """Whether some process holds the role now."""
+    try:
+        with (folder / f"{role}.lock").open("r", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def notify(state: str) -> bool:
+    """Tell systemd `READY=1`, `WATCHDOG=1`, `RELOADING=1` or `STOPPING=1`; whether it asked."""
+    address = settings.variable("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):
+        address = "\x00" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.sendto(state.encode(), address)
+        except OSError:
+            return False
+    return True
+
+
+def watchdog_interval_s() -> float | None:
+    """Half of the time within which systemd wants a `WATCHDOG=1`; None: it wants none."""
+    microseconds = settings.variable("WATCHDOG_USEC")
+    return int(microseconds) / 2_000_000 if microseconds else None

@@ -1,0 +1,175 @@
+"""Every setting and every environment variable, read once into one frozen object.
+
+A setting comes from `ORLOJ_<TABLE>_<KEY>` in the environment, else from `orloj.toml` in
+the home folder, else from the default below. The home is `--home`, else `ORLOJ_HOME`, else
+the user's state folder. Reading an environment variable anywhere else fails the build.
+"""
+
+import os
+import pwd
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runner.contract import errors
+
+FILE_NAME: Final = "orloj.toml"
+_SYSTEM_HOME: Final = Path("/var/lib/orloj")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Table):
+    """The repository that declares what should run."""
+
+    url: str = ""
+    """Local path, `file://`, `https://` or `ssh://` URL. Empty: nothing is reconciled."""
+    ref: str = "main"
+    """Branch name, or a full ref: `refs/heads/main`, `refs/tags/v1`."""
+    path: str = ""
+    """Folder inside the repository that holds the manifests. Empty: the whole repository."""
+    interval_s: float = Field(default=60.0, ge=1.0, le=86_400.0)
+    """Seconds between polls. A local repository is watched too; the poll is its net."""
+    timeout_s: float = Field(default=60.0, ge=1.0, le=3_600.0)
+    """Seconds a fetch may take. Longer than a slow clone, shorter than a person's patience."""
+
+
+class Runner(_Table):
+    """The pool of workers on this host."""
+
+    workers: int = Field(default=0, ge=0, le=256)
+    """Worker processes. 0: one for each core, since slots wait and processes compute."""
+    slots: int = Field(default=16, ge=1, le=1024)
+    """Tasks that one worker runs at once. They mostly wait on models, so many fit."""
+    lease_s: float = Field(default=30.0, ge=0.5, le=3_600.0)
+    """Seconds a silent worker keeps its tasks. Renewed every third of it."""
+    drain_s: float = Field(default=30.0, ge=0.0, le=3_600.0)
+    """Seconds a stop waits for running tasks before it gives their leases back."""
+    crashes_max: int = Field(default=3, ge=1, le=100)
+    """Workers that one task may take down before it goes to the dead letters."""
+
+
+class Tools(_Table):
+    """What tools may touch on this host. What is not named here is denied."""
+
+    files: str = "files"
+    """Folder that file tools work in; relative to the home. They cannot leave it."""
+    commands: list[str] = []
+    """Absolute paths of programs that command tools may start. Empty: none."""
+    output_bytes_max: int = Field(default=262_144, ge=1_024, le=16_777_216)
+    """Bytes of a tool's answer that are kept. A model's context is smaller than this."""
+
+
+class Secrets(_Table):
+    """Where Secrets may come from on this host."""
+
+    env: list[str] = ["OPENAI_API_KEY"]
+    """Environment variables of the runner that a Secret's `fromEnv` may name."""
+    folder: str = ""
+    """Folder that `fromFile` reads. Empty: `CREDENTIALS_DIRECTORY`, which systemd sets."""
+
+
+class Settings(_Table):
+    """Everything that can be set."""
+
+    home: Path
+    source: Source = Source()
+    runner: Runner = Runner()
+    tools: Tools = Tools()
+    secrets: Secrets = Secrets()
+
+    @property
+    def files(self) -> Path:
+        """The folder that file tools work in."""
+        return self.home / self.tools.files
+
+    @property
+    def run(self) -> Path:
+        """The folder for sockets and lock files."""
+        return self.home / "run"
+
+    @property
+    def workers(self) -> int:
+        """How many worker processes to keep."""
+        return self.runner.workers or len(os.sched_getaffinity(0))
+
+
+def load(home: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a home; SettingsInvalid says which one is wrong and how."""
+    environment = os.environ if environment is None else environment  # noqa: TID251
+    home = (home or default_home(environment)).expanduser().absolute()
+    values = _file(home / FILE_NAME)
+    for table, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Table):
+            for key in field.annotation.model_fields:
+                name = f"ORLOJ_{table}_{key}".upper()
+                if name in environment:
+                    values.setdefault(table, {})[key] = _listed(
+                        field.annotation, key, environment[name]
+                    )
+    try:
+        return Settings.model_validate({**values, "home": home})
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise errors.SettingsInvalid(
+            f"{home / FILE_NAME} or an ORLOJ_ variable is wrong: {'; '.join(lines)}"
+        ) from error
+
+
+def default_home(environment: Mapping[str, str]) -> Path:
+    """Where the state is kept when nobody says: `ORLOJ_HOME`, or the user's state folder."""
+    if home := environment.get("ORLOJ_HOME"):
+        return Path(home)
+    if os.geteuid() == 0 and _SYSTEM_HOME.is_dir():
+        return _SYSTEM_HOME
+    state = (
+        environment.get("XDG_STATE_HOME") or Path(environment.get("HOME", "/")) / ".local/state"
+    )
+    return Path(state) / "orloj"
+
+
+def process_environment() -> dict[str, str]:
+    """What a child of ours needs to start, and no more: no secret is handed down."""
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251
+
+
+def variable(name: str) -> str | None:
+    """An environment variable that the settings allow a Secret to name."""
+    return os.environ.get(name)  # noqa: TID251
+
+
+def colour_wanted() -> bool:
+    """Whether colours may be used: a terminal, and `NO_COLOR` not set (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # noqa: TID251
+
+
+def person() -> str:
+    """The login name of whoever runs this command."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _listed(table: type[_Table], key: str, value: str) -> Any:
+    wants_list = table.model_fields[key].annotation == list[str]
+    return [part for part in value.split(":") if part] if wants_list else value
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise errors.SettingsInvalid(f"{path} cannot be read: {error}") from error

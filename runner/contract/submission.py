@@ -1,0 +1,68 @@
+"""Queue a task: the one way work enters, for the reconciler's apply and for people."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from runner.contract import audit, clock
+from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.kinds import Key
+
+PRIORITIES: Final = {"critical": 0, "high": 1, "normal": 2, "low": 3}
+
+_INSERT = (
+    "INSERT INTO task (id, namespace, subject_kind, subject_name, task_name, input, state,"
+    " priority, run_at, fence, attempt, crashes, retry, actor, tokens_in, tokens_out,"
+    " created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Work to queue. `retry` is the policy as the Task kind writes it; {} is one attempt."""
+
+    subject: Key
+    actor: str
+    input: dict[str, str] = field(default_factory=dict)
+    task_name: str | None = None
+    priority: str = "normal"
+    retry: dict[str, Any] = field(default_factory=dict)
+
+
+def submit(
+    connection: Connection, submissions: Sequence[Submission], commit: str, now_us: int
+) -> list[str]:
+    """Queue tasks and log it, in the caller's transaction; their ids, in order.
+
+    After the transaction is durable, `wake.runner` saves the runner a poll.
+    """
+    ids = [clock.new_id() for _ in submissions]
+    rows = [
+        (task_id, item.subject.namespace, item.subject.kind, item.subject.name)
+        + (item.task_name, json.dumps(item.input, sort_keys=True, ensure_ascii=False))
+        + (PRIORITIES[item.priority], now_us, json.dumps(item.retry, sort_keys=True))
+        + (item.actor, now_us)
+        for task_id, item in zip(ids, submissions, strict=True)
+    ]
+    if rows:
+        connection.exec_driver_sql(_INSERT, rows)
+        audit.append(
+            connection,
+            [
+                Entry(
+                    type=EntryType.TASK_QUEUED,
+                    actor=item.actor,
+                    commit=commit,
+                    task=task_id,
+                    resource=str(item.subject),
+                    private=(("input", item.input),) if item.input else (),
+                )
+                for task_id, item in zip(ids, submissions, strict=True)
+            ],
+            now_us,
+        )
+    return ids

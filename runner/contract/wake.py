@@ -1,0 +1,44 @@
+"""Tell another process that there is something to look at: one datagram, no content.
+
+The receiver binds a Unix socket in the home's `run` folder and treats a datagram as "look
+again"; a lost one costs a poll, never work.
+"""
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Final
+
+RUNNER: Final = "runner.sock"
+DAEMON: Final = "daemon.sock"
+
+
+def listen(folder: Path, name: str) -> socket.socket:
+    """A non-blocking socket that becomes readable when somebody calls `knock`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name
+    path.unlink(missing_ok=True)
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.setblocking(False)
+    receiver.bind(str(path))
+    return receiver
+
+
+def knock(folder: Path, name: str) -> bool:
+    """Wake whoever listens; whether somebody did."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        try:
+            sender.sendto(b"\x00", str(folder / name))
+        except BlockingIOError:
+            return True  # The receiver has not read an earlier knock: it will look.
+        except OSError:
+            return False
+    return True
+
+
+def drain(receiver: socket.socket) -> None:
+    """Forget all knocks received so far."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            receiver.recv(16)
