@@ -1,5 +1,6 @@
 """What a plan is made of. Pure values; `Plan.id` is the hash of its content."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,7 +38,11 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One resource that is not as the repository says. `reason` says why, in words."""
+    """One resource that is not as the repository says. `reason` says why, in words.
+
+    `fields` is filled by `plan.explain` for those who will read it: the apply needs only
+    the hashes, and a plan of ten thousand changes must not pay for prose nobody sees.
+    """
 
     action: Action
     key: Key
@@ -46,26 +51,65 @@ class Change:
     after: Resource | None
     fields: tuple[FieldChange, ...] = ()
 
+    @property
+    def respecified(self) -> bool:
+        """Whether the resource itself differs, not only its place or its owner."""
+        return (
+            self.before is None
+            or self.after is None
+            or self.before.spec_hash != self.after.spec_hash
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a plan is for: an owner, and the commit it moves to; for a person, no commit.
+
+    `commits` counts those between the two; None when that is not known. `fast_forward` is
+    false when the history was rewritten, so that the old commit is no ancestor of the new.
+    """
+
+    owner: str
+    source: str = ""
+    ref: str = ""
+    commit: str | None = None
+    tree: str | None = None
+    previous_commit: str | None = None
+    serial: int = 0
+    author: str = ""
+    committer: str = ""
+    subject: str = ""
+    commits: int | None = None
+    fast_forward: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What applying a commit would do, bound to the commit and the state it was made for.
+    """What an apply would do, bound to the commit and to the state it was made for.
 
     `blocked` lists why it may not be applied. `examined` counts the manifests whose text
-    was read, `parsed` those that no cache knew.
+    was looked at, `parsed` the files that no cache knew. `relocated` are resources that
+    only stand on other lines of the same file now: no change, but what is recorded follows,
+    since every decision names its rule's line.
     """
 
     id: str
-    source: str
-    commit: str | None
-    previous_commit: str | None
-    serial: int
+    target: Target
     changes: tuple[Change, ...]
     unchanged: int
+    relocated: tuple[Resource, ...] = ()
     warnings: tuple[Problem, ...] = ()
     blocked: tuple[str, ...] = ()
     examined: int = 0
     parsed: int = 0
-    subject: str = ""
-    author: str = ""
-    counts: dict[Action, int] = field(default_factory=dict)
+    counts: Mapping[Action, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many resources of this owner there are once it is applied."""
+        return self.unchanged + self.counts[Action.CREATE] + self.counts[Action.UPDATE]
+
+    @property
+    def short_id(self) -> str:
+        """The twelve hex digits it is called by."""
+        return self.id.removeprefix("sha256:")[:12]

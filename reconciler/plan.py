@@ -1,0 +1,163 @@
+"""What must change so that the recorded state is what the repository says. Pure.
+
+A plan looks only at resources that somebody touched; the rest is a number. It is made of
+hashes: `explain` adds the fields for those who want to read it.
+
+    desired   recorded as             becomes
+    yes       nothing                 create
+    yes       ours, same hash         unchanged; update "moved" when the file is another
+    yes       ours, other hash        update
+    yes       a person's              update "taken over": Git wins, and it is said
+    yes       Git's, asked by a person, or another repository's       blocked
+    no        ours                    delete
+    no        anybody else's          left alone
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from reconciler import diff
+from reconciler.change import Action, Change, Plan, Target
+from reconciler.problem import Problem
+from reconciler.resource import Recorded, Resource
+from runner.contract import audit_entry
+from runner.contract.kinds import Key, digest
+
+EXPLAINED_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """The two sides of a plan, for the resources touched; `untouched` counts the others.
+
+    `removed_paths` are the files that are gone, so that a deletion can say why.
+    """
+
+    target: Target
+    desired: Mapping[Key, Resource]
+    recorded: Mapping[Key, Recorded]
+    untouched: int = 0
+    removed_paths: frozenset[str] = frozenset()
+    warnings: tuple[Problem, ...] = ()
+    parsed: int = 0
+
+
+def plan(request: PlanRequest) -> Plan:
+    """The plan: its changes sorted by key, its id bound to commit, serial and content."""
+    owner = request.target.owner
+    changes = tuple(_changes(request))
+    changed = {change.key for change in changes}
+    kept = [
+        (resource, request.recorded[key])
+        for key, resource in request.desired.items()
+        if key not in changed and key in request.recorded
+    ]
+    blocked = tuple(_blocked(request))
+    counts = Counter(change.action for change in changes)
+    return Plan(
+        id=_id(request.target, changes),
+        target=request.target,
+        changes=changes,
+        unchanged=request.untouched + sum(before.owner == owner for _, before in kept),
+        relocated=tuple(
+            after for after, before in kept if before.owner == owner and _shifted(before, after)
+        ),
+        warnings=request.warnings,
+        blocked=blocked,
+        examined=len(request.desired),
+        parsed=request.parsed,
+        counts={action: counts[action] for action in Action},
+    )
+
+
+def explain(planned: Plan, limit: int = EXPLAINED_MAX) -> Plan:
+    """The same plan, its first `limit` changes with the fields that differ."""
+    explained = tuple(
+        replace(change, fields=diff.diff(_body(change.before), _body(change.after)))
+        if change.respecified and change.action is not Action.DELETE
+        else change
+        for change in planned.changes[:limit]
+    )
+    return replace(planned, changes=explained + planned.changes[limit:])
+
+
+def _changes(request: PlanRequest) -> Iterator[Change]:
+    owner = request.target.owner
+    for key in sorted({*request.desired, *request.recorded}):
+        before, after = request.recorded.get(key), request.desired.get(key)
+        if after is None:
+            if before is not None and before.owner == owner:
+                reason = _deletion(before, request.removed_paths)
+                yield Change(Action.DELETE, key, reason, before, None)
+        elif before is None:
+            yield Change(Action.CREATE, key, f"new in {after.path}", None, after)
+        elif why := _update(owner, before, after):
+            yield Change(Action.UPDATE, key, why, before, after)
+
+
+def _update(owner: str, before: Recorded, after: Resource) -> str | None:
+    """Why a resource that exists changes; None when it does not, or may not."""
+    if _foreign(owner, before):
+        return None
+    if before.owner != owner:
+        return f"taken over from {before.owner}, who applied it by hand"
+    if before.spec_hash != after.spec_hash:
+        moved = before.path != after.path
+        return f"changed and moved from {before.path}" if moved else "its manifest changed"
+    return f"moved from {before.path}" if before.path != after.path else None
+
+
+def _deletion(before: Recorded, removed_paths: frozenset[str]) -> str:
+    if before.path in removed_paths:
+        return f"because {before.path} was deleted"
+    return f"because it is no longer in {before.path}"
+
+
+def _foreign(owner: str, before: Recorded) -> bool:
+    """Whether the resource belongs to a repository other than the one that asks."""
+    return before.owner.startswith("git:") and before.owner != owner
+
+
+def _blocked(request: PlanRequest) -> Iterator[str]:
+    for key in sorted(request.desired):
+        before = request.recorded.get(key)
+        if before is not None and _foreign(request.target.owner, before):
+            at = f" at commit {before.commit[:8]}" if before.commit else ""
+            yield (
+                f"{key} belongs to {before.owner}: {before.path}:{before.line}{at} declares"
+                " it; change it there, or give this one another name"
+            )
+
+
+def _shifted(before: Recorded, after: Resource) -> bool:
+    return before.line != after.line or before.blob != after.blob
+
+
+def _body(side: Recorded | Resource | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    body: dict[str, Any] = json.loads(side.body)
+    return body
+
+
+def _id(target: Target, changes: tuple[Change, ...]) -> str:
+    content = {
+        "owner": target.owner,
+        "commit": target.commit,
+        "previous": target.previous_commit,
+        "serial": target.serial,
+        "changes": [
+            [change.action.value, str(change.key)]
+            + ([change.before.owner, change.before.spec_hash] if change.before else ["", ""])
+            + (
+                [change.after.spec_hash, change.after.path, change.after.line]
+                if change.after
+                else ["", "", 0]
+            )
+            for change in changes
+        ],
+    }
+    return digest(audit_entry.canonical(content))

@@ -1,0 +1,238 @@
+"""What was applied last, where it came from, and how the last look at the source went.
+
+Plain statements over the caller's connection: a pass through the ORM would cost twenty
+times as much. Nothing here opens a transaction or decides anything.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+
+from reconciler.resource import Mention, Recorded
+from runner.contract.kinds import Key
+
+SOURCE: Final = "default"
+"""The name of the repository in the settings; there is one for now."""
+
+CACHED_BLOBS_MAX: Final = 200_000
+_BATCH: Final = 250  # Three variables a key; SQLite takes at least 999 in a statement.
+
+_Item = TypeVar("_Item")
+
+_COLUMNS: Final = (
+    "namespace, kind, name, owner, commit_sha, path, line, spec_hash, body, generation, blob"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """A repository as it stands in the database. `problems` is a JSON list."""
+
+    name: str
+    url: str
+    ref: str
+    path: str
+    settings_digest: str
+    applied_commit: str | None = None
+    applied_tree: str | None = None
+    attempted_commit: str | None = None
+    condition: str = "Waiting"
+    reason: str = "NotChecked"
+    message: str = ""
+    problems: str = "[]"
+    checked_at: int | None = None
+    applied_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A commit that was applied, with its counts."""
+
+    id: int
+    source: str
+    commit: str
+    previous_commit: str | None
+    fast_forward: bool
+    plan_id: str
+    serial: int
+    author: str
+    committer: str
+    subject: str
+    created: int
+    updated: int
+    deleted: int
+    applied_at: int
+
+
+_SOURCE_COLUMNS: Final = tuple(SourceState.__dataclass_fields__)
+
+
+def source(connection: Connection, name: str = SOURCE) -> SourceState | None:
+    """The repository of that name; None before the first look at it."""
+    return next((state for state in sources(connection) if state.name == name), None)
+
+
+def sources(connection: Connection) -> list[SourceState]:
+    """Every repository that was ever looked at."""
+    rows = connection.exec_driver_sql(
+        f"SELECT {', '.join(_SOURCE_COLUMNS)} FROM source ORDER BY name"  # noqa: S608
+    )
+    return [SourceState(**dict(zip(_SOURCE_COLUMNS, row, strict=True))) for row in rows]
+
+
+def put_source(connection: Connection, state: SourceState) -> None:
+    """Write a repository's state."""
+    marks = ", ".join("?" for _ in _SOURCE_COLUMNS)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in _SOURCE_COLUMNS[1:])
+    connection.exec_driver_sql(
+        f"INSERT INTO source ({', '.join(_SOURCE_COLUMNS)}) VALUES ({marks})"  # noqa: S608
+        f" ON CONFLICT (name) DO UPDATE SET {updates}",
+        tuple(getattr(state, name) for name in _SOURCE_COLUMNS),
+    )
+
+
+def serial(connection: Connection) -> int:
+    """The serial of the recorded state."""
+    return int(connection.exec_driver_sql("SELECT serial FROM state WHERE id = 1").scalar_one())
+
+
+def revisions(connection: Connection, limit: int = 20) -> list[Revision]:
+    """The commits applied, newest first."""
+    rows = connection.exec_driver_sql(
+        "SELECT id, source, commit_sha, previous_commit, fast_forward, plan_id, serial, author,"
+        " committer, subject, created, updated, deleted, applied_at"
+        " FROM revision ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    names = tuple(Revision.__dataclass_fields__)
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [Revision(**{**row, "fast_forward": bool(row["fast_forward"])}) for row in found]
+
+
+def resources(connection: Connection, owner: str | None = None) -> list[Recorded]:
+    """Every resource, or those of one owner, sorted by key."""
+    where, values = ("", ()) if owner is None else (" WHERE owner = ?", (owner,))
+    rows = connection.exec_driver_sql(
+        f"SELECT {_COLUMNS} FROM resource{where} ORDER BY namespace, kind, name",  # noqa: S608
+        values,
+    )
+    return [_recorded(row) for row in rows]
+
+
+def resources_with(connection: Connection, keys: Iterable[Key]) -> dict[Key, Recorded]:
+    """The resources with these keys, whoever owns them; missing ones are left out."""
+    found: dict[Key, Recorded] = {}
+    for batch in _batches(keys):
+        marks = ", ".join("(?, ?, ?)" for _ in batch)
+        rows = connection.exec_driver_sql(
+            f"SELECT {_COLUMNS} FROM resource"  # noqa: S608
+            f" WHERE (namespace, kind, name) IN (VALUES {marks})",
+            tuple(part for key in batch for part in key),
+        )
+        found.update((item.key, item) for item in map(_recorded, rows))
+    return found
+
+
+def resources_at(
+    connection: Connection, owner: str, paths: Iterable[str]
+) -> dict[Key, Recorded]:
+    """The resources of an owner that were declared in these files."""
+    found: dict[Key, Recorded] = {}
+    for batch in _batches(paths):
+        marks = ", ".join("?" for _ in batch)
+        rows = connection.exec_driver_sql(
+            f"SELECT {_COLUMNS} FROM resource"  # noqa: S608
+            f" WHERE owner = ? AND path IN ({marks})",
+            (owner, *batch),
+        )
+        found.update((item.key, item) for item in map(_recorded, rows))
+    return found
+
+
+def count(connection: Connection, owner: str) -> int:
+    """How many resources an owner has."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM resource WHERE owner = ?", (owner,)
+        ).scalar_one()
+    )
+
+
+def keys(connection: Connection) -> set[Key]:
+    """The keys of all resources, whoever owns them."""
+    rows = connection.exec_driver_sql("SELECT namespace, kind, name FROM resource")
+    return {Key(*row) for row in rows}
+
+
+def inventory(connection: Connection, owner: str) -> dict[str, str | None]:
+    """The files an owner's resources stand in, with the blob each was read from."""
+    rows = connection.exec_driver_sql(
+        "SELECT path, blob FROM resource WHERE owner = ? GROUP BY path, blob", (owner,)
+    )
+    return {path: blob for path, blob in rows}
+
+
+def referrers(
+    connection: Connection, targets: Iterable[Key]
+) -> dict[Key, list[tuple[Key, Mention]]]:
+    """Who names these resources, by resource named."""
+    found: dict[Key, list[tuple[Key, Mention]]] = {}
+    for batch in _batches(targets):
+        marks = ", ".join("(?, ?, ?)" for _ in batch)
+        rows = connection.exec_driver_sql(
+            "SELECT from_namespace, from_kind, from_name,"  # noqa: S608
+            " to_namespace, to_kind, to_name, line,"
+            " required FROM reference"
+            f" WHERE (to_namespace, to_kind, to_name) IN (VALUES {marks})",
+            tuple(part for key in batch for part in key),
+        )
+        for row in rows:
+            target = Key(*row[3:6])
+            mention = Mention(target, row[6], 1, bool(row[7]))
+            found.setdefault(target, []).append((Key(*row[:3]), mention))
+    return found
+
+
+def cached(connection: Connection, blobs: Iterable[str], version: str) -> dict[str, str]:
+    """What these blobs were parsed to by this version of the parser."""
+    found: dict[str, str] = {}
+    for batch in _batches(blobs):
+        marks = ", ".join("?" for _ in batch)
+        rows = connection.exec_driver_sql(
+            "SELECT blob, documents FROM blob_cache"  # noqa: S608
+            f" WHERE parser_version = ? AND blob IN ({marks})",
+            (version, *batch),
+        )
+        found.update({blob: documents for blob, documents in rows})
+    return found
+
+
+def remember(connection: Connection, documents: Mapping[str, str], version: str) -> None:
+    """Keep what blobs were parsed to; the oldest make room once there are too many."""
+    connection.exec_driver_sql(
+        "INSERT OR REPLACE INTO blob_cache (blob, parser_version, documents) VALUES (?, ?, ?)",
+        [(blob, version, text) for blob, text in documents.items()],
+    )
+    connection.exec_driver_sql(
+        "DELETE FROM blob_cache WHERE rowid <= (SELECT max(rowid) FROM blob_cache) - ?",
+        (CACHED_BLOBS_MAX,),
+    )
+
+
+def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
+    """Problems as the source row keeps them."""
+    return json.dumps(problems, ensure_ascii=False)
+
+
+def _recorded(row: Sequence[Any]) -> Recorded:
+    return Recorded(Key(row[0], row[1], row[2]), *row[3:])
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch

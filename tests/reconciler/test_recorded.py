@@ -1,0 +1,83 @@
+"""What is recorded is read back as it was written, however many are asked for at once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from reconciler import recorded
+from reconciler.recorded import SourceState
+from reconciler.resource import Recorded
+from runner.contract.database import Database, open_database
+from runner.contract.kinds import Key
+
+GIT = "git:default"
+MANY = 1_000  # More than fit into one statement's variables in batches.
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection]:
+    with database.write() as connection:
+        yield connection
+
+
+def put(connection: Connection, name: str, owner: str = GIT, path: str = "x.yaml") -> Recorded:
+    key = Key("default", "Agent", name)
+    connection.exec_driver_sql(
+        "INSERT INTO resource VALUES (?, ?, ?, ?, NULL, ?, 1, 'b1', 'h', '{}', '{}', 1, 0)",
+        (*key, owner, path),
+    )
+    return Recorded(key, owner, None, path, 1, "h", "{}", 1, "b1")
+
+
+def test_resources_are_found_by_key_whoever_owns_them(connection: Connection) -> None:
+    made = [put(connection, f"a{number}") for number in range(MANY)]
+    made.append(put(connection, "hers", "person:dana"))
+    asked = [item.key for item in made] + [Key("default", "Agent", "missing")]
+    assert recorded.resources_with(connection, asked) == {item.key: item for item in made}
+
+
+def test_resources_are_found_by_file_for_one_owner(connection: Connection) -> None:
+    made = [put(connection, f"a{number}", path=f"{number}.yaml") for number in range(MANY)]
+    put(connection, "hers", "person:dana", "1.yaml")
+    paths = [item.path for item in made]
+    assert recorded.resources_at(connection, GIT, paths) == {item.key: item for item in made}
+    assert recorded.inventory(connection, GIT) == dict.fromkeys(paths, "b1")
+    assert recorded.count(connection, GIT) == MANY
+
+
+def test_a_source_is_read_back_as_it_was_written(connection: Connection) -> None:
+    state = SourceState(
+        name="default", url="file:///r", ref="main", path="", settings_digest="d"
+    )
+    for written in (state, replace(state, applied_commit="c" * 40, checked_at=7)):
+        recorded.put_source(connection, written)
+        assert recorded.source(connection) == written
+    assert recorded.sources(connection) == [written]
+
+
+def test_a_cached_blob_is_known_only_to_the_parser_that_wrote_it(
+    connection: Connection,
+) -> None:
+    recorded.remember(connection, {"b1": "one", "b2": "two"}, "v1")
+    assert recorded.cached(connection, ["b1", "b3"], "v1") == {"b1": "one"}
+    assert recorded.cached(connection, ["b1"], "v2") == {}
+
+
+def test_the_blob_cache_has_a_limit(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "CACHED_BLOBS_MAX", 10)
+    for number in range(30):
+        recorded.remember(connection, {f"b{number}": "text"}, "v1")
+    blobs = [f"b{number}" for number in range(30)]
+    assert sorted(recorded.cached(connection, blobs, "v1")) == sorted(blobs[-10:])
