@@ -50,7 +50,7 @@ class Verdict:
 
 def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int:
     """Write entries at the end of the log; the sequence number of the last one."""
-    seq, chain = _head(connection)
+    seq, chain = head(connection)
     rows: list[tuple[Any, ...]] = []
     disclosures: list[tuple[Any, ...]] = []
     for entry in entries:
@@ -75,7 +75,8 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int
     return seq
 
 
-def _head(connection: Connection) -> tuple[int, bytes]:
+def head(connection: Connection) -> tuple[int, bytes]:
+    """How many entries there are, and the hash over all of them."""
     row = connection.exec_driver_sql(
         "SELECT seq, chain FROM audit_entry ORDER BY seq DESC LIMIT 1"
     ).one_or_none()
@@ -108,10 +109,10 @@ def read(
         if value is not None:
             wheres.append(condition)
             values.append(value)
-    query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"  # noqa: S608
+    query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"
     query += " ORDER BY seq DESC LIMIT ?" if newest is not None else " ORDER BY seq"
     if newest is not None:
-        query = f"SELECT seq, raw FROM ({query}) ORDER BY seq"  # noqa: S608
+        query = f"SELECT seq, raw FROM ({query}) ORDER BY seq"
         values.append(newest)
     for seq, raw in connection.exec_driver_sql(query, tuple(values)):
         yield Stored(seq, raw, json.loads(raw))

@@ -1,0 +1,128 @@
+"""`orloj run`: run an agent once and show its answer."""
+
+import difflib
+import time
+from typing import Final
+
+import click
+from sqlalchemy import Connection
+
+from reconciler import recorded
+from reconciler.cli.context import Context, json_option
+from reconciler.cli.parameters import Length, Pair
+from reconciler.resource import person_owner
+from reconciler.views import tasks as view
+from runner import tasks
+from runner.contract import clock, errors, service, settings, submission, wake
+from runner.contract.audit_entry import NO_COMMIT
+from runner.contract.kinds import Key
+from runner.contract.kinds.base import DEFAULT_NAMESPACE, named
+from runner.contract.submission import Submission
+from runner.task_record import TaskRecord
+
+POLL_FIRST_S: Final = 0.02
+POLL_MAX_S: Final = 0.3
+
+
+@click.command()
+@click.argument("name", metavar="AGENT")
+@click.option("--input", "inputs", type=Pair(), multiple=True, help="An input of the task.")
+@click.option("--system", is_flag=True, help="AGENT names an AgentSystem.")
+@click.option("--detach", is_flag=True, help="Queue it, print its ID and do not wait.")
+@click.option("--timeout", type=Length(), help="Wait no longer than 30s, 5m; it goes on.")
+@json_option
+@click.pass_obj
+def command(
+    context: Context,
+    name: str,
+    *,
+    inputs: tuple[tuple[str, str], ...],
+    system: bool,
+    detach: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """Run AGENT, given as NAME or NAMESPACE/NAME, and print its answer.
+
+    Exit code 0 when it succeeded, 1 when it did not.
+    """
+    if not detach and not service.is_running(context.settings.run, "runner"):
+        raise errors.Refused(
+            "no runner is running in this home; start one with `orloj worker` or `orloj up`, "
+            "or queue the task with --detach"
+        )
+    task_id = _submit(context, "AgentSystem" if system else "Agent", name, dict(inputs))
+    if detach:
+        _say_queued(context, task_id, as_json)
+        return 0
+    task = _wait(context, task_id, timeout)
+    if as_json:
+        context.show_json(view.task_json(task))
+    elif task.state == "succeeded":
+        click.echo(view.answer(task))
+    if not task.finished:
+        context.say(f"Task {task_id} is {task.state} and goes on: orloj logs -f {task_id}")
+    elif task.state != "succeeded":
+        context.say(f"Task {task_id} {task.state}: {view.failure(task)}")
+    return 0 if task.state == "succeeded" else 1
+
+
+def _submit(context: Context, kind: str, name: str, inputs: dict[str, str]) -> str:
+    key = named(kind, name, DEFAULT_NAMESPACE)
+    with context.database.write() as connection:
+        _check_known(connection, key)
+        state = recorded.source(connection)
+        commit = None if state is None else state.applied_commit
+        actor = person_owner(settings.person())
+        (task_id,) = submission.submit(
+            connection,
+            [Submission(subject=key, actor=actor, input=inputs)],
+            commit or NO_COMMIT,
+            clock.now_us(),
+        )
+    wake.knock(context.settings.run, wake.RUNNER)
+    return task_id
+
+
+def _check_known(connection: Connection, key: Key) -> None:
+    """NotFound with the names that come close, or with the flag that was meant."""
+    if recorded.resources_with(connection, [key]):
+        return
+    known = recorded.keys(connection)
+    other = {"Agent": "AgentSystem", "AgentSystem": "Agent"}[key.kind]
+    message = f"no {key.kind} {key.namespace}/{key.name} is applied"
+    if key._replace(kind=other) in known:
+        hint = "add --system" if other == "AgentSystem" else "leave out --system"
+        raise errors.NotFound(f"{message}; an {other} of that name is: {hint}")
+    names = sorted(
+        item.name if item.namespace == DEFAULT_NAMESPACE else f"{item.namespace}/{item.name}"
+        for item in known
+        if item.kind == key.kind
+    )
+    wanted = key.name if key.namespace == DEFAULT_NAMESPACE else f"{key.namespace}/{key.name}"
+    if close := difflib.get_close_matches(wanted, names, n=1):
+        raise errors.NotFound(f"{message}; did you mean {close[0]}?")
+    listed = ", ".join(names[:10]) or "none; `orloj apply -f FILE` applies one"
+    raise errors.NotFound(f"{message}; applied: {listed}")
+
+
+def _say_queued(context: Context, task_id: str, as_json: bool) -> None:
+    if as_json:
+        context.show_json({"id": task_id, "state": "pending"})
+    else:
+        click.echo(task_id)
+        context.say(f"Queued. Follow it with: orloj logs -f {task_id}")
+
+
+def _wait(context: Context, task_id: str, timeout_s: float | None) -> TaskRecord:
+    """The task once it is finished, or waits for a person, or the time is over."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    pause_s = POLL_FIRST_S
+    while True:
+        with context.database.read() as connection:
+            task = tasks.record(connection, task_id)
+        left_s = pause_s if deadline is None else deadline - time.monotonic()
+        if task.finished or task.waits_for_person or left_s <= 0:
+            return task
+        time.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, POLL_MAX_S)

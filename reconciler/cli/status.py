@@ -1,0 +1,80 @@
+"""`orloj status`: what is applied, what runs and what is stuck."""
+
+import json
+
+import click
+from sqlalchemy import Connection
+
+from reconciler import census, recorded
+from reconciler.cli.context import Context, json_option
+from reconciler.views import status as view
+from runner import tasks
+from runner.contract import audit, clock, service
+from runner.contract.settings import Settings
+
+
+@click.command()
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when something is stuck.")
+@json_option
+@click.pass_obj
+def command(context: Context, exit_code: bool, as_json: bool) -> int:
+    """Show what is applied, what runs and what is stuck."""
+    settings = context.settings
+    with context.database.read() as connection:
+        entries, head = audit.head(connection)
+        status = view.Status(
+            home=str(settings.home),
+            now_us=clock.now_us(),
+            source=_source(connection, settings),
+            resources=census.by_kind(connection),
+            daemon_running=service.is_running(settings.run, "daemon"),
+            runner_running=service.is_running(settings.run, "runner"),
+            tasks=tasks.counts(connection),
+            workers=tasks.workers(connection),
+            audit_entries=entries,
+            audit_head=head.hex(),
+        )
+    if as_json:
+        context.show_json(view.status_json(status))
+    else:
+        context.show(view.status_words(status))
+    return 1 if exit_code and view.stuck(status) else 0
+
+
+def _source(connection: Connection, settings: Settings) -> view.SourceStatus | None:
+    """The repository as the last pass left it; as the settings say before the first one."""
+    state = recorded.source(connection)
+    if state is None:
+        if not settings.source.url:
+            return None
+        state = recorded.SourceState(
+            name=recorded.SOURCE,
+            url=settings.source.url,
+            ref=settings.source.ref,
+            path=settings.source.path,
+            settings_digest="",
+            message="nothing has looked at it yet",
+        )
+    revision = next(
+        (
+            revision
+            for revision in recorded.revisions(connection, limit=1)
+            if revision.commit == state.applied_commit
+        ),
+        None,
+    )
+    return view.SourceStatus(
+        url=state.url,
+        ref=state.ref,
+        path=state.path,
+        applied_commit=state.applied_commit,
+        attempted_commit=state.attempted_commit,
+        condition=state.condition,
+        reason=state.reason,
+        message=state.message,
+        problems=json.loads(state.problems),
+        checked_at=state.checked_at,
+        applied_at=state.applied_at,
+        subject=None if revision is None else revision.subject,
+        author=None if revision is None else revision.author,
+    )
