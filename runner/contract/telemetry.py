@@ -25,6 +25,7 @@ ACTIONS: Final = frozenset(
         "task_finished",
         "task_released",
         "tool_denied",
+        "watch_unavailable",
         "worker_exited",
         "worker_killed",
         "worker_started",

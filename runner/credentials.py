@@ -1,0 +1,53 @@
+"""Find the secret values that a manifest set names, on the dispatcher's side.
+
+Workers get the values of the sets they run, over their socket, and nothing else; nothing
+is written anywhere.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+from runner import queue
+from runner.contract import seal, settings
+from runner.contract.settings import Settings
+from runner.manifest_set import ManifestSet
+
+_FILE_BYTES_MAX: Final = 65_536
+
+
+def find(
+    connection: Connection, manifests: ManifestSet, sealer: seal.Sealer, where: Settings
+) -> dict[str, str]:
+    """The values, by `namespace/name:entry`. One that cannot be had is left out."""
+    found: dict[str, str] = {}
+    for key, entry in manifests.secrets():
+        stands_for = manifests.secret_entry(key, entry)
+        value = None if stands_for is None else _value(connection, stands_for, sealer, where)
+        if value is not None:
+            found[f"{key.namespace}/{key.name}:{entry}"] = value
+    return found
+
+
+def _value(
+    connection: Connection, stands_for: str, sealer: seal.Sealer, where: Settings
+) -> str | None:
+    how, _, name = stands_for.partition(":")
+    if how == "env":
+        return settings.variable(name) if name in where.secrets.env else None
+    if how == "file":
+        return _from_file(name, where)
+    ciphertext = queue.ciphertext(connection, stands_for)
+    return None if ciphertext is None else sealer.open(ciphertext)
+
+
+def _from_file(name: str, where: Settings) -> str | None:
+    folder = where.secrets.folder or settings.variable("CREDENTIALS_DIRECTORY")
+    if not folder or "/" in name or name.startswith("."):
+        return None
+    try:
+        with (Path(folder) / name).open("rb") as file:
+            return file.read(_FILE_BYTES_MAX).decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,288 @@
+"""The dispatcher: the only process of the runner that holds the database.
+
+It hands tasks to worker processes over socket pairs and makes durable what they send. All
+that arrives while one transaction is being written goes into the next (group commit), and
+a worker is answered only after the commit: it goes on when its step is durable, and never
+before.
+
+    wait ──> take everything that arrived ──> one transaction ──> answer ──> wait
+
+A worker's ping renews the leases of its tasks; the answer says so. A worker that is silent
+for a whole lease is killed, and its tasks go back.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from runner import credentials, queue
+from runner.contract import clock, seal, wake
+from runner.contract.database import Database
+from runner.contract.errors import LeaseLost
+from runner.contract.settings import Settings
+from runner.contract.telemetry import log
+from runner.ledger import Held, Ledger, hold
+from runner.queue import Claim
+from runner.wire import Wire
+
+POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
+SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
+
+Message = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker process, as the dispatcher sees it. `heard_us` is on the boot clock."""
+
+    id: str
+    pid: int
+    slots: int
+    wire: Wire
+    started_us: int
+    heard_us: int
+    ready: bool = False
+    held: dict[str, Held] = field(default_factory=dict)
+    sets: set[str] = field(default_factory=set)
+
+
+class Dispatcher:
+    """Serves worker processes; `attach` and `detach` tell it when one comes and goes."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._host = os.uname().nodename
+        self._boot = clock.boot_id()
+        self._lease_us = int(settings.runner.lease_s * 1_000_000)
+        self._connection = database.connect()
+        self._ledger = Ledger(self._connection, self._host, settings.runner.crashes_max)
+        self._sealer = seal.sealer(settings.home)
+        self._workers: dict[str, Worker] = {}
+        self._inbox: list[tuple[Worker, Message]] = []
+        self._lost: list[tuple[Worker, str]] = []
+        self._awake = asyncio.Event()
+        self._draining = False
+
+    def start(self) -> None:
+        """Take back what an earlier dispatcher of this home left leased."""
+        now_us = clock.now_us()
+        with self._database.writing(self._connection):
+            self._ledger.started()
+            for held in self._ledger.leased():
+                self._ledger.release(held, "the runner died", crashed=True, now_us=now_us)
+            queue.forget_workers(self._connection, self._host)
+            self._ledger.flush(now_us)
+
+    def attach(self, worker: Worker) -> None:
+        """A worker process has started."""
+        self._workers[worker.id] = worker
+
+    def detach(self, worker: Worker, reason: str) -> None:
+        """A worker process is gone; its tasks go back."""
+        if self._workers.pop(worker.id, None) is not None:
+            self._lost.append((worker, reason))
+            self._awake.set()
+
+    def drain(self) -> None:
+        """Claim nothing more; running tasks go on."""
+        self._draining = True
+
+    @property
+    def busy(self) -> int:
+        """Tasks in the hands of workers."""
+        return sum(len(worker.held) for worker in self._workers.values())
+
+    def give_back(self) -> None:
+        """Return every running task, its attempt refunded."""
+        for worker in list(self._workers.values()):
+            self.detach(worker, "the runner stopped")
+        self._write()
+
+    async def listen(self, worker: Worker) -> None:
+        """Take in a worker's messages until it hangs up."""
+        while (message := await worker.wire.receive()) is not None:
+            worker.heard_us = clock.boot_us()
+            self._inbox.append((worker, message))
+            self._awake.set()
+
+    async def run(self) -> None:
+        """Write, answer and hand out, until cancelled."""
+        receiver = wake.listen(self._settings.run, wake.RUNNER)
+
+        def knocked() -> None:
+            wake.drain(receiver)
+            self._awake.set()
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(receiver, knocked)
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(POLL_S, self._settings.runner.lease_s / 4)):
+                        await self._awake.wait()
+                self._awake.clear()
+                await asyncio.sleep(0)  # Lets every message that is there join this commit.
+                self._kill_silent()
+                self._write()
+        finally:
+            loop.remove_reader(receiver)
+            receiver.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def _kill_silent(self) -> None:
+        silent_since_us = clock.boot_us() - self._lease_us
+        for worker in list(self._workers.values()):
+            if worker.heard_us <= silent_since_us:
+                log("worker_killed", "A worker was silent for a whole lease.", worker=worker.id)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+                self.detach(worker, "the worker was silent for a whole lease")
+
+    def _write(self) -> None:
+        now_us = clock.now_us()
+        if not self._inbox and not self._lost and not self._claimable(now_us):
+            return
+        inbox, self._inbox = self._inbox, []
+        lost, self._lost = self._lost, []
+        try:
+            with self._database.writing(self._connection):
+                answers = [(worker, self._take(worker, what, now_us)) for worker, what in inbox]
+                for worker, reason in lost:
+                    self._take_back(worker, reason, now_us)
+                self._renew([worker for worker, what in inbox if what["op"] == "ping"])
+                claims = self._claim(now_us)
+                self._ledger.flush(now_us)
+        except BaseException:
+            self._ledger.forget()
+            raise
+        for worker, answer in answers:
+            if answer is not None:
+                worker.wire.send(answer)
+        for claim in claims:
+            self._hand_out(claim)
+
+    def _free_slots(self) -> list[str]:
+        """A worker's id for each task it could take, the least busy worker first."""
+        if self._draining:
+            return []
+        rounds = [
+            (len(worker.held) + extra, worker.id)
+            for worker in self._workers.values()
+            if worker.ready
+            for extra in range(worker.slots - len(worker.held))
+        ]
+        return [worker_id for _, worker_id in sorted(rounds)]
+
+    def _claimable(self, now_us: int) -> bool:
+        if not self._free_slots():
+            return False
+        found = queue.has_work(self._connection, now_us)
+        self._connection.rollback()
+        return found
+
+    def _claim(self, now_us: int) -> list[Claim]:
+        free = self._free_slots()
+        if not free:
+            return []
+        until_us = clock.boot_us() + self._lease_us
+        claims = self._ledger.claim(free, self._boot, until_us, now_us)
+        for claim in claims:
+            self._workers[claim.worker].held[claim.task.id] = hold(claim)
+        return claims
+
+    def _hand_out(self, claim: Claim) -> None:
+        worker = self._workers[claim.worker]
+        message: Message = {
+            "do": "run",
+            "task": claim.task.id,
+            "fence": claim.fence,
+            "input": claim.task.input,
+            "manifests": claim.manifest_set,
+            "steps": [],
+        }
+        if claim.task.fence > 0:
+            message["steps"] = [step.to_json() for step in self._ledger.journal(claim.task.id)]
+        if claim.manifest_set not in worker.sets:
+            if len(worker.sets) >= SETS_MAX:
+                worker.sets.clear()
+                worker.wire.send({"do": "forget"})
+            manifests = self._ledger.manifests(claim.manifest_set)
+            message["set"] = manifests.to_text()
+            message["secrets"] = credentials.find(
+                self._connection, manifests, self._sealer, self._settings
+            )
+            worker.sets.add(claim.manifest_set)
+        self._connection.rollback()
+        worker.wire.send(message)
+        log(
+            "task_claimed",
+            "A worker took a task.",
+            task=claim.task.id,
+            worker=worker.id,
+            fence=claim.fence,
+        )
+
+    def _take(self, worker: Worker, message: Message, now_us: int) -> Message | None:
+        """Carry out one message; what to answer after the commit."""
+        match message["op"]:
+            case "ready":
+                worker.ready = True
+                self._save(worker, "live", now_us)
+                return None
+            case "ping":
+                return {"do": "pong", "at": message["at"]}
+        held = worker.held.get(message["task"])
+        answer: Message = {"do": "answer", "id": message.get("id"), "ok": True}
+        try:
+            if held is None or held.fence != message["fence"]:
+                raise LeaseLost
+            answer |= self._carry_out(worker, held, message, now_us)
+        except LeaseLost:
+            worker.held.pop(message["task"], None)
+            answer |= {"ok": False, "lost": True}
+        return answer if "id" in message else None
+
+    def _carry_out(self, worker: Worker, held: Held, message: Message, now_us: int) -> Message:
+        match message["op"]:
+            case "model":
+                self._ledger.begin_model(held, message, now_us)
+            case "tool":
+                verdict = self._ledger.begin_tool(held, message, now_us)
+                return {"decision": verdict.decision.value, "reason": verdict.reason}
+            case "result":
+                self._ledger.result(held, message, now_us)
+            case "finish":
+                state = self._ledger.finish(held, message, now_us)
+                del worker.held[held.task]
+                log("task_finished", "A task ended.", task=held.task, state=state)
+            case unknown:
+                raise AssertionError(f"a worker sent {unknown}")
+        return {}
+
+    def _take_back(self, worker: Worker, reason: str, now_us: int) -> None:
+        for held in worker.held.values():
+            crashed = not self._draining
+            with contextlib.suppress(LeaseLost):  # It finished in this very transaction.
+                state = self._ledger.release(held, reason, crashed=crashed, now_us=now_us)
+                log("task_released", "A task went back.", task=held.task, state=state)
+        worker.held.clear()
+        self._save(worker, "gone", now_us)
+
+    def _renew(self, workers: list[Worker]) -> None:
+        holders = [worker.id for worker in workers if worker.held]
+        if holders:
+            queue.renew(self._connection, holders, clock.boot_us() + self._lease_us)
+
+    def _save(self, worker: Worker, state: str, now_us: int) -> None:
+        queue.save_worker(
+            self._connection,
+            (worker.id, self._host, worker.pid, state, worker.slots, len(worker.held))
+            + (worker.started_us, now_us),
+        )

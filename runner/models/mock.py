@@ -1,0 +1,89 @@
+"""The provider `mock`: deterministic answers from the script in the manifest.
+
+The N-th question of an agent gets the N-th turn of its script, so a replay gets the same
+answers. Without a script it says what it was asked.
+"""
+
+import asyncio
+import re
+from typing import Any, Final
+
+from runner.contract.errors import ModelFailed
+from runner.contract.kinds.base import seconds
+from runner.contract.kinds.model_endpoint import ScriptedTurn
+from runner.conversation import Conversation, ModelReply, ToolCall
+from runner.models import Request
+
+_PLACEHOLDER: Final = re.compile(r"\{(input\.[\w.-]+|previous|result\.\d+)\}")
+
+
+async def ask(request: Request) -> ModelReply:
+    """The next turn of the agent's script; ModelFailed when the script is over."""
+    conversation = request.conversation
+    script = request.endpoint.script.get(conversation.agent)
+    if script is None:
+        return _echo(request)
+    position = len(conversation.exchanges)
+    if position >= len(script):
+        raise ModelFailed(
+            f"the script of {conversation.agent} has {len(script)} turns, and turn "
+            f"{position + 1} was asked for"
+        )
+    turn = script[position]
+    await asyncio.sleep(seconds(turn.delay))
+    return _reply(turn, conversation, position, request.model)
+
+
+def _reply(
+    turn: ScriptedTurn, conversation: Conversation, position: int, model: str
+) -> ModelReply:
+    return ModelReply(
+        text=_filled(turn.reply, conversation) if turn.reply else None,
+        calls=tuple(
+            ToolCall(
+                f"call_{position + 1}_{index + 1}",
+                call.tool,
+                _deep(call.arguments, conversation),
+            )
+            for index, call in enumerate(turn.calls)
+        ),
+        tokens_in=turn.input_tokens,
+        tokens_out=turn.output_tokens,
+        model=model,
+    )
+
+
+def _echo(request: Request) -> ModelReply:
+    opening = request.conversation.opening()
+    first_line = opening.splitlines()[0]
+    return ModelReply(
+        text=f"{request.conversation.agent}: {first_line}",
+        tokens_in=len(opening) // 4 + 1,
+        tokens_out=len(first_line) // 4 + 1,
+        model=request.model,
+    )
+
+
+def _deep(value: Any, conversation: Conversation) -> Any:
+    if isinstance(value, str):
+        return _filled(value, conversation)
+    if isinstance(value, dict):
+        return {key: _deep(item, conversation) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_deep(item, conversation) for item in value]
+    return value
+
+
+def _filled(template: str, conversation: Conversation) -> str:
+    results = conversation.results()
+
+    def value(match: re.Match[str]) -> str:
+        word, _, rest = match[1].partition(".")
+        if word == "input":
+            return conversation.input.get(rest, "")
+        if word == "previous":
+            return conversation.previous or ""
+        number = int(rest)
+        return results[number - 1] if 0 < number <= len(results) else ""
+
+    return _PLACEHOLDER.sub(value, template)

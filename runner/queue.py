@@ -1,0 +1,281 @@
+"""Every SQL statement on the task table that moves a task, and on its journal.
+
+Text statements over one held connection: through the ORM a claim costs twenty times as
+much (docs/benchmarks.md). Every write of a claimed task names its fence; a statement that
+changes no row means that the task belongs to somebody else now.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from runner.contract.kinds import Key
+
+_HELD = "id = ? AND fence = ? AND state = 'leased'"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """A task that waits for a worker."""
+
+    id: str
+    subject: Key
+    input: dict[str, str]
+    fence: int
+    attempt: int
+    crashes: int
+    retry: dict[str, Any]
+    commit: str | None
+    manifest_set: str | None
+
+
+def claimable(connection: Connection, limit: int) -> list[Claimable]:
+    """The tasks to start next: by priority, then by age."""
+    rows = connection.exec_driver_sql(
+        "SELECT id, namespace, subject_kind, subject_name, input, fence, attempt, crashes,"
+        " retry, commit_sha, manifest_set FROM task WHERE state = 'pending'"
+        " ORDER BY priority, id LIMIT ?",
+        (limit,),
+    )
+    return [
+        Claimable(
+            id=row[0],
+            subject=Key(row[1], row[2], row[3]),
+            input=json.loads(row[4]),
+            fence=row[5],
+            attempt=row[6],
+            crashes=row[7],
+            retry=json.loads(row[8]),
+            commit=row[9],
+            manifest_set=row[10],
+        )
+        for row in rows
+    ]
+
+
+def has_work(connection: Connection, now_us: int) -> bool:
+    """Whether some task is pending, or backs off no longer."""
+    row = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT 1 FROM task WHERE state = 'pending')"
+        " OR EXISTS (SELECT 1 FROM task WHERE state = 'backing_off' AND run_at <= ?)",
+        (now_us,),
+    )
+    return bool(row.scalar_one())
+
+
+def promote(connection: Connection, now_us: int) -> None:
+    """Make the tasks pending whose wait is over."""
+    connection.exec_driver_sql(
+        "UPDATE task SET state = 'pending' WHERE id IN (SELECT id FROM task"
+        " WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at LIMIT 1000)",
+        (now_us,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that was given to a worker, with the fence it must name from now on."""
+
+    task: Claimable
+    worker: str
+    fence: int
+    attempt: int
+    commit: str
+    manifest_set: str
+
+
+def claim(
+    connection: Connection, claims: Sequence[Claim], boot: str, until_us: int, now_us: int
+) -> None:
+    """Lease tasks, in the transaction that found them claimable."""
+    connection.exec_driver_sql(
+        "UPDATE task SET state = 'leased', fence = ?, attempt = ?, holder = ?, lease_boot = ?,"
+        " lease_until = ?, commit_sha = ?, manifest_set = ?,"
+        " started_at = COALESCE(started_at, ?) WHERE id = ?",
+        [
+            (item.fence, item.attempt, item.worker, boot, until_us)
+            + (item.commit, item.manifest_set, now_us, item.task.id)
+            for item in claims
+        ],
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO attempt (task_id, fence, worker, started_at) VALUES (?, ?, ?, ?)",
+        [(item.task.id, item.fence, item.worker, now_us) for item in claims],
+    )
+
+
+def renew(connection: Connection, holders: Sequence[str], until_us: int) -> None:
+    """Move the end of every lease of these workers."""
+    connection.exec_driver_sql(
+        "UPDATE task SET lease_until = ? WHERE holder = ? AND state = 'leased'",
+        [(until_us, holder) for holder in holders],
+    )
+
+
+def leased(connection: Connection, holder: str | None = None) -> Sequence[Any]:
+    """Leased tasks, all or one worker's: id, fence, attempt, crashes, holder, commit, set."""
+    return connection.exec_driver_sql(
+        "SELECT id, fence, attempt, crashes, holder, commit_sha, manifest_set FROM task"
+        " WHERE state = 'leased' AND (? IS NULL OR holder = ?)",
+        (holder, holder),
+    ).all()
+
+
+def expired(connection: Connection, boot: str, boot_now_us: int) -> list[str]:
+    """Workers with a lease that ran out, or that was given in another life of this host."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT holder FROM task"
+        " WHERE state = 'leased' AND (lease_boot <> ? OR lease_until <= ?)",
+        (boot, boot_now_us),
+    )
+    return [row[0] for row in rows]
+
+
+def holds(connection: Connection, task: str, fence: int) -> bool:
+    """Whether the task is still leased under this fence."""
+    row = connection.exec_driver_sql(f"SELECT 1 FROM task WHERE {_HELD}", (task, fence))
+    return row.one_or_none() is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a claim ends: the state the task goes to, and what is left of it."""
+
+    state: str
+    output: str | None = None
+    error: str | None = None
+    run_at: int | None = None
+    attempt: int | None = None
+    crashes: int | None = None
+    finished: bool = False
+    outcome: str
+
+
+def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:
+    """Take the task out of its holder's hands; False when it was not in them."""
+    changed = connection.exec_driver_sql(
+        "UPDATE task SET state = ?, output = COALESCE(?, output), error = ?,"
+        " run_at = COALESCE(?, run_at), attempt = COALESCE(?, attempt),"
+        " crashes = COALESCE(?, crashes), finished_at = ?,"
+        f" holder = NULL, lease_boot = NULL, lease_until = NULL WHERE {_HELD}",
+        (ending.state, ending.output, ending.error, ending.run_at, ending.attempt)
+        + (ending.crashes, now_us if ending.finished else None, task, fence),
+    )
+    if changed.rowcount != 1:
+        return False
+    connection.exec_driver_sql(
+        "UPDATE attempt SET ended_at = ?, outcome = ?, error = ?"
+        " WHERE task_id = ? AND fence = ?",
+        (now_us, ending.outcome, ending.error, task, fence),
+    )
+    return True
+
+
+def refuse(connection: Connection, task: str, error: str, now_us: int) -> None:
+    """End a pending task that cannot be started."""
+    connection.exec_driver_sql(
+        "UPDATE task SET state = 'failed', error = ?, finished_at = ?"
+        " WHERE id = ? AND state = 'pending'",
+        (error, now_us, task),
+    )
+
+
+def begin_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
+    """Write a step's intent under the task's fence; False when the lease is lost.
+
+    `row` is (task, fence, number, agent, kind, name, request, phase, result). A step that
+    stands there already is begun again, unless it is finished.
+    """
+    task, fence, number, agent, kind, name, request, phase, result = row
+    written = connection.exec_driver_sql(
+        "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result, fence,"
+        " tokens_in, tokens_out, started_at, finished_at)"
+        f" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ? FROM task WHERE {_HELD}"
+        " ON CONFLICT (task_id, number) DO UPDATE SET phase = excluded.phase,"
+        " result = excluded.result, fence = excluded.fence, request = excluded.request,"
+        " name = excluded.name, kind = excluded.kind, agent = excluded.agent,"
+        " started_at = excluded.started_at, finished_at = excluded.finished_at"
+        " WHERE step.phase = 'begun' OR (step.phase = 'failed' AND step.kind = 'model')",
+        (task, number, agent, kind, name, request, phase, result, fence, now_us)
+        + (None if phase == "begun" else now_us, task, fence),
+    )
+    return written.rowcount == 1
+
+
+def end_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
+    """Write a step's result under the task's fence; False when the lease is lost.
+
+    `row` is (task, fence, number, phase, result, tokens in, tokens out).
+    """
+    task, fence, number, phase, result, tokens_in, tokens_out = row
+    written = connection.exec_driver_sql(
+        "UPDATE step SET phase = ?, result = ?, tokens_in = tokens_in + ?,"
+        " tokens_out = tokens_out + ?, finished_at = ?"
+        " WHERE task_id = ? AND number = ? AND fence = ? AND phase = 'begun'"
+        f" AND EXISTS (SELECT 1 FROM task WHERE {_HELD})",
+        (phase, result, tokens_in, tokens_out, now_us, task, number, fence, task, fence),
+    )
+    if written.rowcount == 1 and (tokens_in or tokens_out):
+        connection.exec_driver_sql(
+            "UPDATE task SET tokens_in = tokens_in + ?, tokens_out = tokens_out + ?"
+            " WHERE id = ?",
+            (tokens_in, tokens_out, task),
+        )
+    return written.rowcount == 1
+
+
+def steps(connection: Connection, task: str) -> Sequence[Any]:
+    """A task's journal in order: number, agent, kind, name, phase, request, result."""
+    return connection.exec_driver_sql(
+        "SELECT number, agent, kind, name, phase, request, result FROM step"
+        " WHERE task_id = ? ORDER BY number",
+        (task,),
+    ).all()
+
+
+def save_set(connection: Connection, digest: str, content: str) -> None:
+    """Keep a manifest set."""
+    connection.exec_driver_sql(
+        "INSERT INTO manifest_set (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (digest, content),
+    )
+
+
+def load_set(connection: Connection, digest: str) -> str:
+    """The text of a kept manifest set."""
+    return str(
+        connection.exec_driver_sql(
+            "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+        ).scalar_one()
+    )
+
+
+def serial(connection: Connection) -> int:
+    """The serial of the recorded state."""
+    return int(connection.exec_driver_sql("SELECT serial FROM state").scalar_one())
+
+
+def ciphertext(connection: Connection, digest: str) -> str | None:
+    """The sealed value under a secret's digest."""
+    found = connection.exec_driver_sql(
+        "SELECT ciphertext FROM sealed_secret WHERE digest = ?", (digest,)
+    ).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+def save_worker(connection: Connection, row: tuple[Any, ...]) -> None:
+    """Write what is known of a worker: id, host, pid, state, slots, busy, started, seen."""
+    connection.exec_driver_sql(
+        "INSERT INTO worker (id, host, pid, state, slots, busy, started_at, seen_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " state = excluded.state, busy = excluded.busy, seen_at = excluded.seen_at",
+        row,
+    )
+
+
+def forget_workers(connection: Connection, host: str) -> None:
+    """Drop the rows of workers that an earlier dispatcher of this host had."""
+    connection.exec_driver_sql("DELETE FROM worker WHERE host = ?", (host,))

@@ -1,0 +1,61 @@
+"""The ways to run a tool: one module per type, imported when a task first needs it.
+
+Nothing here decides: `guard` calls these after the decision is durable. A tool gets its
+own secret and no other, an idempotency key, and bounds on time and output.
+"""
+
+import asyncio
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runner.contract.errors import ToolFailed
+from runner.contract.kinds import Tool
+from runner.contract.kinds.base import seconds
+
+_MODULES: Final = {
+    "http": "runner.tools.http",
+    "command": "runner.tools.command",
+    "python": "runner.tools.python",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What tools may touch on this host."""
+
+    files: Path
+    commands: tuple[str, ...]
+    output_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call brings along besides its arguments. The key is stable over attempts."""
+
+    idempotency_key: str
+    secret: str | None
+    bounds: Bounds
+
+
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+    """What the tool answered, as text; ToolFailed."""
+    module = importlib.import_module(_MODULES[tool.type])
+    limit_s = seconds(tool.runtime.timeout)
+    try:
+        async with asyncio.timeout(limit_s):
+            answer: str = await module.call(tool, arguments, call)
+    except TimeoutError:
+        raise ToolFailed(
+            f"no answer within runtime.timeout ({tool.runtime.timeout})", retryable=True
+        ) from None
+    return _bounded(answer, call.bounds.output_bytes_max)
+
+
+def _bounded(answer: str, limit: int) -> str:
+    data = answer.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    kept = data[:limit].decode("utf-8", "ignore")
+    return f"{kept}\n[cut: {len(data) - limit} more bytes]"

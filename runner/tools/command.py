@@ -1,0 +1,104 @@
+"""Tools of type `command`: a program of this host, its arguments as a list, never a shell.
+
+The setting `tools.commands` names the programs that may be started. The call's arguments
+arrive as JSON on standard input, and in place of `{name}` items of the list. The
+environment is built from nothing; the whole process group ends with the call.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+from typing import Any, Final
+
+from runner.contract.errors import ToolFailed
+from runner.contract.kinds import Tool
+from runner.tools import Call
+
+_PLACEHOLDER: Final = re.compile(r"\{([\w-]+)\}")
+_ERROR_CHARACTERS: Final = 300
+
+
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+    """Standard output; ToolFailed when the program is not allowed or did not succeed."""
+    argv = _argv(tool.command, arguments)
+    if argv[0] not in call.bounds.commands:
+        raise ToolFailed(
+            f"{argv[0]} may not be started on this host; the setting tools.commands "
+            "names the programs that may"
+        )
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "IDEMPOTENCY_KEY": call.idempotency_key,
+        **({"TOOL_SECRET": call.secret} if call.secret is not None else {}),
+    }
+    call.bounds.files.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=call.bounds.files,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
+    try:
+        return await _finish(process, json.dumps(arguments).encode(), call, argv[0])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _finish(
+    process: asyncio.subprocess.Process, given: bytes, call: Call, name: str
+) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+    limit = call.bounds.output_bytes_max
+    output, error = await asyncio.gather(
+        _read(process.stdout, limit + 1), _read(process.stderr, _ERROR_CHARACTERS)
+    )
+    code = await process.wait()
+    if code != 0:
+        said = error.decode("utf-8", "replace").strip()
+        raise ToolFailed(f"{name} ended with code {code}: {said}")
+    return output.decode("utf-8", "replace")
+
+
+async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
+    kept = bytearray()
+    while chunk := await stream.read(65_536):
+        if len(kept) < limit:
+            kept += chunk[: limit - len(kept)]
+    return bytes(kept)
+
+
+def _argv(template: list[str], arguments: dict[str, Any]) -> list[str]:
+    argv: list[str] = []
+    for item in template:
+        placeholder = _PLACEHOLDER.fullmatch(item)
+        if placeholder is None:
+            argv.append(item)
+            continue
+        name = placeholder[1]
+        if name not in arguments:
+            raise ToolFailed(f"the argument {name} is missing")
+        value = str(arguments[name])
+        if value.startswith("-") and "--" not in argv:
+            raise ToolFailed(f"the argument {name} may not begin with a dash")
+        if "\x00" in value:
+            raise ToolFailed(f"the argument {name} may not contain a zero byte")
+        argv.append(value)
+    return argv

@@ -1,0 +1,47 @@
+"""How dispatcher and worker talk: one JSON object a line, over a socket pair.
+
+    worker → dispatcher   ready, ping, model, tool, result, finish; `id` where an answer is due
+    dispatcher → worker   hello, run, forget, answer (to an `id`), pong
+
+A line has a limit, so that neither side can fill the other's memory.
+"""
+
+import asyncio
+import json
+from typing import Any, Final
+
+LINE_MAX: Final = 16 * 1024 * 1024
+
+
+class Wire:
+    """One end of the connection. Reading None means that the other end is gone."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue a message; what cannot be delivered is noticed by reading."""
+        if not self._writer.is_closing():
+            line = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+            self._writer.write(line.encode("utf-8", "surrogatepass") + b"\n")
+
+    async def flush(self) -> None:
+        """Wait until the other end has taken most of what was sent."""
+        await self._writer.drain()
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None at the end."""
+        try:
+            line = await self._reader.readline()
+        except (ConnectionError, ValueError):
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        message = json.loads(line.decode("utf-8", "surrogatepass"))
+        assert isinstance(message, dict)
+        return message
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()

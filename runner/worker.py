@@ -1,0 +1,132 @@
+"""A worker process: many tasks at once, no database, one wire to its dispatcher.
+
+    connected ──hello──> serving ──wire closed or trust run out──> exit at once
+
+It ends itself when the dispatcher is gone, or when no answer came for most of a lease:
+whoever is given its tasks then must not find it still acting.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import Any, Final, NoReturn
+
+from runner.agent import Step
+from runner.contract import clock
+from runner.contract.errors import LeaseLost
+from runner.contract.settings import Settings
+from runner.contract.telemetry import configure, log_exception
+from runner.execute import Execution
+from runner.guard import Guard
+from runner.link import Link
+from runner.manifest_set import ManifestSet, from_text
+from runner.tools import Bounds
+from runner.wire import LINE_MAX, Wire
+
+EXIT_ORPHANED: Final = 71
+EXIT_UNTRUSTED: Final = 72
+
+
+class Worker:
+    """Serves one dispatcher."""
+
+    def __init__(self, wire: Wire, settings: Settings) -> None:
+        self._wire = wire
+        self._settings = settings
+        self._lease_us = int(settings.runner.lease_s * 1_000_000)
+        self._link = Link(wire, self._lease_us)
+        self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> NoReturn:
+        """Take messages until the dispatcher is gone."""
+        beat = asyncio.create_task(self._beat())
+        self._link.tell("ready")
+        while (message := await self._wire.receive()) is not None:
+            match message["do"]:
+                case "run":
+                    self._start(message)
+                case "forget":
+                    self._sets.clear()
+                case _:
+                    self._link.answered(message)
+        beat.cancel()
+        _leave(EXIT_ORPHANED)
+
+    async def _beat(self) -> None:
+        while True:
+            self._link.ping()
+            await asyncio.sleep(self._lease_us / 3_000_000)
+            if clock.boot_us() >= self._link.trusted_us:
+                _leave(EXIT_UNTRUSTED)
+
+    def _start(self, message: dict[str, Any]) -> None:
+        digest = message["manifests"]
+        if "set" in message:
+            self._sets[digest] = (from_text(message["set"]), message["secrets"])
+        manifests, secrets = self._sets[digest]
+        guard = Guard(
+            link=self._link,
+            task=message["task"],
+            fence=message["fence"],
+            manifests=manifests,
+            secrets=secrets,
+            bounds=Bounds(
+                files=self._settings.files,
+                commands=tuple(self._settings.tools.commands),
+                output_bytes_max=self._settings.tools.output_bytes_max,
+            ),
+        )
+        journal = [Step(*step) for step in message["steps"]]
+        running = asyncio.create_task(self._run(guard, message["input"], journal))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, guard: Guard, input: dict[str, str], journal: list[Step]) -> None:
+        try:
+            ending = await Execution(guard, input, journal).run()
+        except LeaseLost:
+            return  # Somebody else has the task now; there is nothing left to say.
+        except Exception as error:  # noqa: BLE001 - one task's bug must not take the others down.
+            log_exception(
+                "task_finished", "A task met an error nobody foresaw.", task=guard.task
+            )
+            name = type(error).__name__
+            ending = {
+                "outcome": "failed",
+                "output": None,
+                "error": f"internal error ({name}); the runner's log has the details",
+            }
+        self._link.tell("finish", task=guard.task, fence=guard.fence, **ending)
+
+
+def _leave(code: int) -> NoReturn:
+    # Not sys.exit: threads of tools may hang, and nothing here is left to be saved.
+    os._exit(code)
+
+
+async def _main(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    # A Ctrl-C reaches the whole terminal group; only the dispatcher decides when to stop.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    connection = socket.socket(fileno=descriptor)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=LINE_MAX)
+    wire = Wire(reader, writer)
+    hello = await wire.receive()
+    if hello is None:
+        _leave(EXIT_ORPHANED)
+    await Worker(wire, Settings.model_validate(hello["settings"])).serve()
+
+
+def main() -> None:
+    """Serve on the socket whose number is the first argument."""
+    configure()
+    gc.freeze()
+    asyncio.run(_main(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

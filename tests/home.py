@@ -1,0 +1,117 @@
+"""A home with recorded resources, and a real runner on it, for tests and benchmarks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.contract import clock, database, kinds, submission, wake
+from runner.contract.database import Database
+from runner.contract.kinds import Key, Metadata
+from runner.contract.submission import Submission
+
+COMMIT = "a" * 40
+
+
+class Home:
+    """A state folder of its own; `record` writes manifests as if a commit had been applied."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database: Database = database.open_database(folder)
+        with self.database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO source VALUES ('default', '', '', '', '', ?, NULL, ?, 'Ready', '',"
+                " '', '[]', 0, 0)",
+                (COMMIT, COMMIT),
+            )
+
+    def record(self, kind: str, name: str, spec: dict[str, Any], line: int = 1) -> Key:
+        """Record one resource of the default namespace."""
+        key = Key("default", kind, name)
+        body = kinds.canonical(
+            Metadata(name=name), kinds.KINDS[kind].model_validate(spec)
+        )
+        with self.database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, 'git:default', ?, ?, ?, NULL,"
+                " ?, ?, '{}', 1, 0)",
+                (*key, COMMIT, f"{kind.lower()}s/{name}.yaml", line, kinds.digest(body), body),
+            )
+            connection.exec_driver_sql("UPDATE state SET serial = serial + 1")
+        return key
+
+    def submit(self, subject: Key, count: int = 1, **more: Any) -> list[str]:
+        """Queue tasks and wake the runner."""
+        with self.database.write() as connection:
+            ids = submission.submit(
+                connection,
+                [Submission(subject=subject, actor="person:test", **more)] * count,
+                COMMIT,
+                clock.now_us(),
+            )
+        wake.knock(self.folder / "run", wake.RUNNER)
+        return ids
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """What a query finds."""
+        with self.database.read() as connection:
+            return list(connection.exec_driver_sql(query, values).all())
+
+    def state(self, task: str) -> str:
+        """The state of a task."""
+        return str(self.rows("SELECT state FROM task WHERE id = ?", task)[0][0])
+
+    def wait(self, tasks: list[str], states: set[str], timeout_s: float = 30.0) -> None:
+        """Wait until every task is in one of the states; fail with what is known if not."""
+        marks = ",".join("?" * len(tasks))
+        self.until(
+            lambda: all(
+                row[0] in states
+                for row in self.rows(f"SELECT state FROM task WHERE id IN ({marks})", *tasks)
+            ),
+            timeout_s,
+            lambda: self.rows(f"SELECT id, state, error FROM task WHERE id IN ({marks})", *tasks),
+        )
+
+    def until(self, true: Any, timeout_s: float = 30.0, explain: Any = lambda: "") -> None:
+        """Look again and again until something is true."""
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            assert time.monotonic() < deadline, f"not true after {timeout_s} s: {explain()}"
+            time.sleep(0.005)
+
+    def entries(self, task: str | None = None) -> list[dict[str, Any]]:
+        """The audit entries, all or one task's."""
+        rows = self.rows("SELECT raw FROM audit_entry ORDER BY seq")
+        fields = [json.loads(row[0]) for row in rows]
+        return [entry for entry in fields if task is None or entry.get("task") == task]
+
+    @contextmanager
+    def runner(self, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """A runner process on this home; it is stopped at the end."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            **{f"ORLOJ_RUNNER_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        log = (self.folder / "runner.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", str(self.folder)], env=environment, stderr=log
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=30)
+            log.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
