@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner import credentials, queue
+from runner.claim import Claimable, Held
 from runner.contract import clock, seal, wake
 from runner.contract.database import Database
 from runner.contract.errors import LeaseLost
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log
-from runner.ledger import Held, Ledger, hold
-from runner.queue import Claim
+from runner.ledger import Ledger
 from runner.wire import Wire
 
 POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
@@ -165,8 +165,8 @@ class Dispatcher:
         for worker, answer in answers:
             if answer is not None:
                 worker.wire.send(answer)
-        for claim in claims:
-            self._hand_out(claim)
+        for task, held in claims:
+            self._hand_out(task, held)
 
     def _free_slots(self) -> list[str]:
         """A worker's id for each task it could take, the least busy worker first."""
@@ -187,47 +187,48 @@ class Dispatcher:
         self._connection.rollback()
         return found
 
-    def _claim(self, now_us: int) -> list[Claim]:
+    def _claim(self, now_us: int) -> list[tuple[Claimable, Held]]:
         free = self._free_slots()
         if not free:
             return []
         until_us = clock.boot_us() + self._lease_us
         claims = self._ledger.claim(free, self._boot, until_us, now_us)
-        for claim in claims:
-            self._workers[claim.worker].held[claim.task.id] = hold(claim)
+        for _, held in claims:
+            self._workers[held.worker].held[held.task] = held
         return claims
 
-    def _hand_out(self, claim: Claim) -> None:
-        worker = self._workers[claim.worker]
+    def _hand_out(self, task: Claimable, held: Held) -> None:
+        worker = self._workers[held.worker]
         message: Message = {
             "do": "run",
-            "task": claim.task.id,
-            "fence": claim.fence,
-            "input": claim.task.input,
-            "manifests": claim.manifest_set,
+            "task": held.task,
+            "fence": held.fence,
+            "input": task.input,
+            "manifests": held.manifests,
             "steps": [],
         }
-        if claim.task.fence > 0:
-            message["steps"] = [step.to_json() for step in self._ledger.journal(claim.task.id)]
-        if claim.manifest_set not in worker.sets:
-            if len(worker.sets) >= SETS_MAX:
-                worker.sets.clear()
-                worker.wire.send({"do": "forget"})
-            manifests = self._ledger.manifests(claim.manifest_set)
-            message["set"] = manifests.to_text()
-            message["secrets"] = credentials.find(
-                self._connection, manifests, self._sealer, self._settings
-            )
-            worker.sets.add(claim.manifest_set)
+        if task.fence > 0:  # Somebody has worked on it: its journal goes along.
+            message["steps"] = [step.to_json() for step in self._ledger.journal.steps(task.id)]
+        if held.manifests not in worker.sets:
+            message |= self._manifests(worker, held.manifests)
         self._connection.rollback()
         worker.wire.send(message)
         log(
             "task_claimed",
             "A worker took a task.",
-            task=claim.task.id,
+            task=held.task,
             worker=worker.id,
-            fence=claim.fence,
+            fence=held.fence,
         )
+
+    def _manifests(self, worker: Worker, digest: str) -> Message:
+        if len(worker.sets) >= SETS_MAX:
+            worker.sets.clear()
+            worker.wire.send({"do": "forget"})
+        worker.sets.add(digest)
+        manifests = self._ledger.pins.load(digest)
+        secrets = credentials.find(self._connection, manifests, self._sealer, self._settings)
+        return {"set": manifests.to_text(), "secrets": secrets}
 
     def _take(self, worker: Worker, message: Message, now_us: int) -> Message | None:
         """Carry out one message; what to answer after the commit."""
@@ -252,12 +253,12 @@ class Dispatcher:
     def _carry_out(self, worker: Worker, held: Held, message: Message, now_us: int) -> Message:
         match message["op"]:
             case "model":
-                self._ledger.begin_model(held, message, now_us)
+                self._ledger.journal.begin_model(held, message, now_us)
             case "tool":
-                verdict = self._ledger.begin_tool(held, message, now_us)
+                verdict = self._ledger.journal.begin_tool(held, message, now_us)
                 return {"decision": verdict.decision.value, "reason": verdict.reason}
             case "result":
-                self._ledger.result(held, message, now_us)
+                self._ledger.journal.end(held, message, now_us)
             case "finish":
                 state = self._ledger.finish(held, message, now_us)
                 del worker.held[held.task]

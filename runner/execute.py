@@ -8,7 +8,7 @@ from typing import Any
 
 from runner import agent
 from runner.agent import AskModel, CallTool, Finish, GiveUp, Step
-from runner.contract.errors import ModelFailed, OrlojError
+from runner.contract.errors import LeaseLost, ModelFailed, OrlojError, Refused
 from runner.contract.kinds.base import seconds
 from runner.conversation import Conversation
 from runner.guard import Guard
@@ -34,7 +34,9 @@ class Execution:
         except ModelFailed as error:
             outcome = "retry" if error.retryable else "failed"
             return _failure(outcome, str(error), error.retry_after_s)
-        except _GaveUp as error:
+        except LeaseLost:
+            raise
+        except OrlojError as error:
             return _failure("failed", str(error))
         return {"outcome": "succeeded", "output": output, "error": None}
 
@@ -61,7 +63,7 @@ class Execution:
                 case Finish(text):
                     return text
                 case GiveUp(reason):
-                    raise _GaveUp(f"{name}: {reason}")
+                    raise Refused(f"{name}: {reason}")
 
     def _next_number(self) -> int:
         return len(self._steps) + 1
@@ -70,10 +72,6 @@ class Execution:
         self, number: int, name: str, kind: str, request: dict[str, Any], result: dict[str, Any]
     ) -> None:
         self._steps.append(Step(number, name, kind, "", "done", request, result))
-
-
-class _GaveUp(OrlojError):
-    """An agent cannot finish."""
 
 
 def _failure(outcome: str, error: str, retry_after_s: float | None = None) -> dict[str, Any]:

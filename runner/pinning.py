@@ -1,14 +1,63 @@
-"""Resolve the manifests that a task is pinned to when it first starts."""
+"""The manifests that tasks are pinned to: resolved when a task first starts, then kept."""
 
 import json
+from collections import OrderedDict
+from typing import Final
 
 from sqlalchemy import Connection
 
+from runner import queue
+from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
 from runner.contract.errors import NotFound
 from runner.contract.kinds import Agent, Key, Spec
-from runner.manifest_set import ManifestSet, Placed
+from runner.manifest_set import ManifestSet, Placed, from_text
+
+SETS_MAX: Final = 256  # Kept in memory; the rest is read again when it is needed.
+
+
+class Pins:
+    """Manifest sets on one held connection, each resolved once per state of the record."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sets: OrderedDict[str, ManifestSet] = OrderedDict()
+        self._resolved: dict[Key, tuple[str, str]] = {}
+        self._serial = -1
+
+    def pin(self, task: Claimable) -> tuple[str, str]:
+        """The digest of a task's set, and its commit; NotFound when its subject is gone."""
+        if task.manifest_set is not None and task.commit is not None:
+            return task.manifest_set, task.commit
+        serial = queue.serial(self._connection)
+        if serial != self._serial:
+            self._resolved.clear()
+            self._serial = serial
+        if task.subject not in self._resolved:
+            manifests, commit = resolve(self._connection, task.subject)
+            text = manifests.to_text()
+            digest = kinds.digest(text)
+            queue.save_set(self._connection, digest, text)
+            self._keep(digest, manifests)
+            self._resolved[task.subject] = (digest, commit)
+        return self._resolved[task.subject]
+
+    def load(self, digest: str) -> ManifestSet:
+        """A set by its digest."""
+        if digest not in self._sets:
+            self._keep(digest, from_text(queue.load_set(self._connection, digest)))
+        self._sets.move_to_end(digest)
+        return self._sets[digest]
+
+    def forget(self) -> None:
+        """Drop what was resolved in a transaction that did not come about."""
+        self._resolved.clear()
+
+    def _keep(self, digest: str, manifests: ManifestSet) -> None:
+        self._sets[digest] = manifests
+        while len(self._sets) > SETS_MAX:
+            self._sets.popitem(last=False)
 
 
 def resolve(connection: Connection, subject: Key) -> tuple[ManifestSet, str]:

@@ -7,29 +7,14 @@ changes no row means that the task belongs to somebody else now.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
+from runner.claim import Claimable, Ending, Held
 from runner.contract.kinds import Key
 
 _HELD = "id = ? AND fence = ? AND state = 'leased'"
-
-
-@dataclass(frozen=True, slots=True)
-class Claimable:
-    """A task that waits for a worker."""
-
-    id: str
-    subject: Key
-    input: dict[str, str]
-    fence: int
-    attempt: int
-    crashes: int
-    retry: dict[str, Any]
-    commit: str | None
-    manifest_set: str | None
 
 
 def claimable(connection: Connection, limit: int) -> list[Claimable]:
@@ -75,20 +60,8 @@ def promote(connection: Connection, now_us: int) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task that was given to a worker, with the fence it must name from now on."""
-
-    task: Claimable
-    worker: str
-    fence: int
-    attempt: int
-    commit: str
-    manifest_set: str
-
-
 def claim(
-    connection: Connection, claims: Sequence[Claim], boot: str, until_us: int, now_us: int
+    connection: Connection, claims: Sequence[Held], boot: str, until_us: int, now_us: int
 ) -> None:
     """Lease tasks, in the transaction that found them claimable."""
     connection.exec_driver_sql(
@@ -97,13 +70,13 @@ def claim(
         " started_at = COALESCE(started_at, ?) WHERE id = ?",
         [
             (item.fence, item.attempt, item.worker, boot, until_us)
-            + (item.commit, item.manifest_set, now_us, item.task.id)
+            + (item.commit, item.manifests, now_us, item.task)
             for item in claims
         ],
     )
     connection.exec_driver_sql(
         "INSERT INTO attempt (task_id, fence, worker, started_at) VALUES (?, ?, ?, ?)",
-        [(item.task.id, item.fence, item.worker, now_us) for item in claims],
+        [(item.task, item.fence, item.worker, now_us) for item in claims],
     )
 
 
@@ -115,43 +88,13 @@ def renew(connection: Connection, holders: Sequence[str], until_us: int) -> None
     )
 
 
-def leased(connection: Connection, holder: str | None = None) -> Sequence[Any]:
-    """Leased tasks, all or one worker's: id, fence, attempt, crashes, holder, commit, set."""
-    return connection.exec_driver_sql(
-        "SELECT id, fence, attempt, crashes, holder, commit_sha, manifest_set FROM task"
-        " WHERE state = 'leased' AND (? IS NULL OR holder = ?)",
-        (holder, holder),
+def leased(connection: Connection) -> list[Held]:
+    """What the database says that workers hold."""
+    rows: Sequence[Any] = connection.exec_driver_sql(
+        "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
+        " WHERE state = 'leased'"
     ).all()
-
-
-def expired(connection: Connection, boot: str, boot_now_us: int) -> list[str]:
-    """Workers with a lease that ran out, or that was given in another life of this host."""
-    rows = connection.exec_driver_sql(
-        "SELECT DISTINCT holder FROM task"
-        " WHERE state = 'leased' AND (lease_boot <> ? OR lease_until <= ?)",
-        (boot, boot_now_us),
-    )
-    return [row[0] for row in rows]
-
-
-def holds(connection: Connection, task: str, fence: int) -> bool:
-    """Whether the task is still leased under this fence."""
-    row = connection.exec_driver_sql(f"SELECT 1 FROM task WHERE {_HELD}", (task, fence))
-    return row.one_or_none() is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a claim ends: the state the task goes to, and what is left of it."""
-
-    state: str
-    output: str | None = None
-    error: str | None = None
-    run_at: int | None = None
-    attempt: int | None = None
-    crashes: int | None = None
-    finished: bool = False
-    outcome: str
+    return [Held(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
 
 
 def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:
@@ -229,11 +172,12 @@ def end_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
 
 def steps(connection: Connection, task: str) -> Sequence[Any]:
     """A task's journal in order: number, agent, kind, name, phase, request, result."""
-    return connection.exec_driver_sql(
+    rows: Sequence[Any] = connection.exec_driver_sql(
         "SELECT number, agent, kind, name, phase, request, result FROM step"
         " WHERE task_id = ? ORDER BY number",
         (task,),
     ).all()
+    return rows
 
 
 def save_set(connection: Connection, digest: str, content: str) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from runner.contract.errors import Refused
 from runner.contract.kinds.agent import Agent
 from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
@@ -44,8 +45,13 @@ def digest(text: str) -> str:
 
 
 def spec_of(kind: str, body: str) -> Spec:
-    """The spec in a stored text; what `canonical` wrote is always readable."""
-    return KINDS[kind].model_validate(json.loads(body)["spec"])
+    """The spec in a stored text; Refused when another version wrote what we cannot read."""
+    try:
+        return KINDS[kind].model_validate(json.loads(body)["spec"])
+    except (KeyError, ValueError) as error:
+        raise Refused(
+            f"a recorded {kind} cannot be read by this version of orloj; apply its manifest again"
+        ) from error
 
 
 __all__ = [

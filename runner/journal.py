@@ -1,0 +1,149 @@
+"""The journal of tasks: every model and tool call, intent first, then result.
+
+Runs inside the dispatcher's write transaction, where each call is also decided and logged.
+LeaseLost means that the task belongs to somebody else now, and nothing was written.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from runner import governance, queue
+from runner.agent import Step
+from runner.claim import Held
+from runner.contract.audit_entry import Entry, EntryType, canonical
+from runner.contract.errors import LeaseLost
+from runner.governance import Decision, Verdict
+from runner.pinning import Pins
+
+Message = dict[str, Any]
+
+
+def entry(kind: EntryType, held: Held, **facts: Any) -> Entry:
+    """An entry about a held task, in its worker's name unless `actor` says otherwise."""
+    facts.setdefault("actor", f"worker:{held.worker}")
+    return Entry(
+        type=kind,
+        commit=held.commit,
+        task=held.task,
+        attempt=held.fence,
+        manifests=held.manifests,
+        **facts,
+    )
+
+
+class Journal:
+    """Writes steps on one held connection; `log` takes the entries about them."""
+
+    def __init__(
+        self, connection: Connection, pins: Pins, log: Callable[[list[Entry]], None]
+    ) -> None:
+        self._connection = connection
+        self._pins = pins
+        self._log = log
+
+    def steps(self, task: str) -> list[Step]:
+        """The steps of a task so far."""
+        return [
+            Step(*row[:5], json.loads(row[5]), None if row[6] is None else json.loads(row[6]))
+            for row in queue.steps(self._connection, task)
+        ]
+
+    def begin_model(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down that an agent asks its model, before it does."""
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        by_reference = agent.spec.model_ref is not None
+        verdict = Verdict(
+            Decision.ALLOW,
+            "the agent's own model",
+            agent.at("/spec/model_ref" if by_reference else "/spec/model"),
+        )
+        self._begin(held, message, ("model", message["endpoint"], "begun", None), now_us)
+        self._decided(held, verdict, {"model": message["model"]}, message)
+
+    def begin_tool(self, held: Held, message: Message, now_us: int) -> Verdict:
+        """Decide on a tool call and write request and decision down, before it is made."""
+        manifests = self._pins.load(held.manifests)
+        agent = manifests.agent(message["agent"])
+        name = message["tool"]
+        verdict = governance.decide(agent, name, manifests.tool(agent, name))
+        if verdict.decision is Decision.ALLOW:
+            self._begin(held, message, ("tool", name, "begun", None), now_us)
+        else:
+            result = canonical({"denied": verdict.reason})
+            self._begin(held, message, ("tool", name, "denied", result), now_us)
+        facts = {"tool": name, "permission": verdict.permission}
+        arguments = (("arguments", message["request"]["arguments"]),)
+        self._decided(held, verdict, facts, message, arguments)
+        return verdict
+
+    def end(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down how a step ended."""
+        failed = message["outcome"] == "failed"
+        tokens = (message["tokens_in"], message["tokens_out"])
+        row = (held.task, held.fence, message["step"], "failed" if failed else "done")
+        if not queue.end_step(
+            self._connection, (*row, canonical(message["result"]), *tokens), now_us
+        ):
+            raise LeaseLost
+        self._log(
+            [
+                entry(
+                    EntryType.ACTION_FAILED if failed else EntryType.ACTION_EXECUTED,
+                    held,
+                    step=message["step"],
+                    agent=message["agent"],
+                    tool=message.get("tool"),
+                    model=message.get("model"),
+                    outcome=message["outcome"],
+                    tokens_in=tokens[0],
+                    tokens_out=tokens[1],
+                    duration_us=message["duration_us"],
+                    private=(("result", message["result"]),),
+                )
+            ]
+        )
+
+    def interrupted(self, held: Held) -> Step | None:
+        """A tool call that began, did not end, and may not be repeated; None: there is none."""
+        manifests = self._pins.load(held.manifests)
+        for step in self.steps(held.task):
+            if step.kind == "tool" and step.phase == "begun":
+                tool = manifests.tool(manifests.agent(step.agent), step.name)
+                if tool is None or not tool.spec.idempotent:
+                    return step
+        return None
+
+    def _begin(
+        self, held: Held, message: Message, what: tuple[str, str, str, str | None], now_us: int
+    ) -> None:
+        kind, name, phase, result = what
+        row = (held.task, held.fence, message["step"], message["agent"], kind, name)
+        request = canonical(message["request"])
+        if not queue.begin_step(self._connection, (*row, request, phase, result), now_us):
+            raise LeaseLost
+
+    def _decided(
+        self,
+        held: Held,
+        verdict: Verdict,
+        facts: dict[str, Any],
+        message: Message,
+        private: tuple[tuple[str, Any], ...] = (),
+    ) -> None:
+        facts = {**facts, "step": message["step"], "agent": message["agent"]}
+        self._log(
+            [
+                entry(EntryType.ACTION_REQUESTED, held, **facts, private=private),
+                entry(
+                    EntryType.ACTION_DECIDED,
+                    held,
+                    **facts,
+                    decision=verdict.decision.value,
+                    rule=verdict.rule,
+                    reason=verdict.reason,
+                ),
+            ]
+        )
