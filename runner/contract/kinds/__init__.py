@@ -50,7 +50,8 @@ def spec_of(kind: str, body: str) -> Spec:
         return KINDS[kind].model_validate(json.loads(body)["spec"])
     except (KeyError, ValueError) as error:
         raise Refused(
-            f"a recorded {kind} cannot be read by this version of orloj; apply its manifest again"
+            f"a recorded {kind} cannot be read by this version of orloj; "
+            "apply its manifest again"
         ) from error
 
 
