@@ -1,0 +1,228 @@
+"""The one place where git is started: through GitPython's command interface, and no more.
+
+GitPython's objects are not used: they are 190 times slower on a diff and have a record of
+options that slip past their guards. Its `execute` copies our environment into the child,
+so the child is `env -i`, which builds one from nothing: no token, no proxy, no `GIT_*` of
+whoever started us is seen by git, by ssh or by a hook.
+
+A command that talks to a remote starts others (ssh, upload-pack), so coreutils' `timeout`
+stops the whole process group. A command that reads the mirror is one process, and killing
+that one needs no help.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import git
+
+from reconciler import git_address
+from runner.contract import errors
+
+_TIMED_OUT: Final = 124
+_SEARCH: Final = "/usr/local/bin:/usr/bin:/bin"
+_GIT: Final = shutil.which("git", path=_SEARCH) or "/usr/bin/git"
+_GRACE_S: Final = 5
+_ENVIRONMENT: Final = (
+    f"PATH={_SEARCH}",
+    "LC_ALL=C",
+    "GIT_CONFIG_NOSYSTEM=1",
+    "GIT_TERMINAL_PROMPT=0",
+    "GIT_ASKPASS=/bin/false",
+    "SSH_ASKPASS=/bin/false",
+    "GIT_ALLOW_PROTOCOL=https:ssh:file",
+    "GIT_OPTIONAL_LOCKS=0",
+    "GIT_NO_REPLACE_OBJECTS=1",
+    "GIT_NO_LAZY_FETCH=1",
+    "GIT_LITERAL_PATHSPECS=1",
+    "GIT_SSH_VARIANT=ssh",
+    "GIT_SSH_COMMAND=ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes"
+    " -o IdentitiesOnly=yes -o ClearAllForwardings=yes",
+)
+_CONFIGURATION: Final = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "protocol.ssh.allow=always",
+    "protocol.file.allow=always",
+    "transfer.fsckObjects=true",
+    "fetch.recurseSubmodules=false",
+    "submodule.recurse=false",
+    "gc.auto=0",
+    "gc.autoDetach=false",
+    "maintenance.auto=false",
+    "credential.helper=",
+    "log.showSignature=false",
+)
+_OPTIONS: Final = tuple(part for pair in _CONFIGURATION for part in ("-c", pair))
+
+
+_SIGNS: Final = (
+    ("AuthenticationFailed", "Host key verification failed"),
+    ("AuthenticationFailed", "Authentication failed"),
+    ("AuthenticationFailed", "could not read Username"),
+    ("AuthenticationFailed", "could not read Password"),
+    ("AuthenticationFailed", "Permission denied"),
+    ("AuthenticationFailed", "The requested URL returned error: 40"),
+    ("ContentRefused", "fsck error"),
+    ("ContentRefused", "fsck-objects"),
+    ("CommitGone", "not our ref"),
+    ("CommitGone", "unadvertised object"),
+)
+_ADVICE: Final = {
+    "AuthenticationFailed": "check the key, the known_hosts or the token of the service",
+    "ContentRefused": "git found a malformed object in it: repair the repository",
+    "CommitGone": "its branch was rewritten meanwhile: the next look finds the new commit",
+    "RemoteUnreachable": "check source.url and the network; it is tried again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command answered. `said` is its standard error as it came: never show it."""
+
+    status: int
+    output: bytes
+    said: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether git said that it did what was asked."""
+        return self.status == 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was stopped because it took too long."""
+        return self.status in (_TIMED_OUT, 128 + 9, -9)
+
+    @property
+    def words(self) -> str:
+        """The line of git's complaint that says why, printable and without passwords."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        why = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
+        return git_address.plain((why or lines or ["no answer"])[0])
+
+
+class GitCommand:
+    """Runs git for one address, with a home and a configuration of its own in `folder`.
+
+    `folder`, which only we may enter, gets an empty directory for HOME, and a configuration
+    file if the address needs one: for a password, or to trust another user's repository.
+    """
+
+    def __init__(self, address: git_address.Address, folder: Path, timeout_s: float) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        home = folder / "home"
+        home.mkdir(mode=0o700, exist_ok=True)
+        configuration = _configuration(address)
+        file = folder / "config"
+        if configuration:
+            _write_private(file, configuration)
+        # A password that was taken out of the settings must not stay on the disk.
+        else:
+            file.unlink(missing_ok=True)
+        redirects = "false" if address.authorization else "initial"
+        self._options = (*_OPTIONS, "-c", f"http.followRedirects={redirects}")
+        self._environment = (
+            *_ENVIRONMENT,
+            f"HOME={home}",
+            f"GIT_CEILING_DIRECTORIES={folder}",
+            f"GIT_CONFIG_GLOBAL={file if configuration else '/dev/null'}",
+        )
+        self._git = git.Git(str(home))
+
+    def remote(self, *arguments: str, mirror: Path | None = None) -> Outcome:
+        """Run a git command that may talk to the remote; its whole group is timed."""
+        limit = ("/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(self._timeout_s))
+        return self._execute((*limit, *self._argv(mirror, arguments)), None)
+
+    def local(self, *arguments: str, mirror: Path | None, given: bytes = b"") -> Outcome:
+        """Run a git command that only touches the mirror; `given` is its standard input."""
+        argv = self._argv(mirror, arguments)
+        if not given:
+            return self._execute(argv, self._timeout_s)
+        # A file and not a pipe: nobody has to write while the answer is being read.
+        with tempfile.TemporaryFile(dir=self._folder) as stream:
+            stream.write(given)
+            stream.seek(0)
+            return self._execute(argv, self._timeout_s, stream.fileno())
+
+    def refusal(self, outcome: Outcome) -> errors.SourceError:
+        """The error for a remote that did not do what was asked, saying what to do."""
+        shown = git_address.plain(self._address.url)
+        if outcome.timed_out:
+            return errors.SourceWaiting(
+                "RemoteUnreachable",
+                f"{shown} did not finish within {self._timeout_s:g} s: check the network, or "
+                "raise source.timeout_s if it is large",
+            )
+        reason = next((name for name, sign in _SIGNS if sign in outcome.said), "")
+        message = f"{shown}: {outcome.words}: {_ADVICE[reason or 'RemoteUnreachable']}"
+        if reason in ("AuthenticationFailed", "ContentRefused"):
+            return errors.SourceStalled(reason, message)
+        return errors.SourceWaiting(reason or "RemoteUnreachable", message)
+
+    def seen_environment(self) -> bytes:
+        """The environment that a child gets, as a child sees it: what the tests examine."""
+        return self._execute(("/usr/bin/env",), self._timeout_s).output
+
+    def _argv(self, mirror: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        where = (f"--git-dir={mirror}",) if mirror else ()
+        return (_GIT, "--no-pager", *where, *self._options, *arguments)
+
+    def _execute(
+        self,
+        argv: tuple[str, ...],
+        kill_after_s: float | None,
+        stream: int | None = None,
+    ) -> Outcome:
+        status, output, words = self._git.execute(
+            ["/usr/bin/env", "-i", *self._environment, *argv],
+            istream=stream,
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+            kill_after_timeout=kill_after_s,
+        )
+        return Outcome(status, output, words)
+
+
+def _configuration(address: git_address.Address) -> str:
+    """A configuration file for git: the password's header, or the repositories to trust."""
+    if address.authorization and address.base:
+        base, header = _quoted(address.base), _quoted(address.authorization)
+        return f"[http {base}]\n\textraHeader = {header}\n"
+    if address.local is None:
+        return ""
+    # The person who wrote the URL vouches for the folder. `-c safe.directory` would not do:
+    # git drops it before it starts the upload-pack that serves a repository on this machine.
+    named = str(address.local).rstrip("/")
+    folders = dict.fromkeys(
+        f"{folder}{suffix}"
+        for folder in (named, os.path.realpath(named))
+        for suffix in ("", "/.git", ".git", ".git/.git")
+    )
+    return "[safe]\n" + "".join(f"\tdirectory = {_quoted(folder)}\n" for folder in folders)
+
+
+def _quoted(value: str) -> str:
+    """A value as git's configuration quotes it; line breaks were refused with the address."""
+    assert value.isprintable()
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file that only we can read, whole or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".config-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(name).replace(file)

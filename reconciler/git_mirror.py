@@ -1,0 +1,183 @@
+"""The bare mirror: how a commit comes into it, stays in it, and what happens if it breaks.
+
+    absent ──replace──> whole ──fetch──> whole
+    whole ──a read fails──> suspect ──examined, sound──> whole
+                            suspect ──examined, broken──> replaced by a new one
+
+`refs/orloj/fetched` is the last commit that came with all it stands on: git moves it only
+after it has walked there. `refs/orloj/applied/<commit>` are the pins. A mirror is never
+deleted before its successor is whole, since the remote may be down at that very moment;
+the last broken one is kept as `mirror.broken`.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from reconciler.git_command import GitCommand, Outcome
+from runner.contract import clock, errors
+
+_FETCHED: Final = "refs/orloj/fetched"
+_APPLIED: Final = "refs/orloj/applied"
+_LEFTOVERS: Final = ("objects/pack/tmp_*", "refs/orloj/*.lock", "*.lock")
+_LEFTOVERS_WIDE: Final = ("objects/??/tmp_obj_*", "refs/orloj/applied/*.lock")
+_SLACK_S: Final = 60
+_SECOND_US: Final = 1_000_000
+
+
+class Mirror:
+    """The mirror of one repository, in `folder` beside its lock."""
+
+    def __init__(self, command: GitCommand, url: str, folder: Path, timeout_s: float) -> None:
+        self._command = command
+        self._url = url
+        self._folder = folder
+        self._path = folder / "mirror.git"
+        self._grace_us = int((timeout_s + _SLACK_S) * _SECOND_US)
+        self._suspect = False
+
+    def ask(self, *arguments: str, given: bytes = b"") -> Outcome:
+        """What git answers about the mirror, whatever it is."""
+        return self._command.local(*arguments, mirror=self._path, given=given)
+
+    def read(self, *arguments: str, given: bytes = b"") -> bytes:
+        """What git prints about the mirror; SourceWaiting if it cannot say."""
+        outcome = self.ask(*arguments, given=given)
+        if not outcome.ok:
+            raise self.unreadable(outcome)
+        return outcome.output
+
+    def unreadable(self, outcome: Outcome) -> errors.SourceWaiting:
+        """The error for a mirror that could not say; the next fetch examines it."""
+        self._suspect = True
+        return errors.SourceWaiting(
+            "MirrorUnreadable",
+            f"the mirror {self._path} cannot be read ({outcome.words}): the next look examines "
+            "it, and makes it anew if it is broken",
+        )
+
+    def fetch(self, commit: str) -> None:
+        """Bring a commit with all it stands on; at once if it is there."""
+        if not self._suspect and self._holds(commit):
+            return
+        # One at a time, over threads and processes: the second finds the work done.
+        with self._alone():
+            self._sweep(wide=self._suspect)
+            broken = self._suspect and not self._sound()
+            if broken or not (self._path / "HEAD").is_file():
+                self._replace(commit)
+            elif not self._holds(commit):
+                self._bring(commit)
+            self._suspect = False
+
+    def pin(self, commit: str) -> None:
+        """Keep a commit and all it stands on for ever."""
+        self.read("update-ref", "--end-of-options", f"{_APPLIED}/{commit}", commit)
+
+    def maintain(self) -> None:
+        """Pack loose refs, loose objects and small packs."""
+        with self._alone():
+            self._sweep(wide=True)
+            for arguments in (
+                ("pack-refs", "--all"),
+                ("repack", "-d", "-l", "-q", "--geometric=2"),
+            ):
+                outcome = self._command.remote(*arguments, mirror=self._path)
+                if not outcome.ok:
+                    raise self.unreadable(outcome)
+
+    def _holds(self, commit: str) -> bool:
+        """Whether the commit came whole. That its object exists would not prove it."""
+        return any(
+            self.ask("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").output.strip()
+            == commit.encode("ascii")
+            for ref in (_FETCHED, f"{_APPLIED}/{commit}")
+        )
+
+    def _bring(self, commit: str) -> None:
+        """Fetch into the mirror that is there, and replace it if it is what fails."""
+        outcome = self._fetch(self._path, self._url, f"+{commit}:{_FETCHED}")
+        if outcome.ok and self._holds(commit):
+            return
+        if outcome.ok:
+            raise _no_commit(commit)
+        refusal = self._command.refusal(outcome)
+        known = refusal.reason != "RemoteUnreachable" or outcome.timed_out
+        if known or self._sound():
+            raise refusal
+        self._replace(commit)
+
+    def _replace(self, commit: str) -> None:
+        """Make a new mirror, and put it in the place of the old one when it is whole."""
+        new, broken = self._folder / "mirror.new", self._folder / "mirror.broken"
+        _remove(new)
+        form = "sha256" if len(commit) == 64 else "sha1"
+        made = self._command.local(
+            "init", "--quiet", "--bare", "--template=", f"--object-format={form}", str(new),
+            mirror=None,
+        )  # fmt: skip
+        if not made.ok:
+            raise self.unreadable(made)
+        outcome = self._fetch(new, self._url, f"+{commit}:{_FETCHED}")
+        if not outcome.ok:
+            raise self._command.refusal(outcome)
+        if self._path.exists():
+            # Commits that were applied before a rewrite live only here. What cannot be saved
+            # is still in the broken mirror, for a person to dig in.
+            self._fetch(new, str(self._path), f"+{_APPLIED}/*:{_APPLIED}/*")
+            _remove(broken)
+            self._path.rename(broken)
+        new.rename(self._path)
+        if not self._holds(commit):
+            raise _no_commit(commit)
+
+    def _fetch(self, mirror: Path, url: str, refspec: str) -> Outcome:
+        flags = (
+            "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head",
+            "--no-recurse-submodules", "--no-write-commit-graph",
+        )  # fmt: skip
+        return self._command.remote("fetch", *flags, "--", url, refspec, mirror=mirror)
+
+    def _sound(self) -> bool:
+        """Whether every object is there and is what its name says."""
+        flags = ("--no-dangling", "--no-progress", "--no-reflogs")
+        return self._command.remote("fsck", *flags, mirror=self._path).ok
+
+    def _sweep(self, *, wide: bool) -> None:
+        """Remove what git left behind when it was killed: half packs, and locks for ever.
+
+        Nothing younger than the longest a command may run is touched.
+        """
+        oldest_us = clock.now_us() - self._grace_us
+        for pattern in (*_LEFTOVERS, *(_LEFTOVERS_WIDE if wide else ())):
+            for file in self._path.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):
+                    if file.stat().st_mtime_ns // 1_000 < oldest_us:
+                        file.unlink()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the mirror's lock. The wait has an end, since all that holders run is timed."""
+        descriptor = os.open(
+            self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _no_commit(commit: str) -> errors.SourceStalled:
+    return errors.SourceStalled(
+        "RefInvalid", f"source.ref names {commit[:12]}, which is not a commit: name a branch"
+    )
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
