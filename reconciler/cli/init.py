@@ -1,0 +1,45 @@
+"""`orloj init`: make a repository of manifests to start from."""
+
+from pathlib import Path
+
+import click
+
+from reconciler import scaffold
+from reconciler.cli.context import Context, json_option
+from reconciler.views.plain import plain
+
+
+@click.command()
+@click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
+@json_option
+@click.pass_obj
+def command(context: Context, folder: Path, as_json: bool) -> None:
+    """Make the folder NAME: a Git repository with an agent that runs without a key.
+
+    Nothing is overwritten. When the home reconciles no repository yet, it will be this one.
+    """
+    home = context.settings
+    made = scaffold.make(folder, home, "{}\n")
+    if as_json:
+        context.show_json(
+            {
+                "repository": str(made.repository),
+                "files": list(made.files),
+                "source_set": made.source_set,
+                "document": None if made.document is None else str(made.document),
+            }
+        )
+        return
+    lines = [f"Made {made.repository}, a Git repository with one commit:"]
+    lines += [f"  {name}" for name in made.files]
+    if made.source_set:
+        lines.append(f"It is now the repository that {home.home}/orloj.toml names.")
+    elif home.source.url != str(made.repository):
+        lines.append(
+            f"{home.home}/orloj.toml was left alone. To reconcile this repository, set there:\n"
+            f'  [source]\n  url = "{made.repository}"'
+        )
+    if made.document is not None:
+        lines.append(f"A document for the agent to scan: {made.document}")
+    lines += ["", "Next:", "  orloj apply -f agent.yaml", "  orloj status", "  orloj up"]
+    click.echo("\n".join(plain(line) for line in lines))

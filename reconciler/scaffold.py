@@ -1,0 +1,132 @@
+"""The repository that `orloj init` makes: files, first commit, and the setting that names it.
+
+Nothing is ever overwritten. The folder gets its name only when it is complete, so a failed
+start leaves nothing behind to clean up.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from runner.contract import errors, settings
+from runner.contract.settings import Settings
+
+SCHEMA_PATH: Final = ".orloj/schema.json"
+GIT_TIMEOUT_S: Final = 60
+_FILES: Final = {
+    "agent.yaml": "agent.yaml",
+    "model.yaml": "model.yaml",
+    "task.yaml": "task.yaml",
+    "tools.yaml": "tools.yaml",
+    "gitignore": ".gitignore",
+    "readme.md": "README.md",
+}
+_DOCUMENT: Final = "documents/welcome.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made. `source_set` says whether the home now reconciles the repository."""
+
+    repository: Path
+    files: tuple[str, ...]
+    source_set: bool
+    document: Path | None
+
+
+def make(folder: Path, home: Settings, schema: str) -> Made:
+    """Make a repository at `folder` and point the home at it; Refused, and nothing is left.
+
+    `schema` is the JSON Schema of the manifests, for editors.
+    """
+    folder = folder.absolute()
+    if folder.is_symlink() or (folder.exists() and _in_use(folder)):
+        raise errors.Refused(f"{folder} is there already and not empty; choose another name")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".orloj-init-", dir=folder.parent) as draft:
+            root = Path(draft) / folder.name
+            files = _write(root, schema)
+            _commit(root)
+            root.replace(folder)
+    except OSError as error:
+        raise errors.Refused(f"cannot make {folder}: {error.strerror}") from error
+    return Made(folder, files, _set_source(folder, home), _put_document(home.files))
+
+
+def _in_use(folder: Path) -> bool:
+    return not folder.is_dir() or any(folder.iterdir())
+
+
+def _write(root: Path, schema: str) -> tuple[str, ...]:
+    data = resources.files("reconciler") / "new_project"
+    texts = {
+        name: (data / stored).read_text(encoding="utf-8") for stored, name in _FILES.items()
+    }
+    texts[SCHEMA_PATH] = schema
+    for name, text in texts.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tuple(sorted(texts))
+
+
+def _commit(root: Path) -> None:
+    """The first commit, by the person's own name if git knows one."""
+    _git(root, "init", "--quiet", "--initial-branch=main")
+    identity: list[str] = []
+    for field, value in (("user.name", "orloj"), ("user.email", "orloj@localhost")):
+        if not _git(root, "config", "--get", field, check=False):
+            identity += ["-c", f"{field}={value}"]
+    _git(root, "add", "--all")
+    _git(root, *identity, "commit", "--quiet", "--message=Declare the first agent")
+
+
+def _git(root: Path, *arguments: str, check: bool = True) -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise errors.Refused("git is not installed; install it, then run orloj init again")
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed argv; nothing in it comes from outside.
+            [program, "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=GIT_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise errors.Refused(f"git {arguments[0]} took too long") from error
+    if check and done.returncode != 0:
+        raise errors.Refused(f"git {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def _set_source(folder: Path, home: Settings) -> bool:
+    """Name the repository in orloj.toml, unless a repository or a [source] is there."""
+    path = home.home / settings.FILE_NAME
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if home.source.url or "[source]" in text:
+        return False
+    home.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    table = f"[source]\nurl = {json.dumps(str(folder), ensure_ascii=False)}\n"
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(f"{text.rstrip()}\n\n{table}" if text.strip() else table, "utf-8")
+    unfinished.replace(path)
+    return True
+
+
+def _put_document(files: Path) -> Path | None:
+    """A document for the first task to find, where there are none."""
+    path = files / _DOCUMENT
+    if path.parent.exists():
+        return None
+    path.parent.mkdir(mode=0o700, parents=True)
+    data = resources.files("reconciler") / "new_project" / "welcome.md"
+    path.write_text(data.read_text(encoding="utf-8"), encoding="utf-8")
+    return path
