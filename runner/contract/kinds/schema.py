@@ -18,7 +18,6 @@ from runner.contract.kinds import API_VERSION, KINDS, Metadata, Permission
 from runner.contract.kinds.agent import ToolGrant
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-EDITOR_LINE: Final = "# yaml-language-server: $schema=orloj.schema.json"
 
 _PAIR: Final[dict[str, Any]] = {
     "type": "object",
@@ -119,6 +118,11 @@ def schema(kind: str | None = None) -> dict[str, Any]:
 def text(kind: str | None = None) -> str:
     """The schema as JSON text."""
     return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+
+
+def editor_line(file: str) -> str:
+    """The comment that makes an editor check a manifest against a schema file."""
+    return f"# yaml-language-server: $schema={file}"
 
 
 def _manifest(kind: str) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""What a single file cannot know: names declared twice, names that nothing answers to. Pure.
+
+Only the resources that a commit touches are looked at, so the cost follows the change. The
+caller answers for the rest: what else will exist, and who names what is deleted.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from reconciler import wording
+from reconciler.problem import Problem, Severity
+from reconciler.resource import Mention, Resource
+from reconciler.syntax import quoted
+from runner.contract.kinds import AgentSystem, Key, Task, spec_of
+
+_WITHOUT: Final = {
+    "Tool": "every call to it is denied",
+    "Secret": "what needs it fails",
+    "McpServer": "its tools cannot be called",
+}
+
+Orphan = tuple[Key, str, int, Key]
+Names = Callable[[str, str], Iterable[str]]
+
+
+def no_names(kind: str, namespace: str) -> Iterable[str]:
+    """No names, for a caller that has none to suggest."""
+    return ()
+
+
+def check(
+    touched: Sequence[Resource],
+    known: Callable[[Key], bool],
+    orphans: Sequence[Orphan],
+    names: Names = no_names,
+    *,
+    complete: bool = True,
+) -> list[Problem]:
+    """Every problem across files, in order.
+
+    `known` says whether a key exists after the commit; touched ones need not be known to
+    it. `orphans` are the unchanged resources (key, path, line) that require a deleted one.
+    `names(kind, namespace)` are names to suggest. When what is given is not `complete`,
+    a name may be declared elsewhere, and a missing one is only a warning.
+    """
+    declared = {resource.key: resource for resource in reversed(touched)}
+    problems = _twice(touched, declared)
+    for resource in touched:
+        for mention in resource.mentions:
+            if mention.target not in declared and not known(mention.target):
+                near = [*names(mention.target.kind, mention.target.namespace)]
+                near += _names(declared, mention.target)
+                problems.append(_missing(resource, mention, near, complete))
+        problems += _not_runnable(resource, declared)
+    for key, path, line, target in orphans:
+        message = f"{key} needs {target}, which this commit deletes"
+        hint = f"keep {target}, or take it out here"
+        problems.append(Problem(path, line, 1, message, hint))
+    return sorted(problems)
+
+
+def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:
+    problems = []
+    for resource in touched:
+        other = first[resource.key]
+        if other is not resource:
+            message = f"{resource.key} is declared twice: also at {other.path}:{other.line}"
+            hint = "rename or remove one of them"
+            problems.append(
+                Problem(resource.path, resource.line, resource.column, message, hint)
+            )
+    return problems
+
+
+def _names(declared: Iterable[Key], like: Key) -> list[str]:
+    return [
+        key.name for key in declared if (key.kind, key.namespace) == (like.kind, like.namespace)
+    ]
+
+
+def _missing(
+    resource: Resource, mention: Mention, names: Iterable[str], complete: bool
+) -> Problem:
+    target = mention.target
+    near = target.namespace == resource.key.namespace
+    name = target.name if near else f"{target.namespace}/{target.name}"
+    message = f"{target.kind} {quoted(name)} is not declared"
+    severity = Severity.ERROR
+    hint = wording.did_you_mean(target.name, dict.fromkeys(names))
+    if not mention.required:
+        severity = Severity.WARNING
+        message += f": {_WITHOUT.get(target.kind, 'what needs it fails')}"
+    elif not complete:
+        severity = Severity.WARNING
+        message = f"{target.kind} {quoted(name)} is not in the files given"
+    return Problem(resource.path, mention.line, mention.column, message, hint, severity)
+
+
+def _not_runnable(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """A warning for a task that would be queued and could not run."""
+    if resource.key.kind != "Task":
+        return []
+    task = spec_of("Task", resource.body)
+    assert isinstance(task, Task)
+    subject = declared.get(task.subject(resource.key.namespace))
+    if task.mode != "run" or subject is None or subject.key.kind != "AgentSystem":
+        return []
+    system = spec_of("AgentSystem", subject.body)
+    assert isinstance(system, AgentSystem)
+    if linear(system):
+        return []
+    line = resource.lines.get("/spec/system", resource.line)
+    message = f"{subject.key} is not one line of agents: the task cannot run yet"
+    hint = f"its graph stands at {subject.path}:{subject.line}"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def linear(system: AgentSystem) -> bool:
+    """Whether the agents work one after another, each exactly once."""
+    if not system.graph:
+        return True
+    after = {name: node.successors() for name, node in system.graph.items()}
+    targets = [target for successors in after.values() for target in successors]
+    starts = [name for name in system.agents if name not in targets]
+    seen = starts[:1]
+    while seen and (following := after.get(seen[-1])):
+        if len(following) > 1 or following[0] in seen:
+            return False
+        seen.append(following[0])
+    return len(starts) == 1 and len(seen) == len(system.agents)
