@@ -47,7 +47,10 @@ class Journal:
     def steps(self, task: str) -> list[Step]:
         """The steps of a task so far."""
         return [
-            Step(*row[:5], json.loads(row[5]), None if row[6] is None else json.loads(row[6]))
+            Step(
+                *(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])),
+                None if row[6] is None else json.loads(row[6]),
+            )
             for row in queue.steps(self._connection, task)
         ]
 

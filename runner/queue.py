@@ -94,7 +94,10 @@ def leased(connection: Connection) -> list[Held]:
         "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
         " WHERE state = 'leased'"
     ).all()
-    return [Held(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
+    return [
+        Held(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
+        for row in rows
+    ]
 
 
 def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:

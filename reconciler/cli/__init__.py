@@ -63,8 +63,9 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the state and settings. Default: ORLOJ_HOME, else the user's state folder.",
 )
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.pass_context
-def group(ctx: click.Context, home: Path | None) -> None:
+def group(ctx: click.Context, home: Path | None, debug: bool) -> None:
     """AI agents as infrastructure, deployed by git push."""
     ctx.obj = Context(home)
 
@@ -83,5 +84,14 @@ def main() -> NoReturn:
         click.echo(f"Error: {error}", err=True)
         code = 1
     except BrokenPipeError:
+        code = 1
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        click.echo(
+            f"Error: {type(error).__name__}: a fault of orloj itself; nothing more was done. "
+            "Run it again with `orloj --debug ...` and report what it prints.",
+            err=True,
+        )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

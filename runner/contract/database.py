@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from runner.contract import errors
@@ -40,7 +40,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one moment of the database; keep it short."""
-        with self._engine.connect() as connection:
+        with self._foreseen(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
                 yield connection
@@ -50,7 +50,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction: all of it is durable when the block ends, or nothing of it is."""
-        with self._engine.connect() as connection, self.writing(connection):
+        with (
+            self._foreseen(),
+            self._engine.connect() as connection,
+            self.writing(connection),
+        ):
             yield connection
 
     def connect(self) -> Connection:
@@ -60,7 +64,7 @@ class Database:
     @contextmanager
     def writing(self, connection: Connection) -> Iterator[None]:
         """A write transaction on a held connection."""
-        with self._locked():
+        with self._foreseen(), self._locked():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield
@@ -68,6 +72,19 @@ class Database:
             except BaseException:
                 connection.rollback()
                 raise
+
+    @contextmanager
+    def _foreseen(self) -> Iterator[None]:
+        """A full disk, a damaged file or a lost lock is the world's failure, said in a line."""
+        try:
+            yield
+        except (IntegrityError, ProgrammingError):
+            raise  # Ours: a statement that was wrong.
+        except DatabaseError as error:
+            raise errors.DatabaseUnavailable(
+                f"{self.path}: {str(error.orig)[:200]}; check free space, the folder's owner "
+                "and the disk, then run `PRAGMA integrity_check` on a copy"
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
