@@ -8,30 +8,44 @@ that systemd names in `NOTIFY_SOCKET`, and nothing when it names none.
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from runner.contract import errors, settings
+
+_TRIES: Final = 5
+_TRY_AGAIN_S: Final = 0.02
 
 
 def only_one(folder: Path, role: str) -> IO[str]:
     """Hold the role in this home until the process ends; AlreadyRunning names the holder."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = (folder / f"{role}.lock").open("a+", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _taken(file):
         file.seek(0)
         holder = file.read().strip() or "unknown"
         file.close()
         raise errors.AlreadyRunning(
             f"the {role} of this home is already running as process {holder}; "
             "stop it first, or use another --home"
-        ) from None
+        )
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def _taken(file: IO[str]) -> bool:
+    # Somebody who asks `is_running` holds the lock for a moment: that is not a holder.
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_TRY_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 def is_running(folder: Path, role: str) -> bool:

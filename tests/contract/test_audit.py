@@ -1,0 +1,193 @@
+"""The audit log is what was written: any byte, order, number or disclosure changed is found.
+
+Entries are durable together with what they describe, or neither is.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.contract import audit, audit_entry, database
+from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.database import Database
+
+COMMIT = "c" * 40
+
+
+def entry(task: str | None = None, **fields) -> Entry:
+    kind = fields.pop("type", EntryType.TASK_QUEUED)
+    return Entry(type=kind, actor="person:ada", commit=COMMIT, task=task, **fields)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Database]:
+    opened = database.open_database(tmp_path)
+    with opened.write() as connection:
+        audit.append(
+            connection,
+            [
+                entry("t1", private=(("input", {"who": "Grace Hopper"}),)),
+                entry("t1", type=EntryType.ACTION_DECIDED, agent="a", decision="allow"),
+                entry("t2", type=EntryType.ACTION_DECIDED, agent="b", decision="deny"),
+                entry("t2", type=EntryType.TASK_FINISHED),
+            ],
+            1_000_000,
+        )
+    yield opened
+    opened.close()
+
+
+def verify(log: Database) -> audit.Verdict:
+    with log.read() as connection:
+        return audit.verify(connection)
+
+
+def tamper(log: Database, statement: str, *values: object) -> None:
+    with log.write() as connection:
+        connection.exec_driver_sql(statement, values)
+
+
+def test_an_untouched_log_holds_and_its_head_covers_every_entry(log: Database) -> None:
+    verdict = verify(log)
+    with log.read() as connection:
+        entries, head = audit.head(connection)
+    assert (verdict.holds, verdict.entries, verdict.head) == (True, 4, head.hex())
+    assert entries == 4
+
+
+def test_an_empty_log_holds(tmp_path: Path) -> None:
+    opened = database.open_database(tmp_path)
+    assert verify(opened) == audit.Verdict(0, bytes(32).hex())
+    opened.close()
+
+
+def test_every_single_byte_of_an_entry_is_covered(log: Database) -> None:
+    with log.read() as connection:
+        raw = next(iter(audit.read(connection, after_seq=1))).raw
+    for at in range(len(raw)):
+        changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        tamper(log, "UPDATE audit_entry SET raw = ? WHERE seq = 2", changed)
+        assert verify(log).bad_seq == 2, f"byte {at} was changed unseen"
+    tamper(log, "UPDATE audit_entry SET raw = ? WHERE seq = 2", raw)
+    assert verify(log).holds
+
+
+def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Database) -> None:
+    with log.read() as connection:
+        raw = next(iter(audit.read(connection, after_seq=2))).raw
+    forged = raw.replace(b'"deny"', b'"allow"')
+    tamper(
+        log,
+        "UPDATE audit_entry SET raw = ?, leaf = ? WHERE seq = 3",
+        forged,
+        audit_entry.leaf(forged),
+    )
+    assert verify(log).bad_seq == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "bad_seq"),
+    [
+        pytest.param("DELETE FROM audit_entry WHERE seq = 2", 2, id="removed"),
+        pytest.param("DELETE FROM audit_entry WHERE seq = 1", 1, id="first-removed"),
+        pytest.param("UPDATE audit_entry SET seq = seq + 10 WHERE seq > 2", 3, id="moved"),
+        pytest.param("UPDATE audit_entry SET chain = x'00' WHERE seq = 4", 4, id="chain"),
+        pytest.param("UPDATE disclosure SET value = '{}' WHERE seq = 1", 1, id="disclosure"),
+        pytest.param("UPDATE disclosure SET field = 'x' WHERE seq = 1", 1, id="field"),
+        pytest.param("UPDATE disclosure SET seq = 2 WHERE seq = 1", 2, id="foreign"),
+    ],
+)
+def test_tampering_is_found_at_the_first_entry_concerned(
+    log: Database, statement: str, bad_seq: int
+) -> None:
+    tamper(log, statement)
+    verdict = verify(log)
+    assert (verdict.holds, verdict.bad_seq) == (False, bad_seq)
+
+
+def test_two_entries_swapped_are_found_at_the_first(log: Database) -> None:
+    tamper(log, "UPDATE audit_entry SET seq = -seq WHERE seq IN (2, 3)")
+    tamper(log, "UPDATE audit_entry SET seq = 5 + seq WHERE seq < 0")
+    assert verify(log).bad_seq == 2
+
+
+def test_erasing_a_disclosed_value_leaves_every_hash_as_it_was(log: Database) -> None:
+    before = verify(log)
+    tamper(log, "DELETE FROM disclosure")
+    assert verify(log) == before
+
+
+def test_a_private_value_stands_nowhere_in_the_entry(log: Database) -> None:
+    with log.read() as connection:
+        first = next(iter(audit.read(connection)))
+    assert b"Hopper" not in first.raw
+    assert first.fields["private"]["input"].startswith("hmac-sha256:")
+
+
+def test_the_same_private_value_gets_another_commitment_each_time(log: Database) -> None:
+    with log.write() as connection:
+        same = entry("t9", private=(("input", {"who": "Grace Hopper"}),))
+        audit.append(connection, [same, same], 2_000_000)
+    with log.read() as connection:
+        seen = {e.fields["private"]["input"] for e in audit.read(connection, task="t9")}
+    assert len(seen) == 2
+
+
+def test_entries_of_a_transaction_that_failed_are_not_there(log: Database) -> None:
+    with pytest.raises(ZeroDivisionError), log.write() as connection:  # noqa: PT012
+        audit.append(connection, [entry("t3")], 3_000_000)
+        raise ZeroDivisionError
+    assert verify(log).entries == 4
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        pytest.param({}, [1, 2, 3, 4], id="all"),
+        pytest.param({"task": "t2"}, [3, 4], id="task"),
+        pytest.param({"agent": "a"}, [2], id="agent"),
+        pytest.param({"type_prefix": "action."}, [2, 3], id="type"),
+        pytest.param({"type_prefix": "%"}, [], id="percent-is-no-wildcard"),
+        pytest.param({"type_prefix": "task_"}, [], id="underscore-is-no-wildcard"),
+        pytest.param({"decision": "deny"}, [3], id="decision"),
+        pytest.param({"decision": "deny", "task": "t1"}, [], id="all-filters-must-match"),
+        pytest.param({"since_us": 1_000_000}, [1, 2, 3, 4], id="since-includes"),
+        pytest.param({"until_us": 1_000_000}, [], id="until-excludes"),
+        pytest.param({"after_seq": 2}, [3, 4], id="after"),
+        pytest.param({"newest": 2}, [3, 4], id="newest-in-order"),
+        pytest.param({"newest": 1, "task": "t1"}, [2], id="newest-of-a-task"),
+    ],
+)
+def test_filters_narrow_the_log(log: Database, filters: dict, found: list[int]) -> None:
+    with log.read() as connection:
+        assert [e.seq for e in audit.read(connection, **filters)] == found
+
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-audit_entry.INTEGER_MAX, audit_entry.INTEGER_MAX)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=6))
+def test_canonical_text_is_that_of_rfc_8785(value: dict) -> None:
+    assert audit_entry.canonical(value).encode() == rfc8785.dumps(value)
+
+
+def test_every_entry_names_its_commit_its_place_and_its_version(log: Database) -> None:
+    with log.read() as connection:
+        for place, stored in enumerate(audit.read(connection), 1):
+            assert stored.fields["commit"] == COMMIT
+            assert stored.fields["seq"] == place
+            assert stored.fields["v"] == audit_entry.VERSION
+            assert json.loads(stored.raw) == stored.fields

@@ -1,0 +1,49 @@
+"""What stands for a secret says whether it changed and nothing else; only the key opens it."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import InvalidToken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.contract import seal
+
+KEY = base64.urlsafe_b64encode(bytes(32))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=4))
+def test_what_was_sealed_opens_to_itself_and_shows_nothing(value: str) -> None:
+    digest, ciphertext = seal.Sealer(KEY).seal(value)
+    assert seal.Sealer(KEY).open(ciphertext) == value
+    assert value not in digest.removeprefix("hmac-sha256:") or len(value) < 8
+    assert digest == seal.Sealer(KEY).seal(value)[0]
+
+
+def test_another_home_gives_another_digest_and_cannot_open(tmp_path: Path) -> None:
+    one, two = seal.sealer(tmp_path / "one"), seal.sealer(tmp_path / "two")
+    digest, ciphertext = one.seal("hunter2")
+    assert two.seal("hunter2")[0] != digest
+    with pytest.raises(InvalidToken):
+        two.open(ciphertext)
+
+
+def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    first = seal.sealer(tmp_path).seal("hunter2")[0]
+    assert seal.sealer(tmp_path).seal("hunter2")[0] == first
+    assert (tmp_path / seal.KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "shown"),
+    [
+        pytest.param("key=hunter2!", ["hunter2"], "key=(secret)!", id="plain"),
+        pytest.param("b aHVudGVyMg== e", ["hunter2"], "b (secret)== e", id="base64"),
+        pytest.param("abcdef", ["abcd", "abcdef"], "(secret)", id="longest-first"),
+        pytest.param("a cat", ["cat"], "a cat", id="too-short-to-mask"),
+        pytest.param("nothing here", ["hunter2"], "nothing here", id="absent"),
+    ],
+)
+def test_secret_values_are_masked(text: str, values: list[str], shown: str) -> None:
+    assert seal.redact(text, values) == shown
