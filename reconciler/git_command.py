@@ -10,9 +10,11 @@ stops the whole process group. A command that reads the mirror is one process, a
 that one needs no help.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,6 +24,8 @@ import git
 from reconciler import git_address
 from runner.contract import errors
 
+FILE_BYTES_MAX: Final = 2 * 1024**3
+"""The largest file that git may write, which is the pack of a whole repository."""
 _TIMED_OUT: Final = 124
 _SEARCH: Final = "/usr/local/bin:/usr/bin:/bin"
 _GIT: Final = shutil.which("git", path=_SEARCH) or "/usr/bin/git"
@@ -66,19 +70,23 @@ _SIGNS: Final = (
     ("AuthenticationFailed", "Authentication failed"),
     ("AuthenticationFailed", "could not read Username"),
     ("AuthenticationFailed", "could not read Password"),
-    ("AuthenticationFailed", "Permission denied"),
-    ("AuthenticationFailed", "The requested URL returned error: 40"),
+    ("AuthenticationFailed", "Permission denied (publickey"),
+    ("AuthenticationFailed", "returned error: 401"),
+    ("AuthenticationFailed", "returned error: 403"),
     ("ContentRefused", "fsck error"),
-    ("ContentRefused", "fsck-objects"),
+    ("TooLarge", "died of signal 25"),
     ("CommitGone", "not our ref"),
     ("CommitGone", "unadvertised object"),
 )
+"""The reason that a sign in git's complaint stands for. 25 is SIGXFSZ: a file too large."""
 _ADVICE: Final = {
-    "AuthenticationFailed": "check the key, the known_hosts or the token of the service",
-    "ContentRefused": "git found a malformed object in it: repair the repository",
-    "CommitGone": "its branch was rewritten meanwhile: the next look finds the new commit",
-    "RemoteUnreachable": "check source.url and the network; it is tried again",
+    "AuthenticationFailed": "Check the key, the known_hosts file or the token of the service.",
+    "ContentRefused": "It holds an object that git calls malformed: repair the repository.",
+    "TooLarge": "It is larger than a mirror may be: keep the manifests in a smaller one.",
+    "CommitGone": "Its branch was rewritten meanwhile; the next look finds the new commit.",
+    "RemoteUnreachable": "Check source.url, the network, and that this user may read it.",
 }
+_STALLED: Final = frozenset({"AuthenticationFailed", "ContentRefused", "TooLarge"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +111,11 @@ class Outcome:
     def words(self) -> str:
         """The line of git's complaint that says why, printable and without passwords."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        why = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
-        return git_address.plain((why or lines or ["no answer"])[0])
+        fatal = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
+        # Where ssh failed, git can only say that it did, and ssh has said why before.
+        useful = [line for line in fatal if "Could not read from remote" not in line]
+        why = (useful or lines or ["no answer"])[0]
+        return git_address.plain(why.partition(": ")[2] if why in fatal else why).rstrip(".")
 
 
 class GitCommand:
@@ -114,21 +125,23 @@ class GitCommand:
     file if the address needs one: for a password, or to trust another user's repository.
     """
 
-    def __init__(self, address: git_address.Address, folder: Path, timeout_s: float) -> None:
+    def __init__(
+        self,
+        address: git_address.Address,
+        folder: Path,
+        timeout_s: float,
+        file_bytes_max: int = FILE_BYTES_MAX,
+    ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        home = folder / "home"
-        home.mkdir(mode=0o700, exist_ok=True)
+        home, file = folder / "home", folder / "config"
         configuration = _configuration(address)
-        file = folder / "config"
-        if configuration:
-            _write_private(file, configuration)
-        # A password that was taken out of the settings must not stay on the disk.
-        else:
-            file.unlink(missing_ok=True)
+        with disk(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            home.mkdir(mode=0o700, exist_ok=True)
+            _keep_private(file, configuration)
         redirects = "false" if address.authorization else "initial"
         self._options = (*_OPTIONS, "-c", f"http.followRedirects={redirects}")
         self._environment = (
@@ -137,12 +150,16 @@ class GitCommand:
             f"GIT_CEILING_DIRECTORIES={folder}",
             f"GIT_CONFIG_GLOBAL={file if configuration else '/dev/null'}",
         )
+        # One endless answer must not fill the disk, nor leave a core there when it is cut.
+        self._limits = (
+            "/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(timeout_s),
+            "/usr/bin/prlimit", f"--fsize={file_bytes_max}", "--core=0",
+        )  # fmt: skip
         self._git = git.Git(str(home))
 
     def remote(self, *arguments: str, mirror: Path | None = None) -> Outcome:
-        """Run a git command that may talk to the remote; its whole group is timed."""
-        limit = ("/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(self._timeout_s))
-        return self._execute((*limit, *self._argv(mirror, arguments)), None)
+        """Run a git command that starts others: the whole group is timed and bounded."""
+        return self._execute((*self._limits, *self._argv(mirror, arguments)), None)
 
     def local(self, *arguments: str, mirror: Path | None, given: bytes = b"") -> Outcome:
         """Run a git command that only touches the mirror; `given` is its standard input."""
@@ -150,7 +167,7 @@ class GitCommand:
         if not given:
             return self._execute(argv, self._timeout_s)
         # A file and not a pipe: nobody has to write while the answer is being read.
-        with tempfile.TemporaryFile(dir=self._folder) as stream:
+        with disk(self._folder), tempfile.TemporaryFile(dir=self._folder) as stream:
             stream.write(given)
             stream.seek(0)
             return self._execute(argv, self._timeout_s, stream.fileno())
@@ -161,14 +178,16 @@ class GitCommand:
         if outcome.timed_out:
             return errors.SourceWaiting(
                 "RemoteUnreachable",
-                f"{shown} did not finish within {self._timeout_s:g} s: check the network, or "
-                "raise source.timeout_s if it is large",
+                f"{shown} did not finish within {self._timeout_s:g} s. Check the network, or "
+                "raise source.timeout_s if it is large.",
             )
-        reason = next((name for name, sign in _SIGNS if sign in outcome.said), "")
-        message = f"{shown}: {outcome.words}: {_ADVICE[reason or 'RemoteUnreachable']}"
-        if reason in ("AuthenticationFailed", "ContentRefused"):
+        reason = next(
+            (name for name, sign in _SIGNS if sign in outcome.said), "RemoteUnreachable"
+        )
+        message = f"{shown} cannot be read ({outcome.words}). {_ADVICE[reason]}"
+        if reason in _STALLED:
             return errors.SourceStalled(reason, message)
-        return errors.SourceWaiting(reason or "RemoteUnreachable", message)
+        return errors.SourceWaiting(reason, message)
 
     def seen_environment(self) -> bytes:
         """The environment that a child gets, as a child sees it: what the tests examine."""
@@ -184,16 +203,29 @@ class GitCommand:
         kill_after_s: float | None,
         stream: int | None = None,
     ) -> Outcome:
-        status, output, words = self._git.execute(
-            ["/usr/bin/env", "-i", *self._environment, *argv],
-            istream=stream,
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-            kill_after_timeout=kill_after_s,
-        )
-        return Outcome(status, output, words)
+        with disk(self._folder):
+            status, output, said = self._git.execute(
+                ["/usr/bin/env", "-i", *self._environment, *argv],
+                istream=stream,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=kill_after_s,
+            )
+        return Outcome(status, output, said)
+
+
+@contextlib.contextmanager
+def disk(folder: Path) -> Iterator[None]:
+    """Turn a failure of the machine under us (disk full, no right, no process) into waiting."""
+    try:
+        yield
+    except (OSError, git.exc.GitCommandNotFound) as error:
+        words = getattr(error, "strerror", None) or "git cannot be started"
+        raise errors.SourceWaiting(
+            "FolderUnusable", f"the mirror's folder {folder} cannot be used: {words}"
+        ) from error
 
 
 def _configuration(address: git_address.Address) -> str:
@@ -220,8 +252,14 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _write_private(file: Path, text: str) -> None:
-    """Write a file that only we can read, whole or not at all."""
+def _keep_private(file: Path, text: str) -> None:
+    """Make a file that only we can read hold this text; no text, no file."""
+    if not text:
+        # A password that was taken out of the settings must not stay on the disk.
+        file.unlink(missing_ok=True)
+        return
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".config-")
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -12,12 +12,12 @@ the last broken one is kept as `mirror.broken`.
 
 import contextlib
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from reconciler import git_command
 from reconciler.git_command import GitCommand, Outcome
 from runner.contract import clock, errors
 
@@ -65,12 +65,12 @@ class Mirror:
         if not self._suspect and self._holds(commit):
             return
         # One at a time, over threads and processes: the second finds the work done.
-        with self._alone():
+        with self._alone() as waited:
             self._sweep(wide=self._suspect)
             broken = self._suspect and not self._sound()
             if broken or not (self._path / "HEAD").is_file():
                 self._replace(commit)
-            elif not self._holds(commit):
+            elif not (waited or self._suspect) or not self._holds(commit):
                 self._bring(commit)
             self._suspect = False
 
@@ -78,8 +78,12 @@ class Mirror:
         """Keep a commit and all it stands on for ever."""
         self.read("update-ref", "--end-of-options", f"{_APPLIED}/{commit}", commit)
 
-    def maintain(self) -> None:
-        """Pack loose refs, loose objects and small packs."""
+    def maintain(self, files_max: int) -> None:
+        """Pack loose refs and small packs, if there are more than `files_max` of either."""
+        packs = len(list(self._path.glob("objects/pack/*.pack")))
+        pins = len(list(self._path.glob(f"{_APPLIED}/*")))
+        if max(packs, pins) <= files_max:
+            return
         with self._alone():
             self._sweep(wide=True)
             for arguments in (
@@ -92,11 +96,11 @@ class Mirror:
 
     def _holds(self, commit: str) -> bool:
         """Whether the commit came whole. That its object exists would not prove it."""
-        return any(
-            self.ask("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").output.strip()
-            == commit.encode("ascii")
-            for ref in (_FETCHED, f"{_APPLIED}/{commit}")
+        names = f"{_FETCHED}^{{commit}}\n{_APPLIED}/{commit}^{{commit}}\n"
+        answer = self.ask(
+            "cat-file", "--batch-check=%(objectname)", given=names.encode("ascii")
         )
+        return commit.encode("ascii") in answer.output.splitlines()
 
     def _bring(self, commit: str) -> None:
         """Fetch into the mirror that is there, and replace it if it is what fails."""
@@ -160,16 +164,20 @@ class Mirror:
                         file.unlink()
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the mirror's lock. The wait has an end, since all that holders run is timed."""
-        descriptor = os.open(
-            self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _alone(self) -> Iterator[bool]:
+        """Hold the mirror's lock; True if somebody else held it before.
+
+        The wait has an end, since all that holders run is timed. SourceWaiting if the disk
+        does not do what it should.
+        """
+        with git_command.disk(self._folder), (self._folder / "lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                waited = False
+            except BlockingIOError:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                waited = True
+            yield waited
 
 
 def _no_commit(commit: str) -> errors.SourceStalled:

@@ -23,6 +23,8 @@ BLOB_BYTES_MAX: Final = 256 * 1024
 """A manifest is about 600 bytes; a larger blob than this is never loaded."""
 BLOBS_BYTES_MAX: Final = 256 * 1024 * 1024
 """What one call of `blobs` may hold in memory at most."""
+FILES_MAX: Final = 100_000
+"""Files under the folder, and differences between two commits, at most."""
 _SECOND_US: Final = 1_000_000
 
 
@@ -103,14 +105,9 @@ class GitSource:
     def commit_info(self, commit: str) -> CommitInfo:
         """Who committed what and when."""
         assert git_address.is_hash(commit)
-        form = "%H%x00%T%x00%an <%ae>%x00%cn <%ce>%x00%s%x00%ct"
+        form = "--format=%H%x00%T%x00%an <%ae>%x00%cn <%ce>%x00%s%x00%ct"
         output = self._mirror.read(
-            "rev-list",
-            "-1",
-            "--no-commit-header",
-            f"--format={form}",
-            "--end-of-options",
-            commit,
+            "rev-list", "-1", "--no-commit-header", form, "--end-of-options", commit
         )
         fields = output.decode("utf-8", "replace").rstrip("\n").split("\0")
         sha, tree, *texts, seconds = fields
@@ -131,23 +128,17 @@ class GitSource:
         SourceStalled if the folder does not exist or holds no manifest at all.
         """
         assert git_address.is_hash(commit)
-        prefix = self._prefix
         output = self._mirror.read(
-            "ls-tree",
-            "-r",
-            "-z",
-            "--full-tree",
-            "--end-of-options",
-            commit,
-            *filter(None, [prefix]),
+            "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, *self._only
         )
-        if prefix and not output:
+        if self._prefix and not output:
             raise errors.SourceStalled(
                 "PathNotFound",
                 f"the folder {self._path!r} does not exist in commit {commit[:12]} of "
                 f"{self._shown}: nothing is deleted; set source.path, or restore the folder",
             )
-        listing = git_tree.listing(output, prefix)
+        self._bounded(output.count(b"\0"))
+        listing = git_tree.listing(output, self._prefix)
         if not listing.files and not listing.problems:
             raise errors.SourceStalled(
                 "EmptyTree",
@@ -163,13 +154,15 @@ class GitSource:
         """
         assert git_address.is_hash(old)
         assert git_address.is_hash(new)
-        prefix = self._prefix
+        if old == new:
+            return Changes(())
         flags = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff")
         output = self._mirror.read(
             "diff-tree", *flags, "--ignore-submodules=none", "--end-of-options", old, new, "--",
-            *filter(None, [prefix]),
+            *self._only,
         )  # fmt: skip
-        changes = git_tree.changes(output, prefix)
+        self._bounded(output.count(b"\0") // 2)
+        changes = git_tree.changes(output, self._prefix)
         # What was added or changed proves that something is left. Where all is deletion, the
         # whole tree is looked at, or a removed folder would pass as a wish to delete all.
         if changes.changes and all(change.new_blob is None for change in changes.changes):
@@ -191,11 +184,7 @@ class GitSource:
         found: dict[str, bytes | None] = dict.fromkeys(wanted)
         small = [sha for sha in wanted if sizes[sha] <= BLOB_BYTES_MAX]
         if sum(sizes[sha] for sha in small) > BLOBS_BYTES_MAX:
-            raise errors.SourceStalled(
-                "TooLarge",
-                f"the manifests of {self._shown} hold more than {BLOBS_BYTES_MAX >> 20} MiB: "
-                "split them over several repositories, or narrow source.path",
-            )
+            raise self._too_large(f"{BLOBS_BYTES_MAX >> 20} MiB")
         if small:
             given = "".join(f"{sha}\n" for sha in small).encode("ascii")
             found |= git_tree.contents(
@@ -203,9 +192,24 @@ class GitSource:
             )
         return found
 
-    def maintain(self) -> None:
-        """Pack what single fetches and pins left behind, so that the mirror stays quick."""
-        self._mirror.maintain()
+    def maintain(self, files_max: int = 50) -> None:
+        """Pack what single fetches and pins left behind; at once if there is little.
+
+        Each fetch leaves a pack and each pin a file, and git slows down with their number.
+        """
+        self._mirror.maintain(files_max)
+
+    def _bounded(self, entries: int) -> None:
+        """Refuse more entries than a plan should hold, before they become objects."""
+        if entries > FILES_MAX:
+            raise self._too_large(f"{FILES_MAX} files")
+
+    def _too_large(self, limit: str) -> errors.SourceStalled:
+        return errors.SourceStalled(
+            "TooLarge",
+            f"{self._shown} holds more than {limit}: split it over several repositories, or "
+            "narrow source.path",
+        )
 
     # The settings, checked when they are first needed.
 
@@ -232,6 +236,11 @@ class GitSource:
     def _prefix(self) -> str:
         path = git_address.folder_path(self._path)
         return f"{path}/" if path else ""
+
+    @property
+    def _only(self) -> tuple[str, ...]:
+        """The folder as the last argument of git, which takes no empty one."""
+        return (self._prefix,) if self._prefix else ()
 
     @property
     def _shown(self) -> str:

@@ -59,7 +59,7 @@ class RefWatch:
         """
         folder = _git_folder(self._repository)
         identity = _identity(folder / "refs") if folder else None
-        if self._observer and self._observer.is_alive() and identity == self._watched:
+        if identity == self._watched and self._alive():
             return True
         self.stop()
         if folder is None or identity is None:
@@ -79,6 +79,13 @@ class RefWatch:
             self._observer.join()
         self._observer = None
         self._watched = None
+
+    def _alive(self) -> bool:
+        """Whether every part still runs: one stops when its folder is deleted."""
+        observer = self._observer
+        if observer is None or not observer.is_alive():
+            return False
+        return all(emitter.is_alive() for emitter in observer.emitters)
 
     def _report(self, error: OSError) -> None:
         """Say once that only the poll is left: usually the host ran out of inotify watches."""

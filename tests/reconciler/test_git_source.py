@@ -14,7 +14,8 @@ from repository import Repository, git
 
 from reconciler import git_address
 from reconciler.git_command import GitCommand
-from reconciler.git_source import BLOB_BYTES_MAX, GitSource
+from reconciler.git_mirror import Mirror
+from reconciler.git_source import BLOB_BYTES_MAX, FILES_MAX, GitSource
 from runner.contract import errors
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -396,6 +397,53 @@ def test_a_repository_of_the_newer_hash_is_followed(tmp_path: Path) -> None:
     assert [change.path for change in following.changes(first, newest).changes] == ["two.yaml"]
 
 
+def test_a_pack_larger_than_the_limit_is_cut_and_stalls(
+    tmp_path: Path, repository: Repository
+) -> None:
+    repository.write("large.bin", os.urandom(1_000_000))
+    repository.commit("Write noise")
+    repository.push()
+    address = git_address.parse(repository.url)
+    command = GitCommand(address, tmp_path / "source", 10.0, file_bytes_max=100_000)
+    mirror = Mirror(command, address.url, tmp_path / "source", 10.0)
+
+    with pytest.raises(errors.SourceStalled) as refused:
+        mirror.fetch(repository.head())
+
+    assert refused.value.reason == "TooLarge"
+    assert not list((tmp_path / "source").glob("**/core*"))
+
+
+def test_a_malformed_object_is_refused(tmp_path: Path, repository: Repository) -> None:
+    blob = repository.git("hash-object", "-w", "--stdin", given=b"x")
+    # A tree with an entry named `..`, which a checkout would follow out of its folder.
+    entry = b"100644 ..\0" + bytes.fromhex(blob)
+    tree = repository.git(
+        "hash-object", "-w", "-t", "tree", "--literally", "--stdin", given=entry
+    )
+    commit = repository.git(
+        "-c", "user.name=T", "-c", "user.email=t@x", "commit-tree", "-m", "Climb", tree
+    )
+    repository.git("push", "-q", "origin", f"{commit}:refs/heads/main")
+    following = source(repository, tmp_path)
+
+    with pytest.raises(errors.SourceStalled) as refused:
+        following.fetch(following.resolve())
+
+    assert refused.value.reason == "ContentRefused"
+
+
+def test_a_folder_that_cannot_be_used_is_said_so(
+    tmp_path: Path, repository: Repository
+) -> None:
+    (tmp_path / "source").write_text("in the way")
+
+    with pytest.raises(errors.SourceWaiting) as waiting:
+        source(repository, tmp_path).resolve()
+
+    assert waiting.value.reason == "FolderUnusable"
+
+
 # History.
 
 
@@ -645,6 +693,23 @@ def test_a_blob_is_loaded_up_to_the_limit_and_not_one_byte_beyond(
     assert following.blobs([]) == {}
 
 
+def test_more_files_than_the_limit_are_refused(tmp_path: Path, repository: Repository) -> None:
+    blob = repository.git("hash-object", "-w", "--stdin", given=b"x")
+    names = range(FILES_MAX + 1)
+    entries = "".join(f"100644 blob {blob}\t{name:06}.yaml\n" for name in names)
+    tree = repository.git("mktree", given=entries.encode())
+    commit = repository.git(
+        "-c", "user.name=T", "-c", "user.email=t@x", "commit-tree", "-m", "Many", tree
+    )
+    repository.git("push", "-q", "origin", f"{commit}:refs/heads/main")
+    following, _ = followed(repository, tmp_path)
+
+    with pytest.raises(errors.SourceStalled) as refused:
+        following.tree(commit)
+
+    assert refused.value.reason == "TooLarge"
+
+
 # The mirror.
 
 
@@ -852,6 +917,8 @@ def test_maintenance_keeps_every_pinned_commit_and_few_files(
         following.pin(commits[-1])
 
     following.maintain()
+    assert len(list((tmp_path / "source").glob("mirror.git/objects/pack/*.pack"))) == 5
+    following.maintain(files_max=1)
 
     mirror = tmp_path / "source" / "mirror.git"
     assert len(list(mirror.glob("objects/pack/*.pack"))) == 1

@@ -5,6 +5,7 @@ reaches. That something does *not* wake is shown by a marker that wakes after it
 """
 
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Iterator
@@ -177,6 +178,42 @@ def test_start_and_stop_may_be_called_twice_and_leave_no_thread(
     watch.stop()
 
     assert set(threading.enumerate()) == before
+
+
+def test_a_repository_that_is_deleted_and_made_again_is_watched_by_the_next_start(
+    repository: Repository, watched: RefWatch, wakes: Wakes, tmp_path: Path
+) -> None:
+    shutil.rmtree(repository.origin)
+    assert not watched.start()
+    git("clone", "-q", "--bare", str(repository.work), str(repository.origin), folder=tmp_path)
+    assert watched.start()
+    wakes.count = 0
+
+    repository.manifest("two")
+
+    assert wakes.wait()
+
+
+def test_a_host_without_a_watch_left_says_so_once_and_goes_on(
+    repository: Repository, wakes: Wakes, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = RefWatch(repository.origin, wakes.wake)
+    before = set(threading.enumerate())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # inotify needs a file descriptor, and every one below this limit is taken.
+    opened = os.open("/dev/null", os.O_RDONLY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened, limits[1]))
+    try:
+        assert not watch.start()
+        assert not watch.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.close(opened)
+
+    assert [record.fields["action"] for record in caplog.records] == ["watch_unavailable"]
+    assert set(threading.enumerate()) == before
+    assert watch.start()
+    watch.stop()
 
 
 @pytest.mark.parametrize(
