@@ -1,7 +1,7 @@
 """What a plan is made of. Pure values; `Plan.id` is the hash of its content."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.problem import Problem
@@ -81,6 +81,10 @@ class Target:
     subject: str = ""
     commits: int | None = None
     fast_forward: bool = True
+
+    def at(self, serial: int) -> "Target":
+        """The same target, starting from the state of this serial."""
+        return replace(self, serial=serial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,15 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from reconciler.resource import Mention, Recorded
+from reconciler.problem import Problem
+from reconciler.resource import Recorded
 from runner.contract.kinds import Key
 
 SOURCE: Final = "default"
 """The name of the repository in the settings; there is one for now."""
 
 CACHED_BLOBS_MAX: Final = 200_000
+PROBLEMS_KEPT: Final = 100
 _BATCH: Final = 250  # Three variables a key; SQLite takes at least 999 in a statement.
 
 _Item = TypeVar("_Item")
@@ -162,12 +164,6 @@ def count(connection: Connection, owner: str) -> int:
     )
 
 
-def keys(connection: Connection) -> set[Key]:
-    """The keys of all resources, whoever owns them."""
-    rows = connection.exec_driver_sql("SELECT namespace, kind, name FROM resource")
-    return {Key(*row) for row in rows}
-
-
 def inventory(connection: Connection, owner: str) -> dict[str, str | None]:
     """The files an owner's resources stand in, with the blob each was read from."""
     rows = connection.exec_driver_sql(
@@ -176,25 +172,31 @@ def inventory(connection: Connection, owner: str) -> dict[str, str | None]:
     return {path: blob for path, blob in rows}
 
 
-def referrers(
-    connection: Connection, targets: Iterable[Key]
-) -> dict[Key, list[tuple[Key, Mention]]]:
-    """Who names these resources, by resource named."""
-    found: dict[Key, list[tuple[Key, Mention]]] = {}
+def dependents(
+    connection: Connection, owner: str, targets: Iterable[Key]
+) -> list[tuple[Key, str, int, Key]]:
+    """Which resources of an owner cannot do without these: key, path, line, what it needs."""
+    found: list[tuple[Key, str, int, Key]] = []
     for batch in _batches(targets):
         marks = ", ".join("(?, ?, ?)" for _ in batch)
         rows = connection.exec_driver_sql(
-            "SELECT from_namespace, from_kind, from_name,"  # noqa: S608
-            " to_namespace, to_kind, to_name, line,"
-            " required FROM reference"
-            f" WHERE (to_namespace, to_kind, to_name) IN (VALUES {marks})",
-            tuple(part for key in batch for part in key),
+            "SELECT namespace, kind, name, path, f.line,"  # noqa: S608
+            " to_namespace, to_kind, to_name FROM reference f JOIN resource ON"
+            " (namespace, kind, name) = (from_namespace, from_kind, from_name)"
+            " WHERE required AND owner = ?"
+            f" AND (to_namespace, to_kind, to_name) IN (VALUES {marks})",
+            (owner, *(part for key in batch for part in key)),
         )
-        for row in rows:
-            target = Key(*row[3:6])
-            mention = Mention(target, row[6], 1, bool(row[7]))
-            found.setdefault(target, []).append((Key(*row[:3]), mention))
+        found += [(Key(*row[:3]), row[3], row[4], Key(*row[5:8])) for row in rows]
     return found
+
+
+def names(connection: Connection, kind: str, namespace: str) -> list[str]:
+    """The names of the resources of a kind in a namespace."""
+    rows = connection.exec_driver_sql(
+        "SELECT name FROM resource WHERE namespace = ? AND kind = ?", (namespace, kind)
+    )
+    return [name for (name,) in rows]
 
 
 def cached(connection: Connection, blobs: Iterable[str], version: str) -> dict[str, str]:
@@ -223,9 +225,20 @@ def remember(connection: Connection, documents: Mapping[str, str], version: str)
     )
 
 
-def problems_text(problems: Sequence[Mapping[str, Any]]) -> str:
-    """Problems as the source row keeps them."""
-    return json.dumps(problems, ensure_ascii=False)
+def problems_text(problems: Sequence[Problem]) -> str:
+    """Problems as the source row keeps them: not the lines of text, which may hold secrets."""
+    rows = [
+        {
+            "path": problem.path,
+            "line": problem.line,
+            "column": problem.column,
+            "message": problem.message,
+            "hint": problem.hint,
+            "severity": problem.severity.value,
+        }
+        for problem in problems[:PROBLEMS_KEPT]
+    ]
+    return json.dumps(rows, ensure_ascii=False)
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:

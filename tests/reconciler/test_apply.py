@@ -43,7 +43,7 @@ AGENT = resource(
     "Agent",
     "triage",
     {"model": "gpt-4"},
-    mentions=(Mention(Key("x", "Tool", "t"), 9, 5, False),),
+    mentions=(Mention(Key("x", "Tool", "t"), 9, 5, True),),
 )
 SECRET = resource(
     "Secret", "key", {"stringData": {"value": DIGEST}}, sealed=((DIGEST, "ciphertext"),)
@@ -177,8 +177,8 @@ def test_references_and_sealed_values_follow_their_resource(database: Database) 
     deploy(database, made(database, [AGENT, SECRET]))
     with database.read() as connection:
         target = AGENT.mentions[0].target
-        (found,) = recorded.referrers(connection, [target])[target]
-        assert found[0] == AGENT.key
+        found = recorded.dependents(connection, "git:default", [target])
+        assert found == [(AGENT.key, "triage.yaml", 9, target)]
     assert rows(database, "SELECT digest, ciphertext FROM sealed_secret") == [
         (DIGEST, "ciphertext")
     ]

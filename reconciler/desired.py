@@ -1,0 +1,217 @@
+"""What a commit declares, as far as it differs from what is recorded.
+
+    changed files ──cache──> known blobs ─────────────┐
+                    └──git──> unknown ones ──parse──> resources ──check──> problems
+    files + resources ──> touched keys ──> what is recorded for them
+
+The cost follows the change: a file whose blob is the one recorded is not read, and a blob
+that was ever parsed by this parser is not parsed again. Nothing is written but that cache.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from reconciler import check, manifest, recorded
+from reconciler.git_source import BLOB_BYTES_MAX, GitSource
+from reconciler.problem import Problem
+from reconciler.resource import Recorded, Resource
+from runner.contract.database import Database
+from runner.contract.kinds import Key
+from runner.contract.seal import Sealer
+
+
+class Scope(StrEnum):
+    """How much of a commit is looked at."""
+
+    CHANGES = "changes"
+    """What differs from the commit applied: costs as much as the change."""
+    INVENTORY = "inventory"
+    """Every file's blob against the one recorded: finds what a lost commit would hide."""
+    EVERYTHING = "everything"
+    """Every file, because settings or parser changed and blobs may mean something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The files to look at with their blobs, and those that are gone."""
+
+    blobs: Mapping[str, str]
+    gone: frozenset[str]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What files hold, duplicates included; `fresh` is what the cache should learn."""
+
+    resources: tuple[Resource, ...]
+    problems: tuple[Problem, ...]
+    parsed: int
+    fresh: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The resources touched, desired and recorded, and everything that is wrong with them."""
+
+    resources: Mapping[Key, Resource]
+    recorded: Mapping[Key, Recorded]
+    untouched: int
+    removed_paths: frozenset[str]
+    problems: tuple[Problem, ...]
+    parsed: int
+
+    @staticmethod
+    def nothing(untouched: int) -> "Desired":
+        """Nothing was touched."""
+        return Desired(
+            resources={},
+            recorded={},
+            untouched=untouched,
+            removed_paths=frozenset(),
+            problems=(),
+            parsed=0,
+        )
+
+
+class Loader:
+    """Loads commits of one repository for one owner."""
+
+    def __init__(self, git: GitSource, database: Database, sealer: Sealer, owner: str) -> None:
+        self._git = git
+        self._database = database
+        self._sealer = sealer
+        self._owner = owner
+
+    def load(
+        self, connection: Connection, commit: str, applied: str | None, scope: Scope
+    ) -> Desired:
+        """What `commit` declares, compared over `connection`; SourceError if Git fails."""
+        files = self._files(connection, commit, applied, scope)
+        read = self._read(connection, files.blobs)
+        if read.fresh:
+            with self._database.write() as writing:
+                recorded.remember(writing, read.fresh, manifest.PARSER_VERSION)
+        paths = {*files.blobs, *files.gone}
+        here = recorded.resources_at(connection, self._owner, paths)
+        keys = {resource.key for resource in read.resources}
+        have = here | recorded.resources_with(connection, keys - here.keys())
+        resources = {resource.key: resource for resource in read.resources}
+        checked = self._checked(connection, read.resources, have, paths)
+        ours = sum(item.owner == self._owner for item in have.values())
+        return Desired(
+            resources=resources,
+            recorded=have,
+            untouched=recorded.count(connection, self._owner) - ours,
+            removed_paths=files.gone,
+            problems=tuple(sorted([*files.problems, *read.problems, *checked], key=_place)),
+            parsed=read.parsed,
+        )
+
+    def _files(
+        self, connection: Connection, commit: str, applied: str | None, scope: Scope
+    ) -> Files:
+        if scope is Scope.CHANGES:
+            assert applied is not None
+            found = self._git.changes(applied, commit)
+            return Files(
+                blobs={item.path: item.new_blob for item in found.changes if item.new_blob},
+                gone=frozenset(item.path for item in found.changes if item.new_blob is None),
+                problems=found.problems,
+            )
+        listing = self._git.tree(commit)
+        known = recorded.inventory(connection, self._owner)
+        return Files(
+            blobs={
+                file.path: file.blob
+                for file in listing.files
+                if scope is Scope.EVERYTHING or known.get(file.path) != file.blob
+            },
+            gone=frozenset(known.keys() - {file.path for file in listing.files}),
+            problems=listing.problems,
+        )
+
+    def _read(self, connection: Connection, blobs: Mapping[str, str]) -> Read:
+        version = manifest.PARSER_VERSION
+        known = recorded.cached(connection, set(blobs.values()), version)
+        texts = self._git.blobs(sorted({*blobs.values()} - known.keys()))
+        resources: list[Resource] = []
+        problems: list[Problem] = []
+        fresh: dict[str, str] = {}
+        for path, blob in blobs.items():
+            if blob in known:
+                resources += manifest.decode(known[blob], path, blob)
+                continue
+            text = texts[blob]
+            if text is None:
+                problems.append(_oversized(path))
+                continue
+            found = manifest.parse(text, path, self._sealer.seal)
+            resources += (replace(resource, blob=blob) for resource in found.resources)
+            problems += found.problems
+            if not found.problems:  # A cached blob is silent, so one with a warning is not.
+                fresh[blob] = manifest.encode(found.resources)
+        return Read(
+            resources=tuple(resources),
+            problems=tuple(problems),
+            parsed=len(texts),
+            fresh=fresh,
+        )
+
+    def _checked(
+        self,
+        connection: Connection,
+        resources: tuple[Resource, ...],
+        have: Mapping[Key, Recorded],
+        paths: AbstractSet[str],
+    ) -> list[Problem]:
+        """What the files cannot know of each other, and of those that nobody touched."""
+        declared = {resource.key for resource in resources}
+        gone = {
+            key
+            for key, item in have.items()
+            if key not in declared and item.owner == self._owner
+        }
+        mentioned = {mention.target for resource in resources for mention in resource.mentions}
+        standing = recorded.resources_with(connection, mentioned - declared).keys() - gone
+        dependents = recorded.dependents(connection, self._owner, gone)
+        problems = check.check(
+            resources,
+            standing.__contains__,
+            [orphan for orphan in dependents if orphan[0] not in declared | gone],
+            lambda kind, namespace: recorded.names(connection, kind, namespace),
+        )
+        return problems + [
+            _declared_elsewhere(resource, other)
+            for resource in resources
+            if (other := have.get(resource.key)) is not None
+            if other.owner == self._owner and other.path not in paths
+        ]
+
+
+def _declared_elsewhere(resource: Resource, other: Recorded) -> Problem:
+    return Problem(
+        resource.path,
+        resource.line,
+        resource.column,
+        f"{resource.key} is declared twice: also at {other.path}:{other.line}",
+        "rename or remove one of them",
+    )
+
+
+def _oversized(path: str) -> Problem:
+    return Problem(
+        path,
+        1,
+        1,
+        f"the file is larger than {BLOB_BYTES_MAX // 1024} KiB",
+        "split it: a manifest is a page, not a book",
+    )
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.path, problem.line, problem.column

@@ -1,0 +1,106 @@
+"""What applying a commit would do: load it, check it, plan it. Writes only the blob cache.
+
+The pass and `orloj plan` both come through here, so that what is shown is what is applied.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from reconciler import plan, recorded
+from reconciler.change import Plan, Target
+from reconciler.desired import Desired, Loader, Scope
+from reconciler.git_source import GitSource
+from reconciler.plan import PlanRequest
+from reconciler.problem import Problem, has_errors
+from reconciler.recorded import SourceState
+from runner.contract import errors
+from runner.contract.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a pass at a commit would do: a plan, or the problems that forbid one."""
+
+    commit: str
+    plan: Plan | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where plans come from: the repository, its loader, and the names they are made under."""
+
+    git: GitSource
+    loader: Loader
+    database: Database
+    owner: str
+    source: str
+    ref: str
+
+
+def preview(
+    place: Place, commit: str, state: SourceState | None, scope: Scope, *, counted: bool = False
+) -> Preview:
+    """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
+
+    `counted` also counts the commits in between, which costs a process.
+    """
+    target = _target(place, commit, state, counted)
+    with place.database.read() as connection:
+        desired = _desired(place, connection, target, state, scope)
+        serial = recorded.serial(connection)
+    if has_errors(desired.problems):
+        return Preview(commit=commit, plan=None, problems=desired.problems)
+    request = PlanRequest(
+        target=target.at(serial),
+        desired=desired.resources,
+        recorded=desired.recorded,
+        untouched=desired.untouched,
+        removed_paths=desired.removed_paths,
+        warnings=desired.problems,
+        parsed=desired.parsed,
+    )
+    planned = plan.plan(request)
+    if planned.total == 0:
+        raise errors.SourceStalled(
+            "EmptyTree",
+            f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
+            " put a manifest back, or set source.url to nothing to stop following it",
+        )
+    return Preview(commit=commit, plan=planned, problems=desired.problems)
+
+
+def _target(place: Place, commit: str, state: SourceState | None, counted: bool) -> Target:
+    info = place.git.commit_info(commit)
+    previous = state.applied_commit if state else None
+    moved = previous is not None and previous != commit
+    forward = not moved or place.git.is_ancestor(str(previous), commit)
+    return Target(
+        owner=place.owner,
+        source=place.source,
+        ref=place.ref,
+        commit=commit,
+        tree=info.tree,
+        previous_commit=previous,
+        author=info.author,
+        committer=info.committer,
+        subject=info.subject,
+        commits=place.git.commit_count(str(previous), commit)
+        if counted and moved and forward
+        else None,
+        fast_forward=forward,
+    )
+
+
+def _desired(
+    place: Place,
+    connection: Connection,
+    target: Target,
+    state: SourceState | None,
+    scope: Scope,
+) -> Desired:
+    assert target.commit is not None
+    if scope is Scope.CHANGES and state is not None and state.applied_tree == target.tree:
+        return Desired.nothing(recorded.count(connection, place.owner))
+    return place.loader.load(connection, target.commit, target.previous_commit, scope)

@@ -1,0 +1,300 @@
+"""One pass: look at the repository, and make the recorded state follow it.
+
+    resolve ──same commit──> unchanged
+       └─> fetch ─> load ─> check ─> plan ─> apply ─> applied
+             │        └── any problem ──> rejected: the last good state stays
+             └── remote, ref or tree gone ──> failed: nothing is ever deleted for it
+
+A commit that was rejected is not looked at again until there is another, or somebody asks.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from reconciler import apply, git_address, manifest, preview, recorded
+from reconciler.change import Plan
+from reconciler.desired import Loader, Scope
+from reconciler.git_source import GitSource
+from reconciler.preview import Place, Preview
+from reconciler.problem import Problem
+from reconciler.recorded import SOURCE, SourceState
+from reconciler.resource import git_owner
+from runner.contract import audit, audit_entry, errors, kinds, seal
+from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.database import Database
+from runner.contract.settings import Settings
+
+READY: Final = "Ready"
+WAITING: Final = "Waiting"
+STALLED: Final = "Stalled"
+CHECKED_EVERY_US: Final = 60_000_000
+"""How often a look that found nothing new is written down: an idle daemon lets disks sleep."""
+INVENTORY_EVERY_US: Final = 600_000_000
+"""How often every blob is compared with the recorded one, and not only what a diff names."""
+
+
+class Outcome(StrEnum):
+    """How a pass ended."""
+
+    UNCHANGED = "unchanged"
+    """The commit was known already."""
+    APPLIED = "applied"
+    """The recorded state follows the commit now."""
+    REJECTED = "rejected"
+    """The commit has problems or is blocked; the last good state stays."""
+    FAILED = "failed"
+    """The repository could not be read, or the state moved meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """What a pass did: a plan where one was made, problems where a commit has some."""
+
+    outcome: Outcome
+    commit: str | None = None
+    plan: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    error: errors.OrlojError | None = None
+    tasks: tuple[str, ...] = ()
+
+
+class Reconciler:
+    """Makes passes over the repository of the settings; keeps its mirror between them."""
+
+    def __init__(self, settings: Settings, database: Database, ref: str | None = None) -> None:
+        source = settings.source
+        if not source.url:
+            raise errors.SettingsInvalid(
+                f"source.url is not set: put url under [source] in {settings.home}/orloj.toml,"
+                " or set ORLOJ_SOURCE_URL"
+            )
+        self._settings = settings
+        self._database = database
+        self._git = GitSource(
+            *(source.url, ref or source.ref, source.path),
+            *(settings.home / "git", source.timeout_s),
+        )
+        owner = git_owner(SOURCE)
+        self._place = Place(
+            git=self._git,
+            loader=Loader(self._git, database, seal.sealer(settings.home), owner),
+            database=database,
+            owner=owner,
+            source=SOURCE,
+            ref=ref or source.ref,
+        )
+        self._digest = _settings_digest(settings)
+        self._base: str | None = None  # The commit that this process applied or saw applied.
+        self._rejected: str | None = None
+        self._inventory_at_us = 0
+
+    def run(self, now_us: int, *, forced: bool = False) -> PassResult:
+        """One pass; `forced` looks again at a rejected commit, and writes that it looked."""
+        try:
+            commit = self._git.resolve()
+            state = self._state()
+            if self._known(commit, state, now_us, forced):
+                return self._unchanged(commit, now_us, forced)
+            self._git.fetch(commit)
+            scope = self._scope(state, now_us)
+            seen = preview.preview(self._place, commit, state, scope)
+            if seen.plan is None or seen.plan.blocked:
+                return self._reject(seen, now_us)
+            result = self._follow(seen.plan, state, now_us, forced)
+            self._git.pin(commit)
+        except errors.SourceStalled as error:
+            return self._failed(error, STALLED, error.reason, now_us)
+        except errors.SourceWaiting as error:
+            return self._failed(error, WAITING, error.reason, now_us)
+        except errors.PlanStale as error:
+            return self._failed(error, WAITING, "PlanStale", now_us)
+        self._base, self._rejected = commit, None
+        if scope is not Scope.CHANGES:
+            self._inventory_at_us = now_us
+        return result
+
+    def resolve(self) -> str:
+        """The commit that the ref names now; SourceError."""
+        return self._git.resolve()
+
+    def preview(self, commit: str | None = None) -> Preview:
+        """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
+        commit = commit or self._git.resolve()
+        self._git.fetch(commit)
+        state = self._state()
+        usable = (
+            state is not None
+            and state.settings_digest == self._digest
+            and state.applied_commit is not None
+            and self._git.has(state.applied_commit)
+        )
+        scope = Scope.CHANGES if usable else Scope.EVERYTHING
+        return preview.preview(self._place, commit, state, scope, counted=True)
+
+    def apply(self, planned: Plan, now_us: int) -> PassResult:
+        """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
+        assert planned.target.commit is not None
+        result = self._apply(planned, now_us)
+        self._git.pin(planned.target.commit)
+        return result
+
+    def report(self, reason: str, message: str, now_us: int) -> None:
+        """Record an error that nobody foresaw, so that the status shows it."""
+        self._rejected = None
+        self._write(self._condition(WAITING, reason, message), now_us)
+
+    # What is known already.
+
+    def _state(self) -> SourceState | None:
+        with self._database.read() as connection:
+            return recorded.source(connection)
+
+    def _known(self, commit: str, state: SourceState | None, now_us: int, forced: bool) -> bool:
+        if commit == self._rejected:
+            return not forced
+        return (
+            state is not None
+            and commit == state.applied_commit == self._base
+            and state.settings_digest == self._digest
+            and now_us - self._inventory_at_us < INVENTORY_EVERY_US
+        )
+
+    def _scope(self, state: SourceState | None, now_us: int) -> Scope:
+        if state is None or state.applied_commit is None:
+            return Scope.EVERYTHING
+        if state.settings_digest != self._digest:
+            return Scope.EVERYTHING
+        due = now_us - self._inventory_at_us >= INVENTORY_EVERY_US
+        return Scope.INVENTORY if due or self._base != state.applied_commit else Scope.CHANGES
+
+    # How a pass ends.
+
+    def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
+        state = self._state()
+        if commit != self._rejected:
+            state = self._condition(READY, "Applied", "")
+        if state is not None:
+            self._write(state, now_us, forced=forced)
+        return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
+
+    def _follow(
+        self, planned: Plan, state: SourceState | None, now_us: int, forced: bool
+    ) -> PassResult:
+        commit = planned.target.commit
+        assert commit is not None
+        moved = state is None or commit != state.applied_commit
+        changed = moved or planned.changes or planned.relocated
+        if changed or (state and state.settings_digest != self._digest):
+            return self._apply(planned, now_us)
+        return self._unchanged(commit, now_us, forced)
+
+    def _apply(self, planned: Plan, now_us: int) -> PassResult:
+        done = apply.apply(
+            self._database,
+            self._settings.run,
+            planned,
+            now_us,
+            lambda old: self._applied(old, planned, now_us),
+        )
+        return PassResult(
+            outcome=Outcome.APPLIED,
+            commit=planned.target.commit,
+            plan=planned,
+            problems=planned.warnings,
+            tasks=done.tasks,
+        )
+
+    def _applied(self, old: SourceState | None, planned: Plan, now_us: int) -> SourceState:
+        return replace(
+            old or self._fresh(),
+            url=git_address.plain(self._settings.source.url),
+            ref=self._settings.source.ref,
+            path=self._settings.source.path,
+            settings_digest=self._digest,
+            applied_commit=planned.target.commit,
+            applied_tree=planned.target.tree,
+            attempted_commit=planned.target.commit,
+            condition=READY,
+            reason="Applied",
+            message="",
+            problems=recorded.problems_text(planned.warnings),
+            checked_at=now_us,
+            applied_at=now_us,
+        )
+
+    def _reject(self, seen: Preview, now_us: int) -> PassResult:
+        blocked = seen.plan.blocked if seen.plan else ()
+        reason = "PlanBlocked" if blocked else "ManifestInvalid"
+        message = "; ".join(blocked) or _problems_in_words(seen.problems)
+        state = self._condition(STALLED, reason, message)
+        first = seen.commit not in (state.attempted_commit, state.applied_commit)
+        state = replace(
+            state,
+            attempted_commit=seen.commit,
+            problems=recorded.problems_text(seen.problems),
+            checked_at=now_us,
+        )
+        entry = Entry(
+            type=EntryType.MANIFEST_REJECTED,
+            actor=self._place.owner,
+            commit=seen.commit,
+            reason=f"{reason}: {message}",
+        )
+        with self._database.write() as connection:
+            recorded.put_source(connection, state)
+            if first:
+                audit.append(connection, [entry], now_us)
+        self._rejected = seen.commit
+        return PassResult(
+            outcome=Outcome.REJECTED,
+            commit=seen.commit,
+            plan=seen.plan,
+            problems=seen.problems,
+        )
+
+    def _failed(
+        self, error: errors.OrlojError, condition: str, reason: str, now_us: int
+    ) -> PassResult:
+        self._rejected = None
+        self._write(self._condition(condition, reason, str(error)), now_us)
+        return PassResult(outcome=Outcome.FAILED, error=error)
+
+    # The source's row.
+
+    def _fresh(self) -> SourceState:
+        source = self._settings.source
+        return SourceState(
+            name=SOURCE,
+            url=git_address.plain(source.url),
+            ref=source.ref,
+            path=source.path,
+            settings_digest="",
+        )
+
+    def _condition(self, condition: str, reason: str, message: str) -> SourceState:
+        """The state with a condition; what it says of an earlier one is forgotten."""
+        old = self._state() or self._fresh()
+        kept = old.problems if old.condition == condition == READY else "[]"
+        return replace(old, condition=condition, reason=reason, message=message, problems=kept)
+
+    def _write(self, new: SourceState, now_us: int, *, forced: bool = False) -> None:
+        """Write the row if it says something new, or nothing was written for a minute."""
+        old = self._state()
+        recent = old is not None and now_us - (old.checked_at or 0) < CHECKED_EVERY_US
+        if forced or not recent or old != new:
+            with self._database.write() as connection:
+                recorded.put_source(connection, replace(new, checked_at=now_us))
+
+
+def _settings_digest(settings: Settings) -> str:
+    """What decides the meaning of a commit: change it, and every file is read again."""
+    source = settings.source
+    url = git_address.plain(source.url)  # Another password makes no other repository.
+    parts = [url, source.ref, source.path, manifest.PARSER_VERSION]
+    return kinds.digest(audit_entry.canonical(parts))
+
+
+def _problems_in_words(problems: tuple[Problem, ...]) -> str:
+    first = str(problems[0])
+    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
