@@ -33,7 +33,10 @@ _MEANING: Final[dict[str, tuple[str, str | None]]] = {
         "unknown escape after `\\` in double quotes",
         "write `\\\\` for a backslash, or use single quotes",
     ),
-    "found invalid Unicode character escape code": ("this escape is no character", None),
+    "found invalid Unicode character escape code": (
+        "this escape is no character",
+        "write the character itself, or `\\U` and eight digits",
+    ),
     "expected <document start>": ("only `---` can follow the end of a document", None),
 }
 _BRACKETS: Final = {"expected ',' or ']'": "[", "expected ',' or '}'": "{"}

@@ -1,0 +1,149 @@
+"""Across files: one name is declared once, and what must exist exists."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import check, manifest
+from reconciler.problem import Problem, Severity
+from reconciler.resource import Resource
+from runner import workflow
+from runner.contract.errors import Refused
+from runner.contract.kinds import AgentSystem, Key
+
+
+def declare(kind: str, name: str, spec: str, path: str = "a.yaml") -> Resource:
+    text = f"apiVersion: orloj.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+    parsed = manifest.parse(text.encode(), path, lambda value: ("digest", "ciphertext"))
+    return parsed.resources[0]
+
+
+def nothing(key: Key) -> bool:
+    return False
+
+
+def everything(key: Key) -> bool:
+    return True
+
+
+def test_a_name_declared_twice_names_both_places() -> None:
+    first = declare("Agent", "a", "{model: x}", "one.yaml")
+    second = declare("Agent", "a", "{model: y}", "two.yaml")
+
+    assert check.check([first, second], nothing, ()) == [
+        Problem(
+            "two.yaml",
+            1,
+            1,
+            "agent/default/a is declared twice: also at one.yaml:1",
+            "rename or remove one of them",
+        )
+    ]
+
+
+def test_the_same_name_in_another_kind_or_namespace_is_another_resource() -> None:
+    agent = declare("Agent", "a", "{model: x}")
+    elsewhere = declare("Agent", "a, namespace: b", "{model: x}")
+    tool = declare("Tool", "a", "{type: command, command: [x]}")
+
+    assert not check.check([agent, elsewhere, tool], nothing, ())
+
+
+def test_a_missing_requirement_is_an_error_where_it_is_named() -> None:
+    agent = declare("Agent", "triage", "{model: x}")
+    task = declare("Task", "t", "{agent: triagee}", "t.yaml")
+
+    (problem,) = check.check([agent, task], nothing, ())
+
+    assert (problem.path, problem.line, problem.column) == ("t.yaml", 4, 15)
+    assert problem.severity is Severity.ERROR
+    assert problem.message == "Agent `triagee` is not declared"
+    assert problem.hint == "did you mean `triage`?"
+
+
+def test_names_that_are_recorded_are_suggested_too() -> None:
+    def names(kind: str, namespace: str) -> Iterable[str]:
+        return ["triage"] if (kind, namespace) == ("Agent", "ops") else []
+
+    (problem,) = check.check([declare("Task", "t", "{agent: ops/triag}")], nothing, (), names)
+
+    assert problem.message == "Agent `ops/triag` is not declared"
+    assert problem.hint == "did you mean `triage`?"
+
+
+def test_a_missing_tool_is_a_warning_that_says_what_follows() -> None:
+    agent = declare("Agent", "a", "{model: x, tools: [scan]}")
+
+    (problem,) = check.check([agent], nothing, ())
+
+    assert problem.severity is Severity.WARNING
+    assert problem.message == "Tool `scan` is not declared: every call to it is denied"
+
+
+def test_a_requirement_that_may_stand_elsewhere_is_only_a_warning() -> None:
+    (problem,) = check.check([declare("Task", "t", "{agent: a}")], nothing, (), complete=False)
+
+    assert problem.severity is Severity.WARNING
+
+
+def test_what_is_known_is_not_missing() -> None:
+    assert not check.check([declare("Task", "t", "{agent: a}")], everything, ())
+
+
+def test_what_others_require_cannot_be_deleted() -> None:
+    task, agent = Key("default", "Task", "t"), Key("default", "Agent", "a")
+
+    (problem,) = check.check([], nothing, [(task, "t.yaml", 7, agent)])
+
+    assert (problem.path, problem.line) == ("t.yaml", 7)
+    assert problem.message == "task/default/t needs agent/default/a, which this commit deletes"
+
+
+SPLIT = "{agents: [a, b, c], graph: {a: {edges: [{to: b}, {to: c}]}}}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "spec", "warned"),
+    [
+        ("run", SPLIT, True),
+        ("template", SPLIT, False),
+        ("run", "{agents: [a, b, c]}", False),
+        ("run", "{agents: [a, b], graph: {a: {next: b}}}", False),
+        ("run", "{agents: [a, b], graph: {a: {next: b}, b: {next: a}}}", True),
+    ],
+    ids=["split", "template", "no graph", "line", "loop"],
+)
+def test_a_task_to_run_on_a_system_that_is_no_line_is_a_warning(
+    mode: str, spec: str, warned: bool
+) -> None:
+    system = declare("AgentSystem", "s", spec)
+    task = declare("Task", "t", f"{{mode: {mode}, system: s}}", "t.yaml")
+
+    problems = [
+        p for p in check.check([system, task], everything, ()) if "not one line" in p.message
+    ]
+
+    assert bool(problems) == warned
+    assert all(p.severity is Severity.WARNING and p.path == "t.yaml" for p in problems)
+
+
+NODES = st.dictionaries(
+    st.sampled_from("abcd"),
+    st.fixed_dictionaries({}, optional={"next": st.sampled_from("abcd")})
+    | st.fixed_dictionaries(
+        {"edges": st.lists(st.fixed_dictionaries({"to": st.sampled_from("abcd")}), max_size=2)}
+    ),
+)
+
+
+@given(NODES)
+def test_the_warning_and_the_runner_agree_on_what_is_a_line(graph: dict[str, object]) -> None:
+    system = AgentSystem.model_validate({"agents": list("abcd"), "graph": graph})
+    try:
+        runnable = workflow.order(system) is not None
+    except Refused:
+        runnable = False
+
+    assert check.linear(system) == runnable
