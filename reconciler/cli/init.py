@@ -7,6 +7,7 @@ import click
 from reconciler import scaffold
 from reconciler.cli.context import Context, json_option
 from reconciler.views.plain import plain
+from runner.contract.kinds import schema
 
 
 @click.command()
@@ -19,7 +20,7 @@ def command(context: Context, folder: Path, as_json: bool) -> None:
     Nothing is overwritten. When the home reconciles no repository yet, it will be this one.
     """
     home = context.settings
-    made = scaffold.make(folder, home, "{}\n")
+    made = scaffold.make(folder, home, schema.text(None))
     if as_json:
         context.show_json(
             {

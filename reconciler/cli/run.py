@@ -22,6 +22,7 @@ from runner.task_record import TaskRecord
 
 POLL_FIRST_S: Final = 0.02
 POLL_MAX_S: Final = 0.3
+NAMES_SHOWN: Final = 10
 
 
 @click.command()
@@ -46,12 +47,15 @@ def command(
 
     Exit code 0 when it succeeded, 1 when it did not.
     """
+    key = named("AgentSystem" if system else "Agent", name, DEFAULT_NAMESPACE)
+    with context.database.read() as connection:
+        _check_known(connection, key)
     if not detach and not service.is_running(context.settings.run, "runner"):
         raise errors.Refused(
             "no runner is running in this home; start one with `orloj worker` or `orloj up`, "
             "or queue the task with --detach"
         )
-    task_id = _submit(context, "AgentSystem" if system else "Agent", name, dict(inputs))
+    task_id = _submit(context, key, dict(inputs))
     if detach:
         _say_queued(context, task_id, as_json)
         return 0
@@ -67,10 +71,8 @@ def command(
     return 0 if task.state == "succeeded" else 1
 
 
-def _submit(context: Context, kind: str, name: str, inputs: dict[str, str]) -> str:
-    key = named(kind, name, DEFAULT_NAMESPACE)
+def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:
     with context.database.write() as connection:
-        _check_known(connection, key)
         state = recorded.source(connection)
         commit = None if state is None else state.applied_commit
         actor = person_owner(settings.person())
@@ -88,22 +90,16 @@ def _check_known(connection: Connection, key: Key) -> None:
     """NotFound with the names that come close, or with the flag that was meant."""
     if recorded.resources_with(connection, [key]):
         return
-    known = recorded.keys(connection)
-    other = {"Agent": "AgentSystem", "AgentSystem": "Agent"}[key.kind]
     message = f"no {key.kind} {key.namespace}/{key.name} is applied"
-    if key._replace(kind=other) in known:
+    other = {"Agent": "AgentSystem", "AgentSystem": "Agent"}[key.kind]
+    if key.name in recorded.names(connection, other, key.namespace):
         hint = "add --system" if other == "AgentSystem" else "leave out --system"
         raise errors.NotFound(f"{message}; an {other} of that name is: {hint}")
-    names = sorted(
-        item.name if item.namespace == DEFAULT_NAMESPACE else f"{item.namespace}/{item.name}"
-        for item in known
-        if item.kind == key.kind
-    )
-    wanted = key.name if key.namespace == DEFAULT_NAMESPACE else f"{key.namespace}/{key.name}"
-    if close := difflib.get_close_matches(wanted, names, n=1):
+    names = recorded.names(connection, key.kind, key.namespace)
+    if close := difflib.get_close_matches(key.name, names, n=1):
         raise errors.NotFound(f"{message}; did you mean {close[0]}?")
-    listed = ", ".join(names[:10]) or "none; `orloj apply -f FILE` applies one"
-    raise errors.NotFound(f"{message}; applied: {listed}")
+    listed = ", ".join(names[:NAMES_SHOWN]) or "none; `orloj apply -f FILE` applies one"
+    raise errors.NotFound(f"{message}; applied in {key.namespace}: {listed}")
 
 
 def _say_queued(context: Context, task_id: str, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry
+from runner.contract import audit_entry, errors
 from runner.contract.audit_entry import Entry
 
 PAGE: Final = 5_000
@@ -115,7 +115,25 @@ def read(
         query = f"SELECT seq, raw FROM ({query}) ORDER BY seq"
         values.append(newest)
     for seq, raw in connection.exec_driver_sql(query, tuple(values)):
-        yield Stored(seq, raw, json.loads(raw))
+        yield Stored(seq, raw, _fields(seq, raw))
+
+
+def _fields(seq: int, raw: object) -> dict[str, Any]:
+    fields = _parsed(raw)
+    if fields is None:
+        raise errors.AuditBroken(
+            f"entry {seq} of the audit log is not what was written; run `orloj audit verify`"
+        )
+    return fields
+
+
+def _parsed(raw: object) -> dict[str, Any] | None:
+    """The fields of an entry; None for what no program of ours wrote."""
+    try:
+        value = json.loads(raw) if isinstance(raw, bytes) else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _like(prefix: str) -> str:
@@ -136,6 +154,8 @@ def verify(connection: Connection) -> Verdict:
         ).all()
         for row in rows:
             expected = seq + 1
+            if not isinstance(row[1], bytes):
+                return Verdict(seq, chain.hex(), expected, "the entry's bytes were replaced")
             leaf = audit_entry.leaf(row[1])
             chain = audit_entry.chain(chain, leaf)
             if problem := _problem(row, expected, leaf, chain):
@@ -157,7 +177,7 @@ def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
         return "the entry's bytes were edited: its leaf hash differs"
     if row[3] != chain:
         return "the chain is broken here: an entry was inserted, reordered or rewritten"
-    if json.loads(row[1]).get("seq") != expected:
+    if (_parsed(row[1]) or {}).get("seq") != expected:
         return "the entry says another sequence number: entries were moved"
     return None
 

@@ -12,7 +12,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.contract import audit, audit_entry, database
+from runner.contract import audit, audit_entry, database, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 
@@ -97,6 +97,9 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
         pytest.param("DELETE FROM audit_entry WHERE seq = 1", 1, id="first-removed"),
         pytest.param("UPDATE audit_entry SET seq = seq + 10 WHERE seq > 2", 3, id="moved"),
         pytest.param("UPDATE audit_entry SET chain = x'00' WHERE seq = 4", 4, id="chain"),
+        pytest.param(
+            "UPDATE audit_entry SET raw = CAST(raw AS TEXT) WHERE seq = 2", 2, id="type-changed"
+        ),
         pytest.param("UPDATE disclosure SET value = '{}' WHERE seq = 1", 1, id="disclosure"),
         pytest.param("UPDATE disclosure SET field = 'x' WHERE seq = 1", 1, id="field"),
         pytest.param("UPDATE disclosure SET seq = 2 WHERE seq = 1", 2, id="foreign"),
@@ -114,6 +117,31 @@ def test_two_entries_swapped_are_found_at_the_first(log: Database) -> None:
     tamper(log, "UPDATE audit_entry SET seq = -seq WHERE seq IN (2, 3)")
     tamper(log, "UPDATE audit_entry SET seq = 5 + seq WHERE seq < 0")
     assert verify(log).bad_seq == 2
+
+
+@pytest.mark.parametrize("forged", [b"not json", b"[3]", b"{}"], ids=["text", "list", "empty"])
+def test_a_forged_entry_with_all_hashes_recomputed_is_found_by_what_it_says(
+    log: Database, forged: bytes
+) -> None:
+    with log.read() as connection:
+        before = connection.exec_driver_sql(
+            "SELECT chain FROM audit_entry WHERE seq = 3"
+        ).scalar_one()
+    leaf = audit_entry.leaf(forged)
+    tamper(
+        log,
+        "UPDATE audit_entry SET raw = ?, leaf = ?, chain = ? WHERE seq = 4",
+        forged,
+        leaf,
+        audit_entry.chain(before, leaf),
+    )
+    assert verify(log).bad_seq == 4
+
+
+def test_reading_an_entry_that_nobody_of_us_wrote_says_so(log: Database) -> None:
+    tamper(log, "UPDATE audit_entry SET raw = 'text' WHERE seq = 2")
+    with log.read() as connection, pytest.raises(errors.AuditBroken, match="entry 2"):
+        list(audit.read(connection))
 
 
 def test_erasing_a_disclosed_value_leaves_every_hash_as_it_was(log: Database) -> None:
