@@ -1,7 +1,20 @@
-"""What is said between an agent and its model. Pure values, JSON in and out."""
+"""What is said between an agent and its model. Pure values, JSON in and out.
 
-from dataclasses import dataclass, field
-from typing import Any
+A reply is what a stranger wrote. `checked` lets through what can be stored, sent and
+walked through without harm, and nothing else.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from runner.contract.errors import ModelFailed
+
+CALLS_MAX: Final = 64
+DEPTH_MAX: Final = 32
+CHARACTERS_MAX: Final = 1_048_576
+NAME_MAX: Final = 260  # A namespace, a slash and a name.
+TOKENS_MAX: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,42 @@ def reply_from_json(value: dict[str, Any]) -> ModelReply:
         ToolCall(call["id"], call["tool"], call["arguments"]) for call in value["calls"]
     )
     return ModelReply(value["text"], calls, model=value.get("model", ""))
+
+
+def checked(reply: ModelReply) -> ModelReply:
+    """The reply, its token counts bounded; ModelFailed when it cannot be worked with."""
+    if not isinstance(reply.text, str | None):
+        raise ModelFailed("the model answered with something that is no text")
+    if len(reply.calls) > CALLS_MAX:
+        raise ModelFailed(f"the model asked for more than {CALLS_MAX} calls at once")
+    for call in reply.calls:
+        if not isinstance(call.tool, str) or not 0 < len(call.tool) <= NAME_MAX:
+            raise ModelFailed("the model asked for a tool without a usable name")
+        if not isinstance(call.arguments, dict) or _deeper(call.arguments, DEPTH_MAX):
+            raise ModelFailed(
+                "the model asked for a tool with arguments that are no JSON object of at "
+                f"most {DEPTH_MAX} levels"
+            )
+    try:
+        size = len(json.dumps(reply.to_json(), ensure_ascii=False, allow_nan=False))
+    except ValueError as error:
+        raise ModelFailed("the model wrote a number that JSON does not have") from error
+    if size > CHARACTERS_MAX:
+        raise ModelFailed(f"the model's reply is longer than {CHARACTERS_MAX} characters")
+    return replace(
+        reply, tokens_in=_tokens(reply.tokens_in), tokens_out=_tokens(reply.tokens_out)
+    )
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
+
+
+def _tokens(count: Any) -> int:
+    return min(max(count, 0), TOKENS_MAX) if isinstance(count, int) else 0
 
 
 @dataclass(frozen=True, slots=True)

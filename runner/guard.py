@@ -12,7 +12,8 @@ from typing import Any
 from runner import models, tools
 from runner.contract import kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
-from runner.conversation import Conversation, ModelReply, ToolCall
+from runner.contract.telemetry import log_exception
+from runner.conversation import Conversation, ModelReply, ToolCall, checked, reply_from_json
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
 
@@ -33,7 +34,7 @@ class Guard:
     ) -> ModelReply:
         """The model's reply; ModelFailed, and LeaseLost when the task is not ours any more."""
         key, endpoint, model = self.manifests.endpoint(agent)
-        facts = {"step": step, "agent": agent.key.name, "model": model}
+        facts = {"step": step, "agent": self.manifests.called(agent), "model": model}
         await self._ask(
             "model",
             **facts,
@@ -42,13 +43,15 @@ class Guard:
         )
         started = time.monotonic_ns()
         try:
-            reply = await models.ask(
-                models.Request(
-                    endpoint=endpoint,
-                    model=model,
-                    key=self._secret(endpoint.auth, key.namespace),
-                    conversation=conversation,
-                    tools=self._offered(agent),
+            reply = checked(
+                await models.ask(
+                    models.Request(
+                        endpoint=endpoint,
+                        model=model,
+                        key=self._secret(endpoint.auth, key.namespace),
+                        conversation=conversation,
+                        tools=self._offered(agent),
+                    )
                 )
             )
         except ModelFailed as error:
@@ -57,14 +60,13 @@ class Guard:
             raise ModelFailed(
                 message, retryable=error.retryable, retry_after_s=error.retry_after_s
             ) from None
-        self._tell(
-            facts, started, "executed", reply.to_json(), reply.tokens_in, reply.tokens_out
-        )
-        return reply
+        said = self._redacted(reply.to_json())
+        self._tell(facts, started, "executed", said, reply.tokens_in, reply.tokens_out)
+        return reply_from_json(said)
 
     async def call_tool(self, step: int, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
         """The result as the journal keeps it: `content`, `error` or `denied`; LeaseLost."""
-        facts = {"step": step, "agent": agent.key.name, "tool": call.tool}
+        facts = {"step": step, "agent": self.manifests.called(agent), "tool": call.tool}
         answer = await self._ask(
             "tool", **facts, request={"call": call.id, "arguments": call.arguments}
         )
@@ -86,6 +88,9 @@ class Guard:
             result = {"content": seal.redact(content, self.secrets.values())}
         except ToolFailed as error:
             result = {"error": seal.redact(str(error), self.secrets.values())}
+        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
+            log_exception("tool_failed", "A tool met an error nobody foresaw.", task=self.task)
+            result = {"error": f"internal error ({type(error).__name__})"}
         outcome = "failed" if "error" in result else "executed"
         self._tell(facts, started, outcome, result)
         return result
@@ -118,6 +123,16 @@ class Guard:
             tokens_out=tokens_out,
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
+
+    def _redacted(self, value: Any) -> Any:
+        """A JSON value without any secret in it, in case an endpoint echoes what it is sent."""
+        if isinstance(value, str):
+            return seal.redact(value, self.secrets.values())
+        if isinstance(value, dict):
+            return {self._redacted(key): self._redacted(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._redacted(item) for item in value]
+        return value
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:

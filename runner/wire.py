@@ -1,9 +1,10 @@
 """How dispatcher and worker talk: one JSON object a line, over a socket pair.
 
     worker → dispatcher   ready, ping, model, tool, result, finish; `id` where an answer is due
-    dispatcher → worker   hello, run, forget, answer (to an `id`), pong
+    dispatcher → worker   hello, step, run, forget, answer (to an `id`), pong
 
-A line has a limit, so that neither side can fill the other's memory.
+A line has a limit, so that neither side can fill the other's memory. What stands in it can
+be stored: no number that JSON does not have, no half of a surrogate pair.
 """
 
 import asyncio
@@ -21,27 +22,35 @@ class Wire:
         self._writer = writer
 
     def send(self, message: dict[str, Any]) -> None:
-        """Queue a message; what cannot be delivered is noticed by reading."""
+        """Queue a message; ValueError for a number that JSON does not have.
+
+        What cannot be delivered is noticed by reading.
+        """
         if not self._writer.is_closing():
-            line = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
-            self._writer.write(line.encode("utf-8", "surrogatepass") + b"\n")
+            line = json.dumps(
+                message, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+            )
+            self._writer.write(line.encode("utf-8", "replace") + b"\n")
 
     async def flush(self) -> None:
         """Wait until the other end has taken most of what was sent."""
         await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next message; None at the end."""
+        """The next message; None at the end, and when the other end talks nonsense."""
         try:
             line = await self._reader.readline()
-        except (ConnectionError, ValueError):
+            if not line.endswith(b"\n"):
+                return None
+            message = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        except (ConnectionError, ValueError, RecursionError):
             return None
-        if not line.endswith(b"\n"):
-            return None
-        message = json.loads(line.decode("utf-8", "surrogatepass"))
-        assert isinstance(message, dict)
-        return message
+        return message if isinstance(message, dict) else None
 
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -25,6 +25,7 @@ ACTIONS: Final = frozenset(
         "task_finished",
         "task_released",
         "tool_denied",
+        "tool_failed",
         "watch_unavailable",
         "worker_exited",
         "worker_killed",

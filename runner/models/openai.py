@@ -1,10 +1,13 @@
 """OpenAI and every endpoint that speaks its chat completions. The only caller of openai.
 
 The client's own retries are off: a retry is a matter of the task, where it is counted and
-logged. Nothing is read from the process environment.
+logged. Nothing is read from the process environment, and no redirect is followed: what an
+agent says goes to the declared address or nowhere.
 """
 
+import asyncio
 import json
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,6 +23,7 @@ _BASE_URLS: Final = {
     "ollama": "http://127.0.0.1:11434/v1",
 }
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 async def ask(request: Request) -> ModelReply:
@@ -30,9 +34,12 @@ async def ask(request: Request) -> ModelReply:
     }
     if request.tools:
         arguments["tools"] = [_function(offer) for offer in request.tools]
+    url, key, timeout_s = _address(request)
     try:
-        completion = await _client(*_address(request)).chat.completions.create(**arguments)
-    except openai.APITimeoutError as error:
+        # The client's own limit starts anew with every byte that a slow endpoint sends.
+        async with asyncio.timeout(timeout_s):
+            completion = await _client(url, key).chat.completions.create(**arguments)
+    except (TimeoutError, openai.APITimeoutError) as error:
         raise ModelFailed(
             "the model endpoint did not answer in time", retryable=True
         ) from error
@@ -40,8 +47,10 @@ async def ask(request: Request) -> ModelReply:
         raise ModelFailed("the model endpoint cannot be reached", retryable=True) from error
     except openai.APIStatusError as error:
         raise _failed(error) from error
-    except openai.OpenAIError as error:
-        raise ModelFailed(f"the model client refused: {type(error).__name__}") from error
+    except (openai.OpenAIError, ValueError, RecursionError) as error:
+        raise ModelFailed(
+            f"the model endpoint's answer cannot be read: {type(error).__name__}"
+        ) from error
     return _reply(completion, request)
 
 
@@ -61,8 +70,14 @@ def _address(request: Request) -> tuple[str, str, float]:
 
 
 @lru_cache(maxsize=32)
-def _client(url: str, key: str, timeout_s: float) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout_s, max_retries=0)
+def _client(url: str, key: str) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        base_url=url,
+        api_key=key,
+        timeout=None,
+        max_retries=0,
+        http_client=openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False),
+    )
 
 
 def _messages(conversation: Conversation) -> list[dict[str, Any]]:
@@ -92,8 +107,9 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def _function_name(tool: str) -> str:
-    # The protocol allows letters, digits, _ and - in a function's name; ours allow a dot.
-    return tool.replace(".", "__dot__")
+    # The protocol allows letters, digits, _ and - in a function's name; ours allow a dot,
+    # and a slash after the namespace.
+    return tool.replace(".", "__dot__").replace("/", "__slash__")
 
 
 def _function(offer: Offer) -> dict[str, Any]:
@@ -108,27 +124,44 @@ def _function(offer: Offer) -> dict[str, Any]:
 
 
 def _reply(completion: Any, request: Request) -> ModelReply:
-    if not completion.choices:
-        raise ModelFailed("the model endpoint answered without a choice", retryable=True)
-    message = completion.choices[0].message
-    usage = completion.usage
+    # The client builds its values without looking: any field may be missing or of any type.
+    try:
+        message = completion.choices[0].message
+        text, found = message.content, list(message.tool_calls or ())
+    except (AttributeError, IndexError, TypeError) as error:
+        raise ModelFailed(
+            "the model endpoint answered without a choice", retryable=True
+        ) from error
+    usage = getattr(completion, "usage", None)
+    model = getattr(completion, "model", None)
     return ModelReply(
-        text=message.content,
-        calls=tuple(_call(call) for call in message.tool_calls or ()),
-        tokens_in=usage.prompt_tokens if usage else 0,
-        tokens_out=usage.completion_tokens if usage else 0,
-        model=completion.model or request.model,
+        text=text,
+        calls=_calls(found, request),
+        tokens_in=getattr(usage, "prompt_tokens", 0),
+        tokens_out=getattr(usage, "completion_tokens", 0),
+        model=model if isinstance(model, str) else request.model,
     )
 
 
-def _call(call: Any) -> ToolCall:
+def _calls(found: list[Any], request: Request) -> tuple[ToolCall, ...]:
+    ids = [getattr(item, "id", None) for item in found]
+    if not all(isinstance(id, str) and id for id in ids) or len(set(ids)) != len(ids):
+        # Some endpoints give no ids, or one id twice: then the positions are the ids.
+        ids = [f"call_{position}" for position in range(1, len(found) + 1)]
+    tools = {_function_name(offer.name): offer.name for offer in request.tools}
+    calls: list[ToolCall] = []
+    for id, item in zip(ids, found, strict=True):
+        function = getattr(item, "function", None)
+        name = str(getattr(function, "name", None) or "")
+        calls.append(ToolCall(str(id), tools.get(name, name), _arguments(function)))
+    return tuple(calls)
+
+
+def _arguments(function: Any) -> Any:
     try:
-        arguments = json.loads(call.function.arguments or "{}")
-    except (AttributeError, ValueError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise ModelFailed("the model asked for a tool with arguments that are no JSON object")
-    return ToolCall(call.id, call.function.name.replace("__dot__", "."), arguments)
+        return json.loads(getattr(function, "arguments", None) or "{}")
+    except (TypeError, ValueError, RecursionError):
+        return None  # Which `conversation.checked` refuses.
 
 
 def _failed(error: openai.APIStatusError) -> ModelFailed:
@@ -137,7 +170,7 @@ def _failed(error: openai.APIStatusError) -> ModelFailed:
     return ModelFailed(
         f"the model endpoint answered {status}: {_said(error)}",
         retryable=status in _RETRYABLE_STATUS or status >= 500,
-        retry_after_s=float(after) if after.replace(".", "", 1).isdigit() else None,
+        retry_after_s=float(after) if _SECONDS.fullmatch(after) else None,
     )
 
 
