@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from runner import queue, retry
+from runner.agent import Step
 from runner.claim import Claimable, Ending, Held
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
@@ -74,7 +75,16 @@ class Ledger:
         return queue.leased(self._connection)
 
     def finish(self, held: Held, message: Message, now_us: int) -> str:
-        """End a task as its worker says; the state it goes to."""
+        """End a task as its worker says; the state it goes to.
+
+        A task that is to be tried again must not have left a call open that may not be
+        repeated, as one that ran out of time in the middle of it has.
+        """
+        if message["outcome"] == "retry":
+            interrupted = self.journal.interrupted(held)
+            if interrupted is not None:
+                ending = _parked(interrupted, message["error"], held.attempt, held.crashes)
+                return self._park(held, interrupted, ending, now_us)
         ending = _ending(held, message, now_us)
         self._end(held, ending, now_us)
         error = (("error", ending.error),) if ending.error else ()
@@ -91,15 +101,9 @@ class Ledger:
         interrupted = self.journal.interrupted(held)
         crashes = held.crashes + 1 if crashed else held.crashes
         if interrupted is not None:
-            state = TaskState.UNKNOWN_OUTCOME
-            reason = (
-                f"{reason} during the call of {interrupted.name} (step {interrupted.number}), "
-                "which is not declared idempotent: whether it happened is unknown"
-            )
-        elif crashes >= self._crashes_max:
-            state = TaskState.DEAD
-        else:
-            state = TaskState.PENDING
+            ending = _parked(interrupted, reason, held.attempt - 1, crashes)
+            return self._park(held, interrupted, ending, now_us)
+        state = TaskState.DEAD if crashes >= self._crashes_max else TaskState.PENDING
         ending = Ending(
             state=state.value,
             error=None if state is TaskState.PENDING else reason,
@@ -110,21 +114,24 @@ class Ledger:
         )
         self._end(held, ending, now_us)
         facts: dict[str, Any] = {"actor": self._actor, "reason": reason}
-        if interrupted is not None:
-            self._entries.append(
-                entry(
-                    EntryType.ACTION_UNKNOWN,
-                    held,
-                    **facts,
-                    step=interrupted.number,
-                    agent=interrupted.agent,
-                    tool=interrupted.name,
-                    outcome="unknown",
-                )
-            )
         kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
         self._entries.append(entry(kind, held, **facts, outcome=state.value))
         return state.value
+
+    def _park(self, held: Held, interrupted: Step, ending: Ending, now_us: int) -> str:
+        """Leave it to a person what to do about a call whose outcome is unknown."""
+        self._end(held, ending, now_us)
+        facts: dict[str, Any] = {"actor": self._actor, "reason": ending.error}
+        step = {
+            "step": interrupted.number,
+            "agent": interrupted.agent,
+            "tool": interrupted.name,
+        }
+        self._entries += [
+            entry(EntryType.ACTION_UNKNOWN, held, **facts, **step, outcome="unknown"),
+            entry(EntryType.TASK_RELEASED, held, **facts, outcome=ending.state),
+        ]
+        return ending.state
 
     def _hold(self, task: Claimable, worker: str) -> Held:
         digest, commit = self.pins.pin(task)
@@ -156,6 +163,17 @@ class Ledger:
                 private=(("error", error),),
             )
         )
+
+
+def _parked(interrupted: Step, reason: str, attempt: int, crashes: int) -> Ending:
+    return Ending(
+        state=TaskState.UNKNOWN_OUTCOME.value,
+        error=f"{reason} during the call of {interrupted.name} (step {interrupted.number}), "
+        "which is not declared idempotent: whether it happened is unknown",
+        attempt=attempt,
+        crashes=crashes,
+        outcome="interrupted",
+    )
 
 
 def _ending(held: Held, message: Message, now_us: int) -> Ending:
