@@ -46,8 +46,8 @@ class Execution:
             return await self._turn(placed, previous)
 
     async def _turn(self, placed: PlacedAgent, previous: str | None) -> str:
-        name = placed.key.name
-        opening = Conversation(name, placed.spec.prompt, self._input, previous)
+        name = self._guard.manifests.called(placed)
+        opening = Conversation(placed.key.name, placed.spec.prompt, self._input, previous)
         while True:
             mine = [step for step in self._steps if step.agent == name]
             match agent.next_move(placed.spec, opening, mine):

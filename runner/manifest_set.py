@@ -90,6 +90,11 @@ class ManifestSet:
             self._agents[name] = PlacedAgent(*_parts(placed))
         return self._agents[name]
 
+    def called(self, agent: PlacedAgent) -> str:
+        """The name that `agent` answers to in this set, and that its steps are kept under."""
+        same = agent.key.namespace == self.subject.namespace
+        return agent.key.name if same else f"{agent.key.namespace}/{agent.key.name}"
+
     def tool(self, agent: PlacedAgent, name: str) -> PlacedTool | None:
         """A tool as an agent names it; None when nobody declared it."""
         key = named("Tool", name, agent.key.namespace)
