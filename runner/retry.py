@@ -7,10 +7,12 @@ Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from runner.contract.kinds.base import seconds
 from runner.contract.kinds.task import TaskRetry
+
+WAIT_MAX_S: Final = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,16 @@ class Policy:
 
 
 def policy(written: dict[str, Any]) -> Policy:
-    """The policy that a Task manifest's `retry` means; {} is one attempt."""
+    """The policy that a Task manifest's `retry` means; {} is one attempt.
+
+    No wait is longer than a year, so that every time of a next try can be stored.
+    """
     spec = TaskRetry.model_validate(written)
     return Policy(
-        spec.max_attempts, seconds(spec.backoff), seconds(spec.max_backoff), spec.jitter
+        spec.max_attempts,
+        min(seconds(spec.backoff), WAIT_MAX_S),
+        min(seconds(spec.max_backoff), WAIT_MAX_S),
+        spec.jitter,
     )
 
 
@@ -43,7 +51,8 @@ def wait_s(attempt: int, policy: Policy, draw: float) -> float:
             return ceiling / 2 + ceiling / 2 * draw
         case "decorrelated":
             high = min(policy.backoff_max_s, ceiling * 1.5)
-            return policy.backoff_s + max(0.0, high - policy.backoff_s) * draw
+            low = min(policy.backoff_s, high)
+            return low + (high - low) * draw
     return ceiling * draw
 
 
