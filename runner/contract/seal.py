@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
+
+from runner.contract.errors import Refused
 
 KEY_FILE: Final = "secret.key"
 MASK: Final = "(secret)"
@@ -33,8 +35,11 @@ class Sealer:
         return "hmac-sha256:" + digest, self._fernet.encrypt(value.encode()).decode("ascii")
 
     def open(self, ciphertext: str) -> str:
-        """The value."""
-        return self._fernet.decrypt(ciphertext.encode("ascii")).decode()
+        """The value; Refused when it was sealed with another key."""
+        try:
+            return self._fernet.decrypt(ciphertext).decode()
+        except (InvalidToken, ValueError) as error:
+            raise Refused("a sealed value cannot be opened with this home's key") from error
 
 
 def sealer(home: Path) -> Sealer:
