@@ -23,7 +23,7 @@ from runner.execute import Execution
 from runner.guard import Guard
 from runner.link import Link
 from runner.manifest_set import ManifestSet, from_text
-from runner.tools import Bounds
+from runner.tools import Bounds, command
 from runner.wire import LINE_MAX, Wire
 
 EXIT_ORPHANED: Final = 71
@@ -39,6 +39,7 @@ class Worker:
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._link = Link(wire, self._lease_us)
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
+        self._journals: dict[str, list[Step]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> NoReturn:
@@ -47,6 +48,10 @@ class Worker:
         self._link.tell("ready")
         while (message := await self._wire.receive()) is not None:
             match message["do"]:
+                case "step":
+                    self._journals.setdefault(message["task"], []).append(
+                        Step(*message["step"])
+                    )
                 case "run":
                     self._start(message)
                 case "forget":
@@ -80,7 +85,7 @@ class Worker:
                 output_bytes_max=self._settings.tools.output_bytes_max,
             ),
         )
-        journal = [Step(*step) for step in message["steps"]]
+        journal = self._journals.pop(message["task"], [])
         running = asyncio.create_task(self._run(guard, message["input"], journal))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -105,6 +110,7 @@ class Worker:
 
 def _leave(code: int) -> NoReturn:
     # Not sys.exit: threads of tools may hang, and nothing here is left to be saved.
+    command.kill_all()
     os._exit(code)
 
 

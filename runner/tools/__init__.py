@@ -58,4 +58,4 @@ def _bounded(answer: str, limit: int) -> str:
     if len(data) <= limit:
         return data.decode()
     kept = data[:limit].decode("utf-8", "ignore")
-    return f"{kept}\n[cut: {len(data) - limit} more bytes]"
+    return f"{kept}\n[cut after {limit} bytes]"

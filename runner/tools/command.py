@@ -20,6 +20,8 @@ from runner.tools import Call
 _PLACEHOLDER: Final = re.compile(r"\{([\w-]+)\}")
 _ERROR_CHARACTERS: Final = 300
 
+_groups: set[int] = set()
+
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     """Standard output; ToolFailed when the program is not allowed or did not succeed."""
@@ -48,12 +50,24 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
+    _groups.add(process.pid)
     try:
         return await _finish(process, json.dumps(arguments).encode(), call, argv[0])
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process.pid)
+        _groups.discard(process.pid)
         await process.wait()
+
+
+def kill_all() -> None:
+    """Kill every program that still runs, for a worker that must leave at once."""
+    for group in _groups:
+        _kill(group)
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 async def _finish(
@@ -62,19 +76,25 @@ async def _finish(
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
     limit = call.bounds.output_bytes_max
-    output, error = await asyncio.gather(
-        _read(process.stdout, limit + 1), _read(process.stderr, _ERROR_CHARACTERS)
+    # All at once: a program may write more than a pipe holds before it reads.
+    _, output, error = await asyncio.gather(
+        _write(process.stdin, given),
+        _read(process.stdout, limit + 1),
+        _read(process.stderr, _ERROR_CHARACTERS),
     )
     code = await process.wait()
     if code != 0:
         said = error.decode("utf-8", "replace").strip()
         raise ToolFailed(f"{name} ended with code {code}: {said}")
     return output.decode("utf-8", "replace")
+
+
+async def _write(stream: asyncio.StreamWriter, given: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(given)
+        await stream.drain()
+    stream.close()
 
 
 async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:

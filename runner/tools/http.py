@@ -1,7 +1,8 @@
 """Tools of type `http`: the arguments as a JSON body, the answer's text back.
 
 No redirect is followed, no proxy or credential is taken from the environment, and no more
-is read than the bound allows.
+is read than the bound allows: nothing is unpacked, since a small answer may unpack to a
+huge one.
 """
 
 import base64
@@ -22,7 +23,11 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     assert tool.endpoint is not None
     if not tool.endpoint.startswith(_SCHEMES):
         raise ToolFailed("spec.endpoint is not an http or https address")
-    headers = {"Idempotency-Key": call.idempotency_key, **_authorization(tool, call.secret)}
+    headers = {
+        "Accept-Encoding": "identity",
+        "Idempotency-Key": call.idempotency_key,
+        **_authorization(tool, call.secret),
+    }
     bodiless = tool.method in {"GET", "DELETE"}
     try:
         async with (
@@ -38,7 +43,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
             ) as response,
         ):
             body = await _body(response, call.bounds.output_bytes_max)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ToolFailed(
             f"{tool.endpoint} cannot be reached: {type(error).__name__}", retryable=True
         ) from error
@@ -53,7 +58,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
 async def _body(response: httpx2.Response, limit: int) -> str:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:

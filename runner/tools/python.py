@@ -7,6 +7,7 @@ folder of the home. It follows no symbolic link and never leaves it.
 import asyncio
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,9 @@ MATCHES_MAX: Final = 200
 FILES_MAX: Final = 2_000
 FILE_BYTES_MAX: Final = 1_048_576
 PATTERN_MAX: Final = 200
+
+# Follow no link, hand nothing down, and never wait for the other end of a named pipe.
+_SAFELY: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
@@ -64,12 +68,13 @@ def append_record(arguments: dict[str, Any], config: dict[str, Any], files: Path
     path = _inside(files, _text(config, "file"))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     line = json.dumps(arguments, sort_keys=True, ensure_ascii=False) + "\n"
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise ToolFailed(f"{path.name} cannot be written: {error.strerror}") from error
     with os.fdopen(descriptor, "r+b") as file:
+        _regular(descriptor, path)
         file.write(line.encode("utf-8", "replace"))
         file.flush()
         os.fsync(file.fileno())
@@ -122,12 +127,18 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     except OSError as error:
         raise ToolFailed(f"{path.name} cannot be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as file:
+        _regular(descriptor, path)
         data = file.read(FILE_BYTES_MAX)
     return data.decode("utf-8", "replace")
+
+
+def _regular(descriptor: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise ToolFailed(f"{path.name} is not a regular file")
 
 
 FUNCTIONS: Final[dict[str, Callable[[dict[str, Any], dict[str, Any], Path], str]]] = {
