@@ -5,5 +5,9 @@ from pathlib import Path
 
 from runner import pool
 from runner.contract import settings
+from runner.contract.errors import OrlojError
 
-sys.exit(pool.main(settings.load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
+try:
+    sys.exit(pool.main(settings.load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
+except OrlojError as error:
+    sys.exit(str(error))

@@ -29,6 +29,7 @@ from runner.ledger import Ledger
 from runner.wire import Wire
 
 POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
+START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
 SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
 
 Message = dict[str, Any]
@@ -66,6 +67,7 @@ class Dispatcher:
         self._lost: list[tuple[Worker, str]] = []
         self._awake = asyncio.Event()
         self._draining = False
+        self._looked_us = clock.boot_us()
 
     def start(self) -> None:
         """Take back what an earlier dispatcher of this home left leased."""
@@ -137,9 +139,13 @@ class Dispatcher:
         self._connection.close()
 
     def _kill_silent(self) -> None:
-        silent_since_us = clock.boot_us() - self._lease_us
+        now_us = clock.boot_us()
+        late, self._looked_us = now_us - self._looked_us > self._lease_us // 2, now_us
+        if late:  # This process slept or waited; what the workers said is still unread.
+            return
         for worker in list(self._workers.values()):
-            if worker.heard_us <= silent_since_us:
+            patience_us = self._lease_us if worker.ready else max(self._lease_us, START_US)
+            if now_us - worker.heard_us >= patience_us:
                 log("worker_killed", "A worker was silent for a whole lease.", worker=worker.id)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
@@ -205,10 +211,11 @@ class Dispatcher:
             "fence": held.fence,
             "input": task.input,
             "manifests": held.manifests,
-            "steps": [],
         }
-        if task.fence > 0:  # Somebody has worked on it: its journal goes along.
-            message["steps"] = [step.to_json() for step in self._ledger.journal.steps(task.id)]
+        if task.fence > 0:  # Somebody has worked on it: its journal goes ahead.
+            for step in self._ledger.journal.steps(task.id):
+                # One by one: together they may be longer than the wire takes.
+                worker.wire.send({"do": "step", "task": task.id, "step": step.to_json()})
         if held.manifests not in worker.sets:
             message |= self._manifests(worker, held.manifests)
         self._connection.rollback()
@@ -235,9 +242,10 @@ class Dispatcher:
         match message["op"]:
             case "ready":
                 worker.ready = True
-                self._save(worker, "live", now_us)
                 return None
             case "ping":
+                if worker.id in self._workers:  # Else these are its last words.
+                    self._save(worker, "live", now_us)
                 return {"do": "pong", "at": message["at"]}
         held = worker.held.get(message["task"])
         answer: Message = {"do": "answer", "id": message.get("id"), "ok": True}

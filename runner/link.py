@@ -24,7 +24,7 @@ class Link:
         self.trusted_us = lease.trusted_until(clock.boot_us(), lease_us)
 
     async def ask(self, op: str, **message: Any) -> dict[str, Any]:
-        """The dispatcher's answer, which comes when what was asked is durable."""
+        """The dispatcher's answer, which comes when what was asked is durable; LeaseLost."""
         if clock.boot_us() >= self.trusted_us:
             raise LeaseLost
         self._last_id += 1
@@ -33,9 +33,12 @@ class Link:
         self._waiting[question] = future
         self._wire.send({"op": op, "id": question, **message})
         try:
-            return dict(await future)
+            answer = dict(await future)
         finally:
             del self._waiting[question]
+        if clock.boot_us() >= self.trusted_us:
+            raise LeaseLost  # This process slept on the answer; it may be long out of date.
+        return answer
 
     def tell(self, op: str, **message: Any) -> None:
         """Send without waiting; what is asked next is answered after this is durable."""

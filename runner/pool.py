@@ -81,7 +81,10 @@ class Pool:
         pause_s = RESTART_MIN_S
         while True:
             started_us = clock.boot_us()
-            code = await self._one_life(place)
+            try:
+                code = await self._one_life(place)
+            except OSError as error:  # No process or memory to be had: wait for better times.
+                code = -(error.errno or 0)
             lived_s = (clock.boot_us() - started_us) / 1_000_000
             pause_s = RESTART_MIN_S if lived_s > GROWN_UP_S else min(pause_s * 2, RESTART_MAX_S)
             log("worker_exited", "A worker ended; another follows.", place=place, code=code)
@@ -112,6 +115,7 @@ class Pool:
         log("worker_started", "A worker started.", worker=worker.id, pid=process.pid)
         try:
             await self._dispatcher.listen(worker)
+            worker.wire.close()  # One that talks nonsense is heard no more, and ends itself.
             code = await process.wait()
             self._dispatcher.detach(worker, f"the worker ended (code {code})")
             return code
