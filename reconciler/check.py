@@ -87,12 +87,12 @@ def _missing(
     message = f"{target.kind} {quoted(name)} is not declared"
     severity = Severity.ERROR
     hint = wording.did_you_mean(target.name, dict.fromkeys(names))
-    if not mention.required:
-        severity = Severity.WARNING
-        message += f": {_WITHOUT.get(target.kind, 'what needs it fails')}"
-    elif not complete:
+    if not complete:
         severity = Severity.WARNING
         message = f"{target.kind} {quoted(name)} is not in the files given"
+    elif not mention.required:
+        severity = Severity.WARNING
+        message += f": {_WITHOUT.get(target.kind, 'what needs it fails')}"
     return Problem(resource.path, mention.line, mention.column, message, hint, severity)
 
 

@@ -28,7 +28,7 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     ones and links left out. Needs no repository and no database.
     """
     context: Context = ctx.obj
-    files = [file for path in paths for file in _files(path)]
+    files = list(dict.fromkeys(file for path in paths for file in _files(path)))
     if not files:
         raise click.ClickException(f"no *.yaml or *.yml file under {_listed(paths)}")
     resources, problems = _read(files)
@@ -66,7 +66,7 @@ def _listed(paths: tuple[Path, ...]) -> str:
 def _files(path: Path) -> Iterator[Path]:
     """The manifest files that a path of the command line stands for."""
     if path.is_dir():
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=_unreadable):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 file = Path(folder, name)
@@ -81,18 +81,25 @@ def _files(path: Path) -> Iterator[Path]:
         raise click.ClickException(f"there is no {plain(str(path))}")
 
 
+def _unreadable(error: OSError) -> None:
+    # A folder passed over in silence would be called valid.
+    reason = error.strerror or "it cannot be read"
+    raise click.ClickException(f"{plain(str(error.filename))} cannot be read: {reason}")
+
+
 def _read(files: list[Path]) -> tuple[list[Resource], list[Problem]]:
     resources: list[Resource] = []
     problems: list[Problem] = []
     for file in files:
+        name = str(file).encode(errors="backslashreplace").decode()
         try:
             with file.open("rb") as stream:
                 content = stream.read(positions.BYTES_MAX + 1)
         except OSError as error:
             reason = error.strerror or "it cannot be read"
-            problems.append(Problem(str(file), 1, 1, f"cannot be read: {reason}"))
+            problems.append(Problem(name, 1, 1, f"cannot be read: {reason}"))
             continue
-        parsed = manifest.parse(content, str(file), _forget)
+        parsed = manifest.parse(content, name, _forget)
         resources += parsed.resources
         problems += parsed.problems
     return resources, problems

@@ -83,9 +83,16 @@ def test_a_missing_tool_is_a_warning_that_says_what_follows() -> None:
 
 
 def test_a_requirement_that_may_stand_elsewhere_is_only_a_warning() -> None:
-    (problem,) = check.check([declare("Task", "t", "{agent: a}")], nothing, (), complete=False)
+    task = declare("Task", "t", "{agent: a}")
+    agent = declare("Agent", "b", "{model: x, tools: [scan]}")
 
-    assert problem.severity is Severity.WARNING
+    problems = check.check([task, agent], nothing, (), complete=False)
+
+    assert {problem.severity for problem in problems} == {Severity.WARNING}
+    assert {problem.message for problem in problems} == {
+        "Agent `a` is not in the files given",
+        "Tool `scan` is not in the files given",
+    }
 
 
 def test_what_is_known_is_not_missing() -> None:

@@ -1,6 +1,7 @@
 """`orloj validate` and `orloj schema` say what is wrong, or what to do next, and exit so."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,31 @@ def test_hidden_folders_and_links_are_left_out(tmp_path: Path) -> None:
     done = orloj("validate", ".", folder=tmp_path)
 
     assert done.stdout == "1 file, 1 resource: valid. Next: orloj plan\n"
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+
+    done = orloj("validate", "a.yaml", ".", "./a.yaml", folder=tmp_path)
+
+    assert done.stdout == "1 file, 1 resource: valid. Next: orloj plan\n"
+
+
+def test_a_file_whose_name_is_not_text_is_reported_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff\x1b.yaml")).write_text(BAD)
+
+    words = orloj("validate", ".", folder=tmp_path)
+    report = orloj("validate", "--json", ".", folder=tmp_path)
+
+    assert "a\\udcff\\x1b.yaml:4:8: error" in words.stdout
+    assert json.loads(report.stdout)["problems"][0]["path"] == "a\\udcff\x1b.yaml"
+
+
+def test_a_path_through_a_file_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    done = orloj("validate", "a.yaml/b.yaml", folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (1, "Error: there is no a.yaml/b.yaml\n")
 
 
 @pytest.mark.parametrize(

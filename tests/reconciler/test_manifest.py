@@ -301,6 +301,29 @@ def test_hostile_text_is_refused_quickly(content: bytes) -> None:
     assert len(parsed.problems) <= manifest.PROBLEMS_MAX
 
 
+@pytest.mark.parametrize(
+    ("at_limit", "beyond", "message"),
+    [
+        ("[" * 64 + "]" * 64, "[" * 65 + "]" * 65, "nested deeper than 64 levels"),
+        ("[" + "a," * 19_999 + "]", "[" + "a," * 20_000 + "]", "more than 20000 values"),
+        ("--- {}\n" * 256, "--- {}\n" * 257, "more than 256 documents"),
+        ("#" * 262_144, "#" * 262_145, "larger than 256 KiB"),
+    ],
+    ids=["depth", "nodes", "documents", "bytes"],
+)
+def test_each_limit_holds_exactly(at_limit: str, beyond: str, message: str) -> None:
+    for events in (positions.fast_events, positions.pure_events):
+        assert not positions.read(at_limit.encode(), events).mistakes
+        (mistake,) = positions.read(beyond.encode(), events).mistakes
+        assert message in mistake.message
+
+
+def test_half_a_surrogate_pair_is_refused_by_both_readers() -> None:
+    for events in (positions.fast_events, positions.pure_events):
+        (mistake,) = positions.read(b'a: "\\ud800"', events).mistakes
+        assert "character" in mistake.message
+
+
 def test_a_hundred_thousand_brackets_are_refused_within_milliseconds() -> None:
     started = time.perf_counter()
     (problem,) = parse(b"[" * 100_000).problems
@@ -501,6 +524,17 @@ def test_a_secret_with_a_piece_torn_out_still_shows_no_value(piece: str, data: A
 
     for problem in parse(torn).problems:
         assert CANARY not in repr(problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [("    a: 12345", "    a: (hidden)"), ('    "a": 12345', "    (hidden)")],
+    ids=["plain key", "key in quotes"],
+)
+def test_of_a_line_of_a_secret_only_a_plain_key_is_shown(line: str, shown: str) -> None:
+    (problem,) = parse(secret(f"  stringData:\n{line}")).problems
+
+    assert problem.excerpt == shown
 
 
 def test_the_line_of_an_ordinary_manifest_is_shown() -> None:
