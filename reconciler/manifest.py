@@ -68,6 +68,8 @@ def parse(text: bytes, path: str, seal: Seal) -> Parsed:
     ]
     resources: list[Resource] = []
     for document in reading.documents:
+        if len(problems) > PROBLEMS_MAX:
+            break
         if document.complete and document.value is not None:
             part = _Part(document, path, seal)
             resource = part.resource()
@@ -84,7 +86,7 @@ def _finished(problems: list[Problem], reading: Reading) -> tuple[Problem, ...]:
     problems.sort()
     if len(problems) > PROBLEMS_MAX:
         last = problems[PROBLEMS_MAX - 1]
-        message = f"{len(problems) - PROBLEMS_MAX + 1} more problems in this file"
+        message = "more problems follow in this file"
         problems[PROBLEMS_MAX - 1 :] = [Problem(last.path, last.line, last.column, message)]
     return excerpt.with_excerpts(problems, reading)
 
@@ -138,9 +140,9 @@ class _Part:
         return None
 
     def _top(self, manifest: dict[str, Any]) -> None:
-        for name in manifest:
-            if name not in _TOP:
-                self._find(self._unknown(name, manifest))
+        unknown = [name for name in manifest if name not in _TOP]
+        for name in unknown[:PROBLEMS_MAX]:
+            self._find(self._unknown(name, manifest))
         missing = [f"`{name}`" for name in _NEEDED if name not in manifest]
         if missing:
             self._find(Finding((), False, f"the manifest needs {', '.join(missing)}"))

@@ -283,6 +283,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         "unknown spec fields",
         (HEAD + "spec: {").encode() + b"".join(b"f%d: 1, " % i for i in range(9_000)) + b"}",
     )
+    yield "bad documents", (HEAD + "spec: {zz: 1, yy: 2}\n---\n").encode() * 256
     yield "wrong items", agent("  model: x\n  tools: [" + "1," * 15_000 + "]\n").encode()
     yield "long number", b"a: " + b"9" * 200_000
     yield "quotes", b'"' * 200_001
