@@ -12,7 +12,7 @@ from typing import Any
 from runner import models, tools
 from runner.contract import kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
-from runner.contract.telemetry import log_exception
+from runner.contract.telemetry import log
 from runner.conversation import Conversation, ModelReply, ToolCall, checked, reply_from_json
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
@@ -61,7 +61,7 @@ class Guard:
                 message, retryable=error.retryable, retry_after_s=error.retry_after_s
             ) from None
         said = self._redacted(reply.to_json())
-        self._tell(facts, started, "executed", said, reply.tokens_in, reply.tokens_out)
+        self._tell(facts, started, "executed", said, (reply.tokens_in, reply.tokens_out))
         return reply_from_json(said)
 
     async def call_tool(self, step: int, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
@@ -71,6 +71,7 @@ class Guard:
             "tool", **facts, request={"call": call.id, "arguments": call.arguments}
         )
         if answer["decision"] != "allow":
+            log("tool_denied", "The guard denied a tool call.", **self._ids, step=step)
             return {"denied": answer["reason"]}
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
@@ -89,14 +90,19 @@ class Guard:
         except ToolFailed as error:
             result = {"error": seal.redact(str(error), self.secrets.values())}
         except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            log_exception("tool_failed", "A tool met an error nobody foresaw.", task=self.task)
-            result = {"error": f"internal error ({type(error).__name__})"}
+            name = type(error).__name__  # Its text may hold arguments or a secret.
+            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
+            result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
         self._tell(facts, started, outcome, result)
         return result
 
+    @property
+    def _ids(self) -> dict[str, Any]:
+        return {"task": self.task, "fence": self.fence}
+
     async def _ask(self, op: str, **message: Any) -> dict[str, Any]:
-        answer = await self.link.ask(op, task=self.task, fence=self.fence, **message)
+        answer = await self.link.ask(op, **self._ids, **message)
         if answer.get("lost"):
             raise LeaseLost
         return answer
@@ -107,20 +113,18 @@ class Guard:
         started_ns: int,
         outcome: str,
         result: dict[str, Any],
-        tokens_in: int = 0,
-        tokens_out: int = 0,
+        tokens: tuple[int, int] = (0, 0),
     ) -> None:
         # Not waited for: the next question travels behind it on the same wire, so its
         # answer means that this is durable too.
         self.link.tell(
             "result",
-            task=self.task,
-            fence=self.fence,
+            **self._ids,
             **facts,
             outcome=outcome,
             result=result,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
+            tokens_in=tokens[0],
+            tokens_out=tokens[1],
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
