@@ -24,6 +24,7 @@ LINES_MAX: Final = 2_000
 WORDS_MAX: Final = 1_000
 
 _PERMISSIONS: Final = (".permissions", ".requires", ".requireApproval")
+_SPACE = re.compile(r"\s")
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 Run = tuple[str, str]
@@ -116,6 +117,8 @@ def _pair(before: Any, after: Any, kind: type) -> bool:
 
 
 def _text(before: str, after: str) -> tuple[Run, ...]:
+    if not (_SPACE.search(before) and _SPACE.search(after)):
+        return ()  # A name, an address or a digest is one word: it is another, not edited.
     long = max(len(before), len(after)) > LONG_TEXT or "\n" in before + after
     return words(before, after) if long else ()
 

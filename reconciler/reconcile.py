@@ -8,12 +8,14 @@
 A commit that was rejected is not looked at again until there is another, or somebody asks.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from reconciler import apply, git_address, manifest, preview, recorded
 from reconciler.change import Plan
+from reconciler.condition import READY, STALLED, WAITING, Conditions
 from reconciler.desired import Loader, Scope
 from reconciler.git_source import GitSource
 from reconciler.preview import Place, Preview
@@ -25,11 +27,6 @@ from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.settings import Settings
 
-READY: Final = "Ready"
-WAITING: Final = "Waiting"
-STALLED: Final = "Stalled"
-CHECKED_EVERY_US: Final = 60_000_000
-"""How often a look that found nothing new is written down: an idle daemon lets disks sleep."""
 INVENTORY_EVERY_US: Final = 600_000_000
 """How often every blob is compared with the recorded one, and not only what a diff names."""
 
@@ -71,6 +68,7 @@ class Reconciler:
             )
         self._settings = settings
         self._database = database
+        self._conditions = Conditions(source, database)
         self._git = GitSource(
             *(source.url, ref or source.ref, source.path),
             *(settings.home / "git", source.timeout_s),
@@ -93,7 +91,7 @@ class Reconciler:
         """One pass; `forced` looks again at a rejected commit, and writes that it looked."""
         try:
             commit = self._git.resolve()
-            state = self._state()
+            state = self._conditions.state()
             if self._known(commit, state, now_us, forced):
                 return self._unchanged(commit, now_us, forced)
             self._git.fetch(commit)
@@ -103,12 +101,8 @@ class Reconciler:
                 return self._reject(seen, now_us)
             result = self._follow(seen.plan, state, now_us, forced)
             self._git.pin(commit)
-        except errors.SourceStalled as error:
-            return self._failed(error, STALLED, error.reason, now_us)
-        except errors.SourceWaiting as error:
-            return self._failed(error, WAITING, error.reason, now_us)
-        except errors.PlanStale as error:
-            return self._failed(error, WAITING, "PlanStale", now_us)
+        except (errors.SourceError, errors.PlanStale) as error:
+            return self._failed(error, now_us, forced)
         self._base, self._rejected = commit, None
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
@@ -122,7 +116,7 @@ class Reconciler:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
         commit = commit or self._git.resolve()
         self._git.fetch(commit)
-        state = self._state()
+        state = self._conditions.state()
         usable = (
             state is not None
             and state.settings_digest == self._digest
@@ -139,16 +133,18 @@ class Reconciler:
         self._git.pin(planned.target.commit)
         return result
 
+    def maintain(self) -> None:
+        """Keep the mirror quick to read; what fails here is found by the next pass."""
+        with contextlib.suppress(errors.SourceError):
+            self._git.maintain()
+
     def report(self, reason: str, message: str, now_us: int) -> None:
         """Record an error that nobody foresaw, so that the status shows it."""
         self._rejected = None
-        self._write(self._condition(WAITING, reason, message), now_us)
+        state = self._conditions.saying(WAITING, reason, message)
+        self._conditions.write(state, now_us)
 
     # What is known already.
-
-    def _state(self) -> SourceState | None:
-        with self._database.read() as connection:
-            return recorded.source(connection)
 
     def _known(self, commit: str, state: SourceState | None, now_us: int, forced: bool) -> bool:
         if commit == self._rejected:
@@ -171,11 +167,11 @@ class Reconciler:
     # How a pass ends.
 
     def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
-        state = self._state()
+        state = self._conditions.state()
         if commit != self._rejected:
-            state = self._condition(READY, "Applied", "")
+            state = self._conditions.saying(READY, "Applied", "")
         if state is not None:
-            self._write(state, now_us, forced=forced)
+            self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
 
     def _follow(
@@ -206,11 +202,12 @@ class Reconciler:
         )
 
     def _applied(self, old: SourceState | None, planned: Plan, now_us: int) -> SourceState:
+        fresh = self._conditions.fresh()
         return replace(
-            old or self._fresh(),
-            url=git_address.plain(self._settings.source.url),
-            ref=self._settings.source.ref,
-            path=self._settings.source.path,
+            old or fresh,
+            url=fresh.url,
+            ref=fresh.ref,
+            path=fresh.path,
             settings_digest=self._digest,
             applied_commit=planned.target.commit,
             applied_tree=planned.target.tree,
@@ -227,7 +224,7 @@ class Reconciler:
         blocked = seen.plan.blocked if seen.plan else ()
         reason = "PlanBlocked" if blocked else "ManifestInvalid"
         message = "; ".join(blocked) or _problems_in_words(seen.problems)
-        state = self._condition(STALLED, reason, message)
+        state = self._conditions.saying(STALLED, reason, message)
         first = seen.commit not in (state.attempted_commit, state.applied_commit)
         state = replace(
             state,
@@ -253,38 +250,13 @@ class Reconciler:
             problems=seen.problems,
         )
 
-    def _failed(
-        self, error: errors.OrlojError, condition: str, reason: str, now_us: int
-    ) -> PassResult:
+    def _failed(self, error: errors.OrlojError, now_us: int, forced: bool) -> PassResult:
         self._rejected = None
-        self._write(self._condition(condition, reason, str(error)), now_us)
+        condition = STALLED if isinstance(error, errors.SourceStalled) else WAITING
+        reason = error.reason if isinstance(error, errors.SourceError) else "PlanStale"
+        state = self._conditions.saying(condition, reason, str(error))
+        self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.FAILED, error=error)
-
-    # The source's row.
-
-    def _fresh(self) -> SourceState:
-        source = self._settings.source
-        return SourceState(
-            name=SOURCE,
-            url=git_address.plain(source.url),
-            ref=source.ref,
-            path=source.path,
-            settings_digest="",
-        )
-
-    def _condition(self, condition: str, reason: str, message: str) -> SourceState:
-        """The state with a condition; what it says of an earlier one is forgotten."""
-        old = self._state() or self._fresh()
-        kept = old.problems if old.condition == condition == READY else "[]"
-        return replace(old, condition=condition, reason=reason, message=message, problems=kept)
-
-    def _write(self, new: SourceState, now_us: int, *, forced: bool = False) -> None:
-        """Write the row if it says something new, or nothing was written for a minute."""
-        old = self._state()
-        recent = old is not None and now_us - (old.checked_at or 0) < CHECKED_EVERY_US
-        if forced or not recent or old != new:
-            with self._database.write() as connection:
-                recorded.put_source(connection, replace(new, checked_at=now_us))
 
 
 def _settings_digest(settings: Settings) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from reconciler.change import Action, Change, FieldChange, Plan, Target
 from reconciler.views.plain import plain
+from reconciler.views.problems import counted
 from reconciler.views.table import number
 
 CHANGES_MAX: Final = 500
@@ -48,9 +49,12 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
 
 def summary(planned: Plan) -> str:
     """The one line that says what the plan comes to."""
+    if planned.blocked:
+        return f"Blocked by {counted(len(planned.blocked), 'reason')}: nothing can be applied."
     if not planned.changes:
-        where = f"{plain(_ref(planned.target))}" if planned.target.commit else "the files"
-        return f"No changes. {number(planned.unchanged)} recorded as {where} has them."
+        where = f"{plain(_ref(planned.target))} says" if planned.target.commit else "you wrote"
+        same = counted(planned.unchanged, "resource")
+        return f"No changes. What is recorded is what {where}: {same}."
     counts = planned.counts
     return (
         f"Plan: {number(counts[Action.CREATE])} to create,"
@@ -72,7 +76,9 @@ def _header(planned: Plan, elapsed_ms: float | None) -> str:
         parts.append(f"{_branch(target.ref)}@{old} → {new} ({_history(target)})")
     parts.append(f"state #{target.serial}")
     took = f" in {elapsed_ms:.0f} ms" if elapsed_ms is not None else ""
-    parts.append(f"{number(planned.examined)} of {number(planned.total)} examined{took}")
+    of = f"{number(planned.examined)} of " if target.commit else ""
+    total = planned.total if target.commit else planned.examined
+    parts.append(f"{of}{counted(total, 'manifest')} examined{took}")
     return " · ".join(parts)
 
 
@@ -87,7 +93,7 @@ def _branch(ref: str) -> str:
 def _history(target: Target) -> str:
     if not target.fast_forward:
         return "history REWRITTEN"
-    commits = "" if target.commits is None else f"{_counted(target.commits, 'commit')}, "
+    commits = "" if target.commits is None else f"{counted(target.commits, 'commit')}, "
     return f"{commits}fast-forward"
 
 
@@ -115,7 +121,7 @@ def _change(change: Change, width: int) -> Iterator[Text]:
     for field in change.fields[:FIELDS_MAX]:
         yield from _field(field)
     if (hidden := len(change.fields) - FIELDS_MAX) > 0:
-        yield Text(f"      ({_counted(hidden, 'more field')} hidden)", "dim")
+        yield Text(f"      ({counted(hidden, 'more field')} hidden)", "dim")
 
 
 def _tops(fields: Iterable[FieldChange]) -> str:
@@ -162,8 +168,7 @@ def _value(value: object) -> str:
         if value.startswith(_KEYED):
             return f"{_KEYED}{plain(value[len(_KEYED) :][:4])}…"
         if (lines := value.count("\n")) > 1:
-            return f"({_counted(lines, 'line')} of text)"
-        return _cut(json.dumps(plain(value.strip()), ensure_ascii=False))
+            return f"({counted(lines, 'line')} of text)"
     return _cut(plain(_json(value)))
 
 
@@ -179,13 +184,13 @@ def _words(name: str, runs: Sequence[Run]) -> Iterator[Text]:
     lines = [line for hunk in _hunks(runs) for side in "-+" for line in _side(hunk, side)]
     total = len("".join(text for sign, text in runs if sign != "-").splitlines())
     changed = sum(side == "+" for side, _ in lines)
-    yield Text(f"      {name}: {number(changed or len(lines))} of {_counted(total, 'line')}")
+    yield Text(f"      {name}: {number(changed or len(lines))} of {counted(total, 'line')}")
     for side, text in lines[:LINES_MAX]:
         yield Text(f"        {side} {text}", "green" if side == "+" else "red")
     if (hidden := len(lines) - LINES_MAX) > 0:
-        yield Text(f"        ({_counted(hidden, 'more changed line')} hidden)", "dim")
+        yield Text(f"        ({counted(hidden, 'more changed line')} hidden)", "dim")
     if kept := total - changed:
-        yield Text(f"        ({_counted(kept, 'unchanged line')} hidden)", "dim")
+        yield Text(f"        ({counted(kept, 'unchanged line')} hidden)", "dim")
 
 
 def _hunks(runs: Iterable[Run]) -> Iterator[list[Run]]:
@@ -220,7 +225,3 @@ def _side(hunk: Iterable[Run], side: str) -> Iterator[Run]:
 
 def _marked(sign: str, text: str) -> str:
     return {"=": text, "-": f"[-{text}-]", "+": "{+" + text + "+}"}[sign]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{number(count)} {noun}" + ("" if count == 1 else "s")

@@ -2,14 +2,15 @@
 
     format_version     "1.0"
     id                 sha256:…, the hash of the plan's content; a saved plan is known by it
-    source             {name, ref, commit, previous_commit, fast_forward, commits, serial}
+    source             {name, owner, ref, commit, previous_commit, fast_forward, commits,
+                        serial}
     resource_changes   [{address, namespace, kind, name, action_reason,
                          change: {actions, before, after},
                          fields: [{path, before, after}],
                          source: {path, line, blob, commit}}]
     summary            {create, update, delete, unchanged}
     blocked            [sentence]
-    warnings           [{path, line, column, message, hint}]
+    warnings           [{path, line, column, severity, message, hint}]
     examined, parsed   manifests looked at, files that no cache knew
 
 `before` and `after` are whole bodies, null where there is none. Values of secrets stand as
@@ -21,7 +22,7 @@ import json
 from typing import Any, Final
 
 from reconciler.change import Action, Change, Plan
-from reconciler.problem import Problem
+from reconciler.views.problems import problem_json
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -49,18 +50,6 @@ def plan_json(planned: Plan) -> dict[str, Any]:
         "warnings": [problem_json(warning) for warning in planned.warnings],
         "examined": planned.examined,
         "parsed": planned.parsed,
-    }
-
-
-def problem_json(problem: Problem) -> dict[str, Any]:
-    """A problem as a JSON value."""
-    return {
-        "path": problem.path,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "hint": problem.hint,
-        "severity": problem.severity.value,
     }
 
 

@@ -11,7 +11,8 @@ from repository import Repository
 
 from reconciler import recorded
 from reconciler.change import Action
-from reconciler.reconcile import CHECKED_EVERY_US, INVENTORY_EVERY_US, Outcome, Reconciler
+from reconciler.condition import CHECKED_EVERY_US
+from reconciler.reconcile import INVENTORY_EVERY_US, Outcome, Reconciler
 from reconciler.recorded import SourceState
 from runner.contract import audit, errors
 from runner.contract.database import Database, open_database

@@ -1,0 +1,101 @@
+"""Manifests that a person applies from files, outside the repository.
+
+They belong to that person, Git never deletes them, and a manifest of the repository with
+the same key takes them over. What the repository declares cannot be applied by hand.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler import check, manifest, plan, recorded
+from reconciler.change import Plan, Target
+from reconciler.git_source import BLOB_BYTES_MAX
+from reconciler.plan import PlanRequest
+from reconciler.problem import Problem, has_errors
+from reconciler.resource import Resource, person_owner
+from runner.contract.database import Database
+from runner.contract.seal import Sealer
+
+FILES_MAX: Final = 10_000
+_SUFFIXES: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What applying the files would do: a plan, or the problems that forbid one."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+
+
+def manifest_files(path: Path) -> Iterator[Path]:
+    """The file itself, or every manifest in a folder; hidden ones and links left out."""
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            hidden = name.startswith(".") or not name.endswith(_SUFFIXES)
+            if not hidden and file.is_file() and not file.is_symlink():
+                yield file
+
+
+def review(
+    database: Database, sealer: Sealer, person: str, texts: Mapping[str, bytes]
+) -> Reviewed:
+    """The plan that makes what is recorded as the files say; nothing is ever deleted by it.
+
+    `texts` holds each file's content by the name it is to be recorded under.
+    """
+    resources, problems = _parsed(texts, sealer)
+    declared = {resource.key: resource for resource in resources}
+    mentioned = {mention.target for resource in resources for mention in resource.mentions}
+    with database.read() as connection:
+        standing = recorded.resources_with(connection, mentioned)
+        problems += check.check(
+            resources,
+            standing.__contains__,
+            (),
+            lambda kind, namespace: recorded.names(connection, kind, namespace),
+        )
+        serial = recorded.serial(connection)
+        have = recorded.resources_with(connection, declared)
+    if has_errors(problems):
+        return Reviewed(None, tuple(problems))
+    request = PlanRequest(
+        target=Target(owner=person_owner(person), serial=serial),
+        desired=declared,
+        recorded=have,
+        warnings=tuple(problems),
+        parsed=len(texts),
+    )
+    return Reviewed(plan.plan(request), tuple(problems))
+
+
+def _parsed(texts: Mapping[str, bytes], sealer: Sealer) -> tuple[list[Resource], list[Problem]]:
+    resources: list[Resource] = []
+    problems: list[Problem] = []
+    for path, text in texts.items():
+        if len(text) > BLOB_BYTES_MAX:
+            problems.append(
+                Problem(path, 1, 1, f"the file is larger than {BLOB_BYTES_MAX // 1024} KiB")
+            )
+            continue
+        found = manifest.parse(text, path, sealer.seal)
+        resources += found.resources
+        problems += found.problems
+    return resources, problems
+
+
+def texts_of(files: Iterable[tuple[str, Path]]) -> dict[str, bytes]:
+    """The content of files by name, each read only as far as a manifest may go. OSError."""
+    found: dict[str, bytes] = {}
+    for name, file in files:
+        with file.open("rb") as stream:
+            found[name] = stream.read(BLOB_BYTES_MAX + 1)
+    return found

@@ -1,0 +1,19 @@
+"""`orloj daemon`: run the reconciler in the foreground."""
+
+import click
+
+from reconciler.cli.context import Context
+from reconciler.daemon import Daemon
+from runner.contract import telemetry
+
+
+@click.command()
+@click.pass_obj
+def command(context: Context) -> int:
+    """Follow the repository until stopped. SIGHUP looks at once; SIGTERM stops cleanly."""
+    telemetry.configure()
+    try:
+        Daemon(context.settings, context.database).run()
+    finally:
+        context.database.close()
+    return 0

@@ -1,0 +1,91 @@
+"""`orloj plan`: show what applying the repository would change, and change nothing.
+
+Exit codes: 0 done, 1 error or problems in manifests, 2 changes pending (only with
+`--detailed-exitcode`), 3 blocked. `--json` prints what `views.plan_json` documents, or
+`{"problems": [...]}` where the commit has errors.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.change import Plan
+from reconciler.cli.context import Context, json_option
+from reconciler.plan import explain
+from reconciler.preview import Preview
+from reconciler.reconcile import Reconciler
+from reconciler.views import problems as problem_view
+from reconciler.views.plan import plan_words
+from reconciler.views.plan_json import plan_json
+from runner.contract import clock
+
+CHANGES, BLOCKED = 2, 3
+
+
+@click.command()
+@click.option(
+    "--ref", help="Branch, tag or full ref to plan. Default: the one in the settings."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save the plan, to be applied once by `orloj apply FILE`.",
+)
+@json_option
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@click.pass_obj
+def command(
+    context: Context, ref: str | None, out: Path | None, as_json: bool, detailed_exitcode: bool
+) -> int:
+    """Show what applying the repository would change."""
+    started_us = clock.boot_us()
+    seen = Reconciler(context.settings, context.database, ref).preview()
+    if seen.plan is None:
+        return show_problems(context, seen, as_json)
+    planned = explain(seen.plan)
+    if out is not None:
+        _save(out, plan_json(planned))
+    if as_json:
+        context.show_json(plan_json(planned))
+    else:
+        elapsed_ms = (clock.boot_us() - started_us) / 1_000
+        following = _following(planned, out, ref)
+        context.show(plan_words(planned, elapsed_ms=elapsed_ms, following=following))
+    if planned.blocked:
+        return BLOCKED
+    return CHANGES if detailed_exitcode and planned.changes else 0
+
+
+def show_problems(context: Context, seen: Preview, as_json: bool) -> int:
+    """Show why there is no plan; the exit code for that."""
+    if as_json:
+        context.show_json({"problems": [problem_view.problem_json(p) for p in seen.problems]})
+    else:
+        context.show(problem_view.problem_list(seen.problems))
+        context.say(f"Commit {seen.commit[:8]} cannot be applied: mend it and push again.")
+    return 1
+
+
+def _following(planned: Plan, out: Path | None, ref: str | None) -> str:
+    if planned.blocked:
+        return "mend what blocks it and push again"
+    if not planned.changes:
+        return ""
+    if out is not None:
+        return f"orloj apply {out}"
+    if ref is not None:
+        return f"merge {ref} and push: the daemon applies what the settings' ref names"
+    return "orloj reconcile --wait, or apply exactly this: orloj plan --out FILE"
+
+
+def _save(path: Path, value: dict[str, Any]) -> None:
+    """Write the plan for its owner's eyes only: it holds every manifest that changes."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,57 @@
+"""How the last look at the repository went, as the status shows it.
+
+Ready      the commit applied is the one the ref names
+Waiting    the world may mend itself: we try again
+Stalled    a person or another commit must act; the last good state stays
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from reconciler import git_address, recorded
+from reconciler.recorded import SOURCE, SourceState
+from runner.contract.database import Database
+from runner.contract.settings import Source
+
+READY: Final = "Ready"
+WAITING: Final = "Waiting"
+STALLED: Final = "Stalled"
+CHECKED_EVERY_US: Final = 60_000_000
+"""How often a look that found nothing new is written down: an idle daemon lets disks sleep."""
+
+
+class Conditions:
+    """Reads and writes the row of the repository in the settings."""
+
+    def __init__(self, source: Source, database: Database) -> None:
+        self._source = source
+        self._database = database
+
+    def state(self) -> SourceState | None:
+        """The row; None before the first look."""
+        with self._database.read() as connection:
+            return recorded.source(connection)
+
+    def fresh(self) -> SourceState:
+        """The row of a repository that nobody looked at."""
+        return SourceState(
+            name=SOURCE,
+            url=git_address.plain(self._source.url),
+            ref=self._source.ref,
+            path=self._source.path,
+            settings_digest="",
+        )
+
+    def saying(self, condition: str, reason: str, message: str) -> SourceState:
+        """The row with this condition; what it says of an earlier one is forgotten."""
+        old = self.state() or self.fresh()
+        kept = old.problems if old.condition == condition == READY else "[]"
+        return replace(old, condition=condition, reason=reason, message=message, problems=kept)
+
+    def write(self, new: SourceState, now_us: int, *, forced: bool = False) -> None:
+        """Write the row if it says something new, or nothing was written for a minute."""
+        old = self.state()
+        recent = old is not None and now_us - (old.checked_at or 0) < CHECKED_EVERY_US
+        if forced or not recent or old != new:
+            with self._database.write() as connection:
+                recorded.put_source(connection, replace(new, checked_at=now_us))
