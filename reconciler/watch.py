@@ -8,6 +8,7 @@ that is let through. Reading refs makes none; if it did, each look would cause t
 """
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -119,15 +120,17 @@ class _Refs(FileSystemEventHandler):
 
 def _observe(folder: Path, wake: Callable[[], None]) -> BaseObserver:
     """A running observer of the refs; OSError if the host has no watch left."""
+    # watchdog 7.1 warns about its own race when folders are made inside each other, and where
+    # warnings are errors the thread that reads the events would die of it.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
     observer = Observer()
     handler = _Refs(folder, wake)
     try:
         observer.schedule(handler, str(folder), event_filter=list(_EVENTS))
         for name in ("refs", "reftable"):
             if (folder / name).is_dir():
-                observer.schedule(
-                    handler, str(folder / name), recursive=True, event_filter=list(_EVENTS)
-                )
+                path = str((folder / name).resolve())
+                observer.schedule(handler, path, recursive=True, event_filter=list(_EVENTS))
         observer.start()
     except OSError:
         # The observer has threads before it is started, and would leave them behind.
@@ -144,7 +147,8 @@ def _git_folder(repository: Path) -> Path | None:
         repository.with_name(f"{repository.name}.git"),
     ):
         if (folder / "HEAD").is_file() and (folder / "refs").is_dir():
-            return folder
+            # inotify would watch a symbolic link itself, which never changes.
+            return folder.resolve()
     return None
 
 

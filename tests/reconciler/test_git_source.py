@@ -249,6 +249,22 @@ def test_no_message_holds_a_password(url: str, tmp_path: Path) -> None:
     assert "ter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("no https://robot:hunter2@host/x here", "no https://host/x here"),
+        ("https://token@host and ssh://a:b@c", "https://host and ssh://c"),
+        ("fatal:\x1b[2J \u202e two\nlines\t.", "fatal: [2J two lines ."),
+        ("x" * 1000, "x" * 300),
+    ],
+    ids=["password", "token", "terminal", "length"],
+)
+def test_words_of_a_server_are_one_plain_line_without_a_password(
+    words: str, shown: str
+) -> None:
+    assert git_address.plain(words) == shown
+
+
 def test_a_hook_in_the_mirror_does_not_run(tmp_path: Path, repository: Repository) -> None:
     repository.manifest("one")
     following, _ = followed(repository, tmp_path)
@@ -644,6 +660,7 @@ def test_a_path_that_cannot_be_printed_is_a_problem_shown_with_escapes(
 
     for found in (following.tree(commit), following.changes(first, commit)):
         assert [problem.path for problem in found.problems] == [shown]
+    assert following.changes(commit, first).problems == (), "removing it is the way out"
 
 
 def test_a_change_names_the_blobs_before_and_after(
@@ -671,6 +688,24 @@ def test_a_change_names_the_blobs_before_and_after(
         "deleted.yaml": (before, None),
     }
     assert following.changes(commit, commit).changes == ()
+
+
+def test_a_manifest_that_moved_is_one_that_went_and_one_that_came(
+    tmp_path: Path, repository: Repository
+) -> None:
+    repository.write("old.yaml", "the same long text\n" * 20)
+    repository.write("stays.yaml", "x")
+    first = repository.commit("Write")
+    (repository.work / "old.yaml").rename(repository.work / "new.yaml")
+    repository.commit("Move")
+    repository.push()
+    following, commit = followed(repository, tmp_path)
+    changes = following.changes(first, commit).changes
+
+    assert [(change.path, change.new_blob is None) for change in changes] == [
+        ("new.yaml", False),
+        ("old.yaml", True),
+    ]
 
 
 def test_a_blob_is_loaded_up_to_the_limit_and_not_one_byte_beyond(

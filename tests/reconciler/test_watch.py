@@ -7,6 +7,8 @@ reaches. That something does *not* wake is shown by a marker that wakes after it
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +128,21 @@ def test_a_ref_that_is_only_in_the_packed_file_wakes_when_it_is_deleted(
     assert wakes.wait()
 
 
+def test_a_repository_behind_a_symbolic_link_is_watched(
+    repository: Repository, wakes: Wakes, tmp_path: Path
+) -> None:
+    repository.manifest("one")
+    git("pack-refs", "--all", "--prune", folder=repository.origin)
+    (tmp_path / "link.git").symlink_to(repository.origin)
+    watch = RefWatch(tmp_path / "link.git", wakes.wake)
+    assert watch.start()
+
+    git("update-ref", "-d", "refs/heads/main", folder=repository.origin)
+
+    assert wakes.wait()
+    watch.stop()
+
+
 def test_the_folder_of_a_working_tree_is_watched_too(
     repository: Repository, wakes: Wakes
 ) -> None:
@@ -194,6 +211,15 @@ def test_a_repository_that_is_deleted_and_made_again_is_watched_by_the_next_star
     assert wakes.wait()
 
 
+@pytest.mark.usefixtures("watched")
+def test_branches_in_folders_made_inside_each_other_wake_each_time(
+    repository: Repository, wakes: Wakes
+) -> None:
+    for number in range(20):
+        git("update-ref", f"refs/heads/a{number}/b/c/d", "HEAD", folder=repository.origin)
+        assert wakes.wait()
+
+
 def test_a_host_without_a_watch_left_says_so_once_and_goes_on(
     repository: Repository, wakes: Wakes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -214,6 +240,35 @@ def test_a_host_without_a_watch_left_says_so_once_and_goes_on(
     assert set(threading.enumerate()) == before
     assert watch.start()
     watch.stop()
+
+
+ONE_WATCH_ONLY = """
+import sys, threading
+from pathlib import Path
+from reconciler.watch import RefWatch
+Path("/proc/sys/user/max_inotify_watches").write_text("1")
+print(RefWatch(Path(sys.argv[1]), print).start(), threading.active_count())
+"""
+
+
+def namespaces_allowed() -> bool:
+    """Whether this host lets a test have limits of its own."""
+    asked = subprocess.run(["unshare", "-Ur", "true"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+@pytest.mark.skipif(not namespaces_allowed(), reason="the host allows no user namespaces")
+def test_a_watch_that_only_half_succeeds_leaves_no_thread(repository: Repository) -> None:
+    answer = subprocess.run(
+        ["unshare", "-Ur", sys.executable, "-c", ONE_WATCH_ONLY, str(repository.origin)],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=LIMIT_S,
+    )
+
+    assert answer.stdout.split() == ["False", "1"]
 
 
 @pytest.mark.parametrize(
