@@ -1,16 +1,17 @@
 """`orloj status`: what is applied, what runs and what is stuck."""
 
 import json
+from dataclasses import replace
 
 import click
 from sqlalchemy import Connection
 
 from reconciler import census, recorded
 from reconciler.cli.context import Context, json_option
+from reconciler.condition import Conditions
 from reconciler.views import status as view
 from runner import tasks
 from runner.contract import audit, clock, service
-from runner.contract.settings import Settings
 
 
 @click.command()
@@ -25,7 +26,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
         status = view.Status(
             home=str(settings.home),
             now_us=clock.now_us(),
-            source=_source(connection, settings),
+            source=_source(context, connection),
             resources=census.by_kind(connection),
             daemon_running=service.is_running(settings.run, "daemon"),
             runner_running=service.is_running(settings.run, "runner"),
@@ -41,20 +42,15 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
     return 1 if exit_code and view.stuck(status) else 0
 
 
-def _source(connection: Connection, settings: Settings) -> view.SourceStatus | None:
+def _source(context: Context, connection: Connection) -> view.SourceStatus | None:
     """The repository as the last pass left it; as the settings say before the first one."""
+    settings = context.settings
     state = recorded.source(connection)
     if state is None:
         if not settings.source.url:
             return None
-        state = recorded.SourceState(
-            name=recorded.SOURCE,
-            url=settings.source.url,
-            ref=settings.source.ref,
-            path=settings.source.path,
-            settings_digest="",
-            message="nothing has looked at it yet",
-        )
+        fresh = Conditions(settings.source, context.database).fresh()
+        state = replace(fresh, message="nothing has looked at it yet")
     revision = next(
         (
             revision

@@ -90,8 +90,9 @@ def _cell(cell: Cell) -> Text:
 
 def _line(cells: Sequence[Text], widths: Sequence[int], indent: str) -> Text:
     line = Text(indent)
-    for at, cell in enumerate(cells):
+    last = max((at for at, cell in enumerate(cells) if cell.plain), default=0)
+    for at, cell in enumerate(cells[: last + 1]):
         line.append_text(cell)
-        if at < len(cells) - 1:
+        if at < last:
             line.append(" " * (widths[at] - cell_len(cell.plain)) + GAP)
     return line

@@ -100,7 +100,8 @@ def test_a_log_that_holds_ends_with_0_and_shows_its_head(log: Home, orloj) -> No
 def test_a_broken_log_ends_with_1_and_names_the_first_bad_entry(log: Home, orloj) -> None:
     with log.database.write() as connection:
         connection.exec_driver_sql(
-            "UPDATE audit_entry SET raw = CAST(replace(raw, 'deny', 'allow') AS BLOB) WHERE seq = 3"
+            "UPDATE audit_entry SET raw = CAST(replace(raw, 'deny', 'allow') AS BLOB)"
+            " WHERE seq = 3"
         )
     done = orloj("audit", "verify")
     as_json = orloj("audit", "verify", "--json")

@@ -34,6 +34,16 @@ def test_a_fresh_home_says_what_to_set(orloj) -> None:
     assert json.loads(orloj("status", "--json").out)["source"] is None
 
 
+def test_credentials_in_the_address_are_not_shown_even_before_the_first_look(
+    orloj, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORLOJ_SOURCE_URL", "https://dana:hunter2@git.example/a.git")
+    for arguments in (["status"], ["status", "--json"]):
+        done = orloj(*arguments)
+        assert "git.example/a.git" in done.out
+        assert "hunter2" not in done.out + done.err
+
+
 def test_resources_are_counted_by_kind_and_owner(home: Home, orloj) -> None:
     for name in ("a", "b", "c"):
         home.record("Agent", name, {"model": "m"})

@@ -52,8 +52,8 @@ def test_a_command_stands_in_the_manual_with_its_options(name: str) -> None:
         section = manual.split(f"orloj {path}", maxsplit=1)[1]
         for parameter in leaf.params:
             if isinstance(parameter, click.Option):
-                option = parameter.opts[-1]
-                assert option in section, f"docs/cli.md: orloj {path} has {option}"
+                named = any(option in section for option in parameter.opts)
+                assert named, f"docs/cli.md: orloj {path} has {parameter.opts[-1]}"
 
 
 def test_every_module_of_the_command_line_is_a_command_or_serves_one() -> None:
