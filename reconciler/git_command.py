@@ -150,16 +150,15 @@ class GitCommand:
             f"GIT_CEILING_DIRECTORIES={folder}",
             f"GIT_CONFIG_GLOBAL={file if configuration else '/dev/null'}",
         )
+        self._timed = ("/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(timeout_s))
         # One endless answer must not fill the disk, nor leave a core there when it is cut.
-        self._limits = (
-            "/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(timeout_s),
-            "/usr/bin/prlimit", f"--fsize={file_bytes_max}", "--core=0",
-        )  # fmt: skip
+        self._bounded = ("/usr/bin/prlimit", f"--fsize={file_bytes_max}", "--core=0")
         self._git = git.Git(str(home))
 
     def remote(self, *arguments: str, mirror: Path | None = None) -> Outcome:
-        """Run a git command that starts others: the whole group is timed and bounded."""
-        return self._execute((*self._limits, *self._argv(mirror, arguments)), None)
+        """Run a git command that starts others: all are timed, and bounded if they write."""
+        limits = (*self._timed, *self._bounded) if mirror else self._timed
+        return self._execute((*limits, *self._argv(mirror, arguments)), None)
 
     def local(self, *arguments: str, mirror: Path | None, given: bytes = b"") -> Outcome:
         """Run a git command that only touches the mirror; `given` is its standard input."""

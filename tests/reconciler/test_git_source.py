@@ -863,6 +863,23 @@ def test_a_broken_mirror_is_made_anew(damage, tmp_path: Path, repository: Reposi
     assert None not in following.blobs(file.blob for file in files).values()
 
 
+def test_a_commit_that_came_without_its_tree_is_fetched_again(
+    tmp_path: Path, repository: Repository
+) -> None:
+    repository.manifest("one")
+    following, _ = followed(repository, tmp_path)
+    newest = repository.manifest("two")
+    # What a fetch leaves that is killed half way: the commit comes before what it names.
+    raw = git("cat-file", "commit", newest, folder=repository.work)
+    mirror = tmp_path / "source" / "mirror.git"
+    git("hash-object", "-w", "-t", "commit", "--stdin", folder=mirror, given=raw)
+    assert following.has(newest)
+
+    following.fetch(newest)
+
+    assert [file.path for file in following.tree(newest).files] == ["one.yaml", "two.yaml"]
+
+
 def test_a_blob_that_is_damaged_later_is_found_on_reading_and_brought_again(
     tmp_path: Path, repository: Repository
 ) -> None:
