@@ -65,18 +65,6 @@ class Desired:
     problems: tuple[Problem, ...]
     parsed: int
 
-    @staticmethod
-    def nothing(untouched: int) -> "Desired":
-        """Nothing was touched."""
-        return Desired(
-            resources={},
-            recorded={},
-            untouched=untouched,
-            removed_paths=frozenset(),
-            problems=(),
-            parsed=0,
-        )
-
 
 class Loader:
     """Loads commits of one repository for one owner."""
