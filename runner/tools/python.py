@@ -9,8 +9,9 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
@@ -20,9 +21,6 @@ MATCHES_MAX: Final = 200
 FILES_MAX: Final = 2_000
 FILE_BYTES_MAX: Final = 1_048_576
 PATTERN_MAX: Final = 200
-
-# Follow no link, hand nothing down, and never wait for the other end of a named pipe.
-_SAFELY: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
@@ -68,13 +66,7 @@ def append_record(arguments: dict[str, Any], config: dict[str, Any], files: Path
     path = _inside(files, _text(config, "file"))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     line = json.dumps(arguments, sort_keys=True, ensure_ascii=False) + "\n"
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as error:
-        raise ToolFailed(f"{path.name} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "r+b") as file:
-        _regular(descriptor, path)
+    with _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
         file.write(line.encode("utf-8", "replace"))
         file.flush()
         os.fsync(file.fileno())
@@ -89,7 +81,8 @@ def _text(values: dict[str, Any], name: str) -> str:
         raise ToolFailed(f"{name} must be a text that is not empty")
     if len(value) > PATTERN_MAX:
         raise ToolFailed(f"{name} is longer than {PATTERN_MAX} characters")
-    return value
+    # Half of a surrogate pair is in no file's name and in no file's text.
+    return value.encode("utf-8", "replace").decode()
 
 
 def _folder(config: dict[str, Any], files: Path) -> Path:
@@ -126,19 +119,26 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path) -> str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
-    except OSError as error:
-        raise ToolFailed(f"{path.name} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        _regular(descriptor, path)
+    with _opened(path, os.O_RDONLY) as file:
         data = file.read(FILE_BYTES_MAX)
     return data.decode("utf-8", "replace")
 
 
-def _regular(descriptor: int, path: Path) -> None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise ToolFailed(f"{path.name} is not a regular file")
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[IO[bytes]]:
+    """A regular file; no link is followed, and nobody is waited for behind a named pipe."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise ToolFailed(f"{path.name} cannot be opened: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ToolFailed(f"{path.name} is not a regular file")
+        mode = "rb" if flags == os.O_RDONLY else "r+b"
+        with os.fdopen(descriptor, mode, closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 FUNCTIONS: Final[dict[str, Callable[[dict[str, Any], dict[str, Any], Path], str]]] = {
