@@ -7,6 +7,7 @@ the same key takes them over. What the repository declares cannot be applied by 
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ def review(
             resources,
             standing.__contains__,
             (),
-            lambda kind, namespace: recorded.names(connection, kind, namespace),
+            cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
         )
         serial = recorded.serial(connection)
         have = recorded.resources_with(connection, declared)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
 from sqlalchemy import Connection
 
@@ -171,7 +172,7 @@ class Loader:
             resources,
             standing.__contains__,
             [orphan for orphan in dependents if orphan[0] not in declared | gone],
-            lambda kind, namespace: recorded.names(connection, kind, namespace),
+            cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
         )
         return problems + [
             _declared_elsewhere(resource, other)

@@ -57,6 +57,25 @@ spec:
   governance:
     maxTokensPerMinute: 10000
 """
+TOOLS = """\
+apiVersion: orloj.dev/v1
+kind: Tool
+metadata:
+  name: scan-documents
+spec:
+  endpoint: https://tools.example.com/scan
+  requires:
+    - read: compliance_docs
+---
+apiVersion: orloj.dev/v1
+kind: Tool
+metadata:
+  name: flag-issues
+spec:
+  endpoint: https://tools.example.com/flag
+  requires:
+    - write: issues
+"""
 
 
 class Bench:
@@ -67,6 +86,7 @@ class Bench:
         self.repository = Repository(folder)
         for number in range(size):
             self.repository.write(self.path(number), MANIFEST.format(number=number, version=0))
+        self.repository.write("tools.yaml", TOOLS)
         self.repository.commit("First")
         self.repository.push()
         self.home = folder / "home"
