@@ -56,6 +56,8 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     finally:
         _kill(process.pid)
         _groups.discard(process.pid)
+        # A child that left the group may hold the pipes for ever; our ends must not.
+        process._transport.close()  # type: ignore[attr-defined]
         await process.wait()
 
 

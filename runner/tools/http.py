@@ -16,6 +16,13 @@ from runner.tools import Call
 
 _SCHEMES: Final = ("http://", "https://")
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
+# An address that is none, or a header that may not be sent: trying again changes nothing.
+_NEVER_SENT: Final = (
+    httpx2.InvalidURL,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    ValueError,
+)
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
@@ -43,7 +50,9 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
             ) as response,
         ):
             body = await _body(response, call.bounds.output_bytes_max)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except _NEVER_SENT as error:
+        raise ToolFailed(f"{tool.endpoint} cannot be asked: {type(error).__name__}") from None
+    except httpx2.HTTPError as error:
         raise ToolFailed(
             f"{tool.endpoint} cannot be reached: {type(error).__name__}", retryable=True
         ) from error

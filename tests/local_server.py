@@ -1,0 +1,95 @@
+"""A local HTTP server that answers from a script and remembers what it was asked."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to send back. `drip_s` waits before each byte of the body."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    drip_s: float = 0.0
+
+
+class LocalServer:
+    """Serves on a free port; `received` holds the requests, oldest first."""
+
+    def __init__(self, answer: Callable[[Received], Answer]) -> None:
+        self.received: list[Received] = []
+        self.closing = threading.Event()
+        self._answer = answer
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except ConnectionError:
+                    self.close_connection = True
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                request = Received(
+                    self.command, self.path, dict(self.headers), self.rfile.read(length)
+                )
+                outer.received.append(request)
+                outer._write(self, outer._answer(request))
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def _write(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+        handler.send_response(answer.status)
+        for name, value in answer.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(answer.body)))
+        handler.end_headers()
+        step = 1 if answer.drip_s else max(len(answer.body), 1)
+        for start in range(0, len(answer.body), step):
+            if answer.drip_s and self.closing.wait(answer.drip_s):
+                return
+            handler.wfile.write(answer.body[start : start + step])
+            handler.wfile.flush()
+
+    @contextmanager
+    def running(self) -> Iterator["LocalServer"]:
+        """Serve in a thread until the block ends."""
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.closing.set()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()

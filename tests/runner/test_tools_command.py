@@ -1,0 +1,223 @@
+"""A program runs with what the call gives it and nothing else, and does not outlive it."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import tools
+from runner.contract.errors import ToolFailed
+from runner.contract.kinds import Tool
+from runner.tools import Bounds, Call
+
+PYTHON = sys.executable
+CANARY = "canary-9f2c"
+
+
+def call(
+    folder: Path,
+    command: list[str],
+    arguments: dict[str, Any] | None = None,
+    *,
+    allowed: tuple[str, ...] = (PYTHON,),
+    timeout: str = "20s",
+    secret: str | None = None,
+    output_bytes_max: int = 262_144,
+) -> str:
+    tool = Tool.model_validate(
+        {"type": "command", "command": command, "runtime": {"timeout": timeout}}
+    )
+    bounds = Bounds(folder / "files", allowed, output_bytes_max)
+    return asyncio.run(tools.call(tool, arguments or {}, Call("t:1", secret, bounds)))
+
+
+def code(text: str, *more: str) -> list[str]:
+    return [PYTHON, "-I", "-c", text, *more]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for has."""
+    try:
+        state = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        )
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def until(true: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "not true after 10 s"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["/bin/sh", "-c", "true"], ["python3"], [PYTHON + "x"], ["{program}"]],
+    ids=["another", "by its bare name", "a longer name", "out of the arguments"],
+)
+def test_a_program_that_is_not_named_in_the_settings_is_not_started(
+    tmp_path: Path, command: list[str]
+) -> None:
+    with pytest.raises(ToolFailed, match=r"may not be started on this host.*tools\.commands"):
+        call(tmp_path, command, {"program": "/bin/sh"})
+
+
+def test_a_named_program_that_is_not_there_is_an_answer(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed, match="cannot be started: No such file"):
+        call(tmp_path, ["/nonexistent"], allowed=("/nonexistent",))
+
+
+ECHO = "import sys, json; print(json.dumps(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["; touch x", "$(touch x)", "`touch x`", "a b", "*", "\n", "\u202e", "é"],
+    ids=["semicolon", "dollar", "backtick", "space", "star", "line end", "override", "accent"],
+)
+def test_an_argument_is_one_word_and_no_shell_reads_it(tmp_path: Path, value: str) -> None:
+    assert json.loads(call(tmp_path, code(ECHO, "{x}"), {"x": value})) == [value]
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["-rf", "--output=/etc", "-"], ids=["short", "long", "alone"])
+def test_an_argument_is_never_taken_for_an_option(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ToolFailed, match="may not begin with a dash"):
+        call(tmp_path, code(ECHO, "{x}"), {"x": value})
+    assert json.loads(call(tmp_path, code(ECHO, "--", "{x}"), {"x": value})) == ["--", value]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [({}, "x is missing"), ({"x": "a\x00b"}, "zero byte")],
+    ids=["missing", "zero byte"],
+)
+def test_an_argument_that_cannot_be_passed_is_an_answer(
+    tmp_path: Path, arguments: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ToolFailed, match=reason):
+        call(tmp_path, code(ECHO, "{x}"), arguments)
+
+
+def test_only_a_whole_item_is_replaced(tmp_path: Path) -> None:
+    answer = call(tmp_path, code(ECHO, "--file={x}", "{x}{x}", "{x}"), {"x": "1"})
+    assert json.loads(answer) == ["--file={x}", "{x}{x}", "1"]
+
+
+def test_the_environment_is_built_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORLOJ_TEST_CANARY", CANARY)
+    text = "import os, json; print(json.dumps(dict(os.environ)))"
+    seen = json.loads(call(tmp_path, code(text), secret="the secret"))
+    seen.pop("LC_CTYPE", None)  # Which the interpreter sets itself.
+    assert seen == {
+        "PATH": "/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "IDEMPOTENCY_KEY": "t:1",
+        "TOOL_SECRET": "the secret",
+    }
+
+
+def test_no_open_file_is_handed_down(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text(CANARY, encoding="utf-8")
+    with (tmp_path / "open").open("rb") as file:
+        os.set_inheritable(file.fileno(), True)
+        text = "import os; print(len(os.listdir('/proc/self/fd')))"
+        assert int(call(tmp_path, code(text))) == 4  # Three streams, and the listing itself.
+
+
+def test_arguments_arrive_as_json_and_more_than_a_pipe_holds_meets_no_deadlock(
+    tmp_path: Path,
+) -> None:
+    # The program fills its output before it reads its input.
+    text = "import sys, json; print('x' * 300_000); print(len(json.load(sys.stdin)['x']))"
+    answer = call(tmp_path, code(text), {"x": "y" * 300_000}, output_bytes_max=1_000_000)
+    assert answer == "x" * 300_000 + "\n300000\n"
+
+
+def test_a_program_that_reads_nothing_may_succeed(tmp_path: Path) -> None:
+    assert call(tmp_path, code("print('ok')"), {"x": "y" * 1_000_000}) == "ok\n"
+
+
+def test_output_is_kept_up_to_the_bound_and_the_rest_is_let_go(tmp_path: Path) -> None:
+    answer = call(tmp_path, code("print('x' * 5_000_000)"), output_bytes_max=1_024)
+    assert answer == "x" * 1_024 + "\n[cut after 1024 bytes]"
+
+
+def test_a_code_that_is_not_zero_fails_with_what_was_said(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed, match="ended with code 3: " + "e" * 300 + "$"):
+        call(tmp_path, code("import sys; sys.stderr.write('e' * 9000); sys.exit(3)"))
+
+
+def test_death_by_a_signal_fails(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed, match="ended with code -9"):
+        call(tmp_path, code("import os; os.kill(os.getpid(), 9)"))
+
+
+FAMILY = """
+import subprocess, sys, os, time
+child = subprocess.Popen([sys.executable, "-I", "-c", "import time; time.sleep(600)"])
+open("family", "w").write(f"{os.getpid()} {child.pid}")
+os.rename("family", "pids")
+time.sleep(600 if len(sys.argv) > 1 else 0)
+"""
+
+
+def pids(tmp_path: Path) -> list[int]:
+    return [int(word) for word in (tmp_path / "files" / "pids").read_text().split()]
+
+
+def test_out_of_time_the_whole_group_is_killed(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed, match=r"no answer within runtime\.timeout \(1s\)") as failed:
+        call(tmp_path, code(FAMILY, "wait"), timeout="1s")
+    assert failed.value.retryable
+    for pid in pids(tmp_path):
+        until(lambda pid=pid: gone(pid))
+
+
+def test_a_child_that_is_left_behind_ends_with_the_call(tmp_path: Path) -> None:
+    # It holds the output open, so the call lasts until its time is out.
+    with pytest.raises(ToolFailed, match="no answer"):
+        call(tmp_path, code(FAMILY), timeout="1s")
+    for pid in pids(tmp_path):
+        until(lambda pid=pid: gone(pid))
+
+
+RUNAWAY = """
+import subprocess, sys
+code = "import time; time.sleep(3)"
+subprocess.Popen([sys.executable, "-I", "-c", code], start_new_session=True)
+"""
+
+
+def test_a_child_that_left_the_group_holds_no_pipe_of_ours(tmp_path: Path) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ToolFailed, match="no answer"):
+        call(tmp_path, code(RUNAWAY), timeout="500ms")
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_call_that_is_given_up_kills_its_program(tmp_path: Path) -> None:
+    tool = Tool.model_validate({"type": "command", "command": code(FAMILY, "wait")})
+    bounds = Bounds(tmp_path / "files", (PYTHON,), 1_024)
+
+    async def give_up() -> None:
+        running = asyncio.create_task(tools.call(tool, {}, Call("t:1", None, bounds)))
+        while not (tmp_path / "files" / "pids").exists():
+            await asyncio.sleep(0.005)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(give_up())
+    for pid in pids(tmp_path):
+        until(lambda pid=pid: gone(pid))
