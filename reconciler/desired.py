@@ -8,21 +8,25 @@ The cost follows the change: a file whose blob is the one recorded is not read, 
 that was ever parsed by this parser is not parsed again. Nothing is written but that cache.
 """
 
+import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
+from typing import Final
 
 from sqlalchemy import Connection
 
 from reconciler import check, manifest, recorded
 from reconciler.git_source import BLOB_BYTES_MAX, GitSource
-from reconciler.problem import Problem
+from reconciler.problem import Problem, Severity, has_errors
 from reconciler.resource import Recorded, Resource
 from runner.contract.database import Database
 from runner.contract.kinds import Key
 from runner.contract.seal import Sealer
+
+MEMORY: Final = 1  # Count up when `_memory` writes something else.
 
 
 class Scope(StrEnum):
@@ -84,7 +88,7 @@ class Loader:
         read = self._read(connection, files.blobs)
         if read.fresh:
             with self._database.write() as writing:
-                recorded.remember(writing, read.fresh, manifest.PARSER_VERSION)
+                recorded.remember(writing, read.fresh, _cache_version())
         paths = {*files.blobs, *files.gone}
         here = recorded.resources_at(connection, self._owner, paths)
         keys = {resource.key for resource in read.resources}
@@ -125,15 +129,16 @@ class Loader:
         )
 
     def _read(self, connection: Connection, blobs: Mapping[str, str]) -> Read:
-        version = manifest.PARSER_VERSION
-        known = recorded.cached(connection, set(blobs.values()), version)
+        known = recorded.cached(connection, set(blobs.values()), _cache_version())
         texts = self._git.blobs(sorted({*blobs.values()} - known.keys()))
         resources: list[Resource] = []
         problems: list[Problem] = []
         fresh: dict[str, str] = {}
         for path, blob in blobs.items():
             if blob in known:
-                resources += manifest.decode(known[blob], path, blob)
+                recalled = _recalled(known[blob], path, blob)
+                resources += recalled.resources
+                problems += recalled.problems
                 continue
             text = texts[blob]
             if text is None:
@@ -142,8 +147,8 @@ class Loader:
             found = manifest.parse(text, path, self._sealer.seal)
             resources += (replace(resource, blob=blob) for resource in found.resources)
             problems += found.problems
-            if not found.problems:  # A cached blob is silent, so one with a warning is not.
-                fresh[blob] = manifest.encode(found.resources)
+            if not has_errors(found.problems):
+                fresh[blob] = _memory(found)
         return Read(
             resources=tuple(resources),
             problems=tuple(problems),
@@ -180,6 +185,31 @@ class Loader:
             if (other := have.get(resource.key)) is not None
             if other.owner == self._owner and other.path not in paths
         ]
+
+
+def _cache_version() -> str:
+    return f"{manifest.PARSER_VERSION}.{MEMORY}"
+
+
+def _memory(found: manifest.Parsed) -> str:
+    """What the cache keeps of a file: its resources, and its warnings without their text."""
+    warnings = [
+        [problem.line, problem.column, problem.message, problem.hint]
+        for problem in found.problems
+    ]
+    return json.dumps([manifest.encode(found.resources), warnings], separators=(",", ":"))
+
+
+def _recalled(text: str, path: str, blob: str) -> manifest.Parsed:
+    """What `_memory` kept, as found at a path."""
+    encoded, warnings = json.loads(text)
+    return manifest.Parsed(
+        manifest.decode(encoded, path, blob),
+        tuple(
+            Problem(path, line, column, message, hint, Severity.WARNING)
+            for line, column, message, hint in warnings
+        ),
+    )
 
 
 def _declared_elsewhere(resource: Resource, other: Recorded) -> Problem:

@@ -22,7 +22,14 @@ _LOOK_EVERY_S = 0.02
 
 @click.command()
 @click.option("--wait", is_flag=True, help="Wait until the daemon has looked.")
-@click.option("--timeout", "timeout_s", type=Length(), default="60s", show_default=True)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=Length(),
+    default="60s",
+    show_default=True,
+    help="How long to wait with --wait.",
+)
 @json_option
 @click.pass_obj
 def command(context: Context, wait: bool, timeout_s: float, as_json: bool) -> int:

@@ -309,6 +309,14 @@ def test_an_unchanged_manifest_is_never_parsed_again(world: World) -> None:
     assert planned.parsed == 0
 
 
+def test_a_warning_is_remembered_with_the_file_it_is_about(world: World) -> None:
+    world.push({"a.yaml": SECRET, "b.yaml": agent("b")})
+    first = world.started().preview()
+    again = world.started().preview()
+    assert [again.plan.parsed, *map(str, again.problems)] == [0, *map(str, first.problems)]
+    assert "secret value stands in Git" in str(again.problems[0])
+
+
 def test_another_folder_of_the_repository_is_another_desired_state(world: World) -> None:
     world.push({"one/a.yaml": agent("a"), "two/b.yaml": agent("b")})
     world.look()

@@ -213,6 +213,23 @@ def test_a_daemon_killed_at_any_moment_leaves_whole_commits_only(world: World) -
     assert world.names() == sorted(f"n{number}" for number in range(9)) + ["s"]
 
 
+def test_an_error_nobody_foresaw_is_a_condition_and_the_daemon_goes_on(world: World) -> None:
+    world.push({"a.yaml": agent("a")})
+    with world.daemon():
+        world.condition("Ready")
+        with world.database.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE revision RENAME TO hidden")
+        commit = world.push({"b.yaml": agent("b")})
+        world.condition("Waiting")
+        assert world.state().reason == "Internal"
+        assert world.names() == ["a"]
+        with world.database.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE hidden RENAME TO revision")
+        world.applied(commit)
+    failed = next(line for line in world.log() if line["action"] == "pass_failed")
+    assert "no such table: revision" in failed["exception"]
+
+
 def test_a_saved_plan_is_applied_once(world: World) -> None:
     world.push({"a.yaml": agent("a")})
     planned = world.run("plan", "--out", "plan.json", "--detailed-exitcode")
