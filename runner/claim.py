@@ -1,5 +1,6 @@
 """A task in the hands of a worker, before and after. Pure values."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,3 +48,34 @@ class Ending:
     crashes: int | None = None
     finished: bool = False
     outcome: str
+
+
+class Slots:
+    """The free slots of all workers, handed out from the least busy worker first."""
+
+    def __init__(self, workers: Iterable[tuple[str, int, int]]) -> None:
+        """Each worker as (id, tasks it holds, slots it has)."""
+        known = list(workers)
+        self._idle = {id for id, held, _ in known if held == 0}
+        rounds = ((busy, id) for id, held, slots in known for busy in range(held, slots))
+        self._free = [id for _, id in sorted(rounds)]
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def take(self, *, alone: bool = False) -> str | None:
+        """The worker of the next slot; None when there is none.
+
+        A task that must be alone gets a worker with nothing to do, and all its slots. While
+        there is none, the least busy worker is given nothing more, so that there will be.
+        """
+        if not self._free:
+            return None
+        worker = self._free[0]
+        was_idle = worker in self._idle
+        self._idle.discard(worker)
+        if not alone:
+            del self._free[0]
+            return worker
+        self._free = [other for other in self._free if other != worker]
+        return worker if was_idle else None

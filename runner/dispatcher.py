@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner import credentials, queue
-from runner.claim import Claimable, Held
+from runner.claim import Claimable, Held, Slots
 from runner.contract import clock, seal, wake
 from runner.contract.database import Database
 from runner.contract.errors import LeaseLost
@@ -174,17 +174,13 @@ class Dispatcher:
         for task, held in claims:
             self._hand_out(task, held)
 
-    def _free_slots(self) -> list[str]:
-        """A worker's id for each task it could take, the least busy worker first."""
-        if self._draining:
-            return []
-        rounds = [
-            (len(worker.held) + extra, worker.id)
+    def _free_slots(self) -> Slots:
+        return Slots(
+            (worker.id, len(worker.held), worker.slots)
             for worker in self._workers.values()
-            if worker.ready
-            for extra in range(worker.slots - len(worker.held))
-        ]
-        return [worker_id for _, worker_id in sorted(rounds)]
+            if worker.ready and not self._draining
+            if not any(self._ledger.last_chance(held.crashes) for held in worker.held.values())
+        )
 
     def _claimable(self, now_us: int) -> bool:
         if not self._free_slots():

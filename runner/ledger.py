@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from runner import queue, retry
 from runner.agent import Step
-from runner.claim import Claimable, Ending, Held
+from runner.claim import Claimable, Ending, Held, Slots
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.errors import LeaseLost, OrlojError
@@ -52,14 +52,17 @@ class Ledger:
         )
 
     def claim(
-        self, free: list[str], boot: str, until_us: int, now_us: int
+        self, slots: Slots, boot: str, until_us: int, now_us: int
     ) -> list[tuple[Claimable, Held]]:
-        """Lease as many tasks as there are free slots; `free` names a worker per slot."""
+        """Lease as many tasks as there are free slots."""
         queue.promote(self._connection, now_us)
         claims: list[tuple[Claimable, Held]] = []
-        for task in queue.claimable(self._connection, len(free)):
+        for task in queue.claimable(self._connection, len(slots)):
+            worker = slots.take(alone=self.last_chance(task.crashes))
+            if worker is None:
+                continue
             try:
-                held = self._hold(task, free[len(claims)])
+                held = self._hold(task, worker)
             except OrlojError as error:
                 self._refuse(task, str(error), now_us)
             else:
@@ -69,6 +72,13 @@ class Ledger:
             queue.claim(self._connection, taken, boot, until_us, now_us)
         self._entries += [entry(EntryType.TASK_CLAIMED, held) for held in taken]
         return claims
+
+    def last_chance(self, crashes: int) -> bool:
+        """Whether one more crash makes a task a dead letter; then it runs alone.
+
+        So it takes no neighbour down with it, and is not blamed for a neighbour's crash.
+        """
+        return 1 < self._crashes_max == crashes + 1
 
     def leased(self) -> list[Held]:
         """What the database says that workers hold."""

@@ -22,18 +22,18 @@ from hypothesis.stateful import (
 )
 
 from runner import lease, queue
-from runner.claim import Held
+from runner.claim import Held, Slots
 from runner.contract.errors import LeaseLost
 from runner.lease import Lease
 from runner.ledger import Ledger
 
 TTL_US = 1_000
 WORKERS = ("w1", "w2", "w3")
-TASKS = 2
+TASKS = 4
 
 
 class Leases(RuleBasedStateMachine):
-    """Three workers and two tasks over a real database, beside the pure rules."""
+    """three workers and four tasks over a real database, beside the pure rules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,9 @@ class Leases(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS))
     def claim(self, worker: str) -> None:
         with self.home.database.writing(self.connection):
-            claims = self.ledger.claim([worker], "boot", self.now_us + TTL_US, self.now_us)
+            claims = self.ledger.claim(
+                Slots([(worker, 0, 1)]), "boot", self.now_us + TTL_US, self.now_us
+            )
             self.ledger.flush(self.now_us)
         free = [
             task
@@ -87,7 +89,7 @@ class Leases(RuleBasedStateMachine):
             self.leases[held.task] = after
             self.claims.append(held)
 
-    @rule(step_us=st.integers(1, 2 * TTL_US))
+    @rule(step_us=st.sampled_from([1, TTL_US - 1, TTL_US]))
     def oversleep(self, step_us: int) -> None:
         self.now_us += step_us
 
@@ -171,7 +173,7 @@ class Leases(RuleBasedStateMachine):
 
 _QUICK = settings(
     max_examples=20,
-    stateful_step_count=25,
+    stateful_step_count=40,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
@@ -187,7 +189,7 @@ def test_without_the_fence_check_a_late_write_is_noticed(
 ) -> None:
     monkeypatch.setattr(queue, "_HELD", "id = ? AND fence >= ? - fence AND state = 'leased'")
     unshrunk = settings(
-        _QUICK, derandomize=True, max_examples=200, phases=[Phase.generate], print_blob=False
+        _QUICK, derandomize=True, max_examples=500, phases=[Phase.generate], print_blob=False
     )
     with pytest.raises(AssertionError, match="late holder"):
         run_state_machine_as_test(Leases, settings=unshrunk)
