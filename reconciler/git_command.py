@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import git
 
@@ -30,6 +30,7 @@ _TIMED_OUT: Final = 124
 _SEARCH: Final = "/usr/local/bin:/usr/bin:/bin"
 _GIT: Final = shutil.which("git", path=_SEARCH) or "/usr/bin/git"
 _GRACE_S: Final = 5
+_CHUNK_BYTES: Final = 1_048_576
 _ENVIRONMENT: Final = (
     f"PATH={_SEARCH}",
     "LC_ALL=C",
@@ -87,6 +88,13 @@ _ADVICE: Final = {
     "RemoteUnreachable": "Check source.url, the network, and that this user may read it.",
 }
 _STALLED: Final = frozenset({"AuthenticationFailed", "ContentRefused", "TooLarge"})
+
+
+class Writable(Protocol):
+    """Takes output as it comes."""
+
+    def write(self, chunk: bytes, /) -> int:
+        """Take some bytes; how many were taken, which is all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +168,17 @@ class GitCommand:
         limits = (*self._timed, *self._bounded) if mirror else self._timed
         return self._execute((*limits, *self._argv(mirror, arguments)), None)
 
-    def local(self, *arguments: str, mirror: Path | None, given: bytes = b"") -> Outcome:
-        """Run a git command that only touches the mirror; `given` is its standard input."""
+    def local(
+        self,
+        *arguments: str,
+        mirror: Path | None,
+        given: bytes = b"",
+        into: Writable | None = None,
+    ) -> Outcome:
+        """Run a git command that only touches the mirror; `given` is its standard input.
+
+        What it prints goes `into` a writer as it comes, or becomes `Outcome.output`.
+        """
         argv = self._argv(mirror, arguments)
         if not given:
             return self._execute(argv, self._timeout_s)
@@ -169,7 +186,7 @@ class GitCommand:
         with disk(self._folder), tempfile.TemporaryFile(dir=self._folder) as stream:
             stream.write(given)
             stream.seek(0)
-            return self._execute(argv, self._timeout_s, stream.fileno())
+            return self._execute(argv, self._timeout_s, stream.fileno(), into)
 
     def refusal(self, outcome: Outcome) -> errors.SourceError:
         """The error for a remote that did not do what was asked, saying what to do."""
@@ -201,6 +218,7 @@ class GitCommand:
         argv: tuple[str, ...],
         kill_after_s: float | None,
         stream: int | None = None,
+        into: Writable | None = None,
     ) -> Outcome:
         with disk(self._folder):
             status, output, said = self._git.execute(
@@ -211,6 +229,8 @@ class GitCommand:
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=kill_after_s,
+                output_stream=into,
+                max_chunk_size=_CHUNK_BYTES,
             )
         return Outcome(status, output, said)
 

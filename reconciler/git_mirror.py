@@ -19,6 +19,7 @@ from typing import Final
 
 from reconciler import git_command
 from reconciler.git_command import GitCommand, Outcome
+from reconciler.git_tree import BlobReader
 from runner.contract import clock, errors
 
 _FETCHED: Final = "refs/orloj/fetched"
@@ -39,14 +40,19 @@ class Mirror:
         self._path = folder / "mirror.git"
         self._grace_us = int((timeout_s + _SLACK_S) * _SECOND_US)
         self._suspect = False
+        self._newest: str | None = None
 
-    def ask(self, *arguments: str, given: bytes = b"") -> Outcome:
+    def ask(
+        self, *arguments: str, given: bytes = b"", into: BlobReader | None = None
+    ) -> Outcome:
         """What git answers about the mirror, whatever it is."""
-        return self._command.local(*arguments, mirror=self._path, given=given)
+        return self._command.local(*arguments, mirror=self._path, given=given, into=into)
 
-    def read(self, *arguments: str, given: bytes = b"") -> bytes:
+    def read(
+        self, *arguments: str, given: bytes = b"", into: BlobReader | None = None
+    ) -> bytes:
         """What git prints about the mirror; SourceWaiting if it cannot say."""
-        outcome = self.ask(*arguments, given=given)
+        outcome = self.ask(*arguments, given=given, into=into)
         if not outcome.ok:
             raise self.unreadable(outcome)
         return outcome.output
@@ -54,15 +60,19 @@ class Mirror:
     def unreadable(self, outcome: Outcome) -> errors.SourceWaiting:
         """The error for a mirror that could not say; the next fetch examines it."""
         self._suspect = True
+        self._newest = None
         return errors.SourceWaiting(
             "MirrorUnreadable",
             f"the mirror {self._path} cannot be read ({outcome.words}): the next look examines "
             "it, and makes it anew if it is broken",
         )
 
-    def fetch(self, commit: str) -> None:
-        """Bring a commit with all it stands on; at once if it is there."""
-        if not self._suspect and self._holds(commit):
+    def fetch(self, commit: str, *, certain: bool = False) -> None:
+        """Bring a commit with all it stands on; at once if it is there.
+
+        `certain` says that the hash can only be a commit's.
+        """
+        if not self._suspect and self._has(commit):
             return
         # One at a time, over threads and processes: the second finds the work done.
         with self._alone() as waited:
@@ -71,8 +81,9 @@ class Mirror:
             if broken or not (self._path / "HEAD").is_file():
                 self._replace(commit)
             elif not (waited or self._suspect) or not self._holds(commit):
-                self._bring(commit)
+                self._bring(commit, certain=certain)
             self._suspect = False
+            self._newest = commit
 
     def pin(self, commit: str) -> None:
         """Keep a commit and all it stands on for ever."""
@@ -94,6 +105,14 @@ class Mirror:
                 if not outcome.ok:
                     raise self.unreadable(outcome)
 
+    def _has(self, commit: str) -> bool:
+        """Whether a fetch would bring nothing.
+
+        After one fetch another hash is most likely a new commit, and asking git whether it is
+        there already would cost a process at every push.
+        """
+        return self._newest in (None, commit) and self._holds(commit)
+
     def _holds(self, commit: str) -> bool:
         """Whether the commit came whole. That its object exists would not prove it."""
         names = f"{_FETCHED}^{{commit}}\n{_APPLIED}/{commit}^{{commit}}\n"
@@ -102,10 +121,10 @@ class Mirror:
         )
         return commit.encode("ascii") in answer.output.splitlines()
 
-    def _bring(self, commit: str) -> None:
+    def _bring(self, commit: str, *, certain: bool) -> None:
         """Fetch into the mirror that is there, and replace it if it is what fails."""
         outcome = self._fetch(self._path, self._url, f"+{commit}:{_FETCHED}")
-        if outcome.ok and self._holds(commit):
+        if (outcome.ok and certain) or self._holds(commit):
             return
         if outcome.ok:
             raise _no_commit(commit)

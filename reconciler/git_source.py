@@ -77,7 +77,8 @@ class GitSource:
     def fetch(self, commit: str) -> None:
         """Bring a commit and all it stands on into the mirror; at once if it is there."""
         assert git_address.is_hash(commit)
-        self._mirror.fetch(commit)
+        # Git lets a branch name nothing but a commit; a tag may name anything.
+        self._mirror.fetch(commit, certain=self._ref_name.startswith("refs/heads/"))
 
     def has(self, commit: str) -> bool:
         """Whether the mirror has a commit of this hash."""
@@ -175,22 +176,14 @@ class GitSource:
         assert all(git_address.is_hash(sha) for sha in wanted)
         if not wanted:
             return {}
+        reader = git_tree.BlobReader(BLOB_BYTES_MAX, BLOBS_BYTES_MAX)
         given = "".join(f"{sha}\n" for sha in wanted).encode("ascii")
-        sizes = git_tree.sizes(
-            self._mirror.read("cat-file", "--batch-check", "--buffer", given=given)
-        )
-        if len(sizes) != len(wanted):
-            raise self._mirror.unreadable(Outcome(1, b"", "a blob is missing"))
-        found: dict[str, bytes | None] = dict.fromkeys(wanted)
-        small = [sha for sha in wanted if sizes[sha] <= BLOB_BYTES_MAX]
-        if sum(sizes[sha] for sha in small) > BLOBS_BYTES_MAX:
+        self._mirror.read("cat-file", "--batch", "--buffer", given=given, into=reader)
+        if reader.overflown:
             raise self._too_large(f"{BLOBS_BYTES_MAX >> 20} MiB")
-        if small:
-            given = "".join(f"{sha}\n" for sha in small).encode("ascii")
-            found |= git_tree.contents(
-                self._mirror.read("cat-file", "--batch", "--buffer", given=given)
-            )
-        return found
+        if len(reader.found) != len(wanted):
+            raise self._mirror.unreadable(Outcome(1, b"", "a blob is missing"))
+        return reader.found
 
     def maintain(self, files_max: int = 50) -> None:
         """Pack what single fetches and pins left behind; at once if there is little.

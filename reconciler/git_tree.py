@@ -89,23 +89,64 @@ def changes(output: bytes, prefix: str) -> Changes:
     return Changes(tuple(found), tuple(problems))
 
 
-def sizes(output: bytes) -> dict[str, int]:
-    """The size of each blob in the output of `cat-file --batch-check`; no other object."""
-    lines = (line.split(" ") for line in output.decode("utf-8", "replace").splitlines())
-    return {line[0]: int(line[2]) for line in lines if len(line) == 3 and line[1] == "blob"}
+class BlobReader:
+    """Takes the output of `cat-file --batch` as it comes; keeps no blob over a limit.
 
+    `found` has the content of each blob, None for one larger than `blob_bytes_max`. What goes
+    beyond `bytes_max` altogether is let go, and `overflown` says so. What git calls missing,
+    or is no blob, is not in `found`.
+    """
 
-def contents(output: bytes) -> dict[str, bytes]:
-    """The content of each blob in the output of `cat-file --batch`."""
-    found: dict[str, bytes] = {}
-    at = 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        sha, kind, size = output[at:end].decode("ascii").split(" ")
-        assert kind == "blob", "the sizes were asked first, and only blobs have any"
-        found[sha] = output[end + 1 : end + 1 + int(size)]
-        at = end + 1 + int(size) + 1
-    return found
+    def __init__(self, blob_bytes_max: int, bytes_max: int) -> None:
+        self.found: dict[str, bytes | None] = {}
+        self.overflown = False
+        self._blob_bytes_max = blob_bytes_max
+        self._left = bytes_max
+        self._header = bytearray()
+        self._kept: bytearray | None = None
+        self._blob = ""
+        self._missing = 0  # Bytes of the present object that have not come yet.
+
+    def write(self, chunk: bytes) -> int:
+        """Take the next bytes; all of them are taken."""
+        at = 0
+        while at < len(chunk):
+            if self._missing:
+                taken = min(self._missing, len(chunk) - at)
+                if self._kept is not None:
+                    self._kept += chunk[at : at + taken]
+                self._missing -= taken
+                at += taken
+                if not self._missing:
+                    self._keep()
+                continue
+            end = chunk.find(b"\n", at)
+            self._header += chunk[at:] if end < 0 else chunk[at:end]
+            if end < 0:
+                break
+            self._begin()
+            at = end + 1
+        return len(chunk)
+
+    def _begin(self) -> None:
+        sha, *rest = self._header.decode("ascii", "replace").split(" ")
+        self._header.clear()
+        if len(rest) != 2:
+            return  # `<sha> missing`
+        kind, size = rest[0], int(rest[1])
+        small = kind == "blob" and size <= self._blob_bytes_max
+        self.overflown |= small and size > self._left
+        self._blob = sha
+        self._missing = size + 1  # Git ends each object with a line feed.
+        self._kept = bytearray() if small and not self.overflown else None
+        if kind == "blob":
+            self.found[sha] = None
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            self._left -= len(self._kept) - 1
+            self.found[self._blob] = bytes(self._kept[:-1])
+        self._kept = None
 
 
 def _ours(path: bytes, mode: str) -> bool:
