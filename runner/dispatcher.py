@@ -67,7 +67,6 @@ class Dispatcher:
         self._lost: list[tuple[Worker, str]] = []
         self._awake = asyncio.Event()
         self._draining = False
-        self._looked_us = clock.boot_us()
 
     def start(self) -> None:
         """Take back what an earlier dispatcher of this home left leased."""
@@ -140,9 +139,6 @@ class Dispatcher:
 
     def _kill_silent(self) -> None:
         now_us = clock.boot_us()
-        late, self._looked_us = now_us - self._looked_us > self._lease_us // 2, now_us
-        if late:  # This process slept or waited; what the workers said is still unread.
-            return
         for worker in list(self._workers.values()):
             patience_us = self._lease_us if worker.ready else max(self._lease_us, START_US)
             if now_us - worker.heard_us >= patience_us:

@@ -1,0 +1,336 @@
+"""The dispatcher believes a worker only what it holds, and answers only what is durable.
+
+The workers here are the test itself, at the other end of a real wire, so that it can say
+what a real worker would say too late, twice, or after its end.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from home import Home
+
+from runner.contract import clock, settings
+from runner.contract.kinds import Key
+from runner.dispatcher import Dispatcher, Worker
+from runner.wire import LINE_MAX, Wire
+
+
+class Puppet:
+    """A worker that says what the test wants."""
+
+    def __init__(self, dispatcher: Dispatcher, seen: Worker, wire: Wire) -> None:
+        self.dispatcher = dispatcher
+        self.seen = seen
+        self.wire = wire
+        self._questions = 0
+
+    async def run(self) -> dict[str, Any]:
+        """The next task it is given."""
+        while True:
+            message = await self.wire.receive()
+            assert message is not None
+            if message["do"] == "run":
+                return message
+
+    def tell(self, op: str, **message: Any) -> None:
+        self.wire.send({"op": op, **message})
+
+    async def ask(self, op: str, **message: Any) -> dict[str, Any]:
+        self._questions += 1
+        self.wire.send({"op": op, "id": self._questions, **message})
+        while True:
+            answer = await self.wire.receive()
+            assert answer is not None
+            if answer.get("id") == self._questions:
+                return answer
+
+
+Hire = Callable[[str], Coroutine[Any, Any, Puppet]]
+
+
+@asynccontextmanager
+async def dispatching(home: Home, **runner: Any) -> AsyncIterator[tuple[Dispatcher, Hire]]:
+    """A dispatcher at work, and a way to hire puppets."""
+    environment = {f"ORLOJ_RUNNER_{name.upper()}": str(value) for name, value in runner.items()}
+    dispatcher = Dispatcher(home.database, settings.load(home.folder, environment))
+    dispatcher.start()
+    background = [asyncio.create_task(dispatcher.run())]
+    writers: list[asyncio.StreamWriter] = []
+
+    async def hire(name: str, pid: int = 0) -> Puppet:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_MAX)
+        far_reader, far_writer = await asyncio.open_connection(sock=theirs, limit=LINE_MAX)
+        writers.extend((writer, far_writer))
+        worker = Worker(
+            id=name,
+            pid=pid,
+            slots=1,
+            wire=Wire(reader, writer),
+            started_us=0,
+            heard_us=clock.boot_us(),
+        )
+        dispatcher.attach(worker)
+        background.append(asyncio.create_task(dispatcher.listen(worker)))
+        puppet = Puppet(dispatcher, worker, Wire(far_reader, far_writer))
+        puppet.tell("ready")
+        return puppet
+
+    try:
+        yield dispatcher, hire
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        dispatcher.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def agent(home: Home) -> Key:
+    home.record("ModelEndpoint", "default", {"provider": "mock", "default_model": "m"})
+    return home.record("Agent", "clerk", {"model": "m"})
+
+
+MODEL = {"step": 1, "agent": "clerk", "endpoint": "default", "model": "m", "request": {}}
+DONE = {"outcome": "succeeded", "error": None}
+RESULT = {
+    "step": 1,
+    "agent": "clerk",
+    "model": "m",
+    "outcome": "executed",
+    "result": {"text": "hi", "calls": [], "model": "m"},
+    "tokens_in": 1,
+    "tokens_out": 1,
+    "duration_us": 1,
+}
+
+
+def claim(message: dict[str, Any]) -> dict[str, Any]:
+    return {"task": message["task"], "fence": message["fence"]}
+
+
+def test_a_late_writer_is_told_so_and_changes_nothing(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (dispatcher, hire):
+            late = await hire("late")
+            (task,) = home.submit(agent)
+            first = await late.run()
+            dispatcher.detach(late.seen, "it slept")
+            second_worker = await hire("second")
+            second = await second_worker.run()
+            assert (second["task"], second["fence"]) == (task, first["fence"] + 1)
+            for op, message in (
+                ("model", MODEL),
+                ("result", RESULT),
+                ("finish", {**DONE, "output": "late"}),
+            ):
+                answer = await late.ask(op, **claim(first), **message)
+                assert (answer["ok"], answer.get("lost")) == (False, True)
+            stolen = await late.ask("finish", **claim(second), **DONE, output="stolen")
+            assert stolen["lost"], "a worker ended a task that another one holds"
+            assert home.rows("SELECT count(*) FROM step") == [(0,)]
+            assert (await second_worker.ask("finish", **claim(second), **DONE, output="right"))[
+                "ok"
+            ]
+            assert home.rows("SELECT state, output FROM task") == [("succeeded", "right")]
+
+    asyncio.run(story())
+
+
+def test_the_last_words_of_a_worker_count(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (dispatcher, hire):
+            dying = await hire("dying")
+            (task,) = home.submit(agent)
+            message = await dying.run()
+            dying.tell("model", **claim(message), **MODEL)
+            dying.tell("result", **claim(message), **RESULT)
+            dying.tell("finish", **claim(message), **DONE, output="last words")
+            dying.wire.close()
+            await until(lambda: home.state(task) != "leased" or not dying.seen.held)
+            dispatcher.detach(dying.seen, "it died")
+            await until(lambda: home.rows("SELECT state FROM worker") == [("gone",)])
+            assert home.rows("SELECT state, output, crashes FROM task") == [
+                ("succeeded", "last words", 0)
+            ]
+
+    asyncio.run(story())
+
+
+def test_last_words_in_the_same_commit_as_the_end_count_too(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (dispatcher, hire):
+            dying = await hire("dying")
+            home.submit(agent)
+            message = await dying.run()
+            finish = {"op": "finish", **claim(message), **DONE, "output": "last words"}
+            dispatcher._inbox.append((dying.seen, finish))
+            dispatcher.detach(dying.seen, "it died")
+            await until(lambda: home.rows("SELECT state FROM worker") == [("gone",)])
+            assert home.rows("SELECT state, crashes FROM task") == [("succeeded", 0)]
+            assert home.rows("SELECT outcome FROM attempt") == [("succeeded",)]
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_gone_is_given_nothing_whatever_it_says(
+    home: Home, agent: Key
+) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (dispatcher, hire):
+            ghost = await hire("ghost")
+            ghost.tell("ping", at=1)
+            await until(lambda: home.rows("SELECT state FROM worker") == [("live",)])
+            dispatcher.detach(ghost.seen, "it died")
+            ghost.tell("ready")
+            ghost.tell("ping", at=2)
+            await until(lambda: home.rows("SELECT state FROM worker") == [("gone",)])
+            (task,) = home.submit(agent)
+            worker = await hire("alive")
+            assert (await worker.run())["task"] == task
+            assert home.rows("SELECT state FROM worker WHERE id = 'ghost'") == [("gone",)]
+
+    asyncio.run(story())
+
+
+def test_a_finished_task_cannot_be_finished_again(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            worker = await hire("w")
+            home.submit(agent)
+            message = await worker.run()
+            assert (await worker.ask("finish", **claim(message), **DONE, output="1"))["ok"]
+            again = await worker.ask("finish", **claim(message), **DONE, output="2")
+            assert again["lost"]
+            assert home.rows("SELECT output FROM task") == [("1",)]
+            kinds = [entry["type"] for entry in home.entries() if "finished" in entry["type"]]
+            assert kinds == ["task.finished"]
+
+    asyncio.run(story())
+
+
+def test_an_answer_comes_after_its_fact_is_durable(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            worker = await hire("w")
+            home.submit(agent)
+            message = await worker.run()
+            assert (await worker.ask("model", **claim(message), **MODEL))["ok"]
+            assert home.rows("SELECT phase FROM step") == [("begun",)]
+            kinds = [entry["type"] for entry in home.entries(message["task"])]
+            assert kinds[-2:] == ["action.requested", "action.decided"]
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_still_starting_is_not_silent(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home, lease_s=0.5) as (dispatcher, hire):
+            ours, theirs = socket.socketpair()
+            reader, writer = await asyncio.open_connection(sock=ours)
+            slow = Worker("slow", 0, 1, Wire(reader, writer), 0, clock.boot_us() - 5_000_000)
+            dispatcher.attach(slow)
+            worker = await hire("quick")
+            home.submit(agent)
+            await worker.run()
+            assert slow.id in dispatcher._workers
+            writer.close()
+            theirs.close()
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_silent_for_a_whole_lease_is_killed(home: Home, agent: Key) -> None:
+    async def story(process: subprocess.Popen[bytes]) -> None:
+        async with dispatching(home, lease_s=0.5) as (_, hire):
+            silent = await hire("silent", process.pid)  # type: ignore[call-arg]
+            home.submit(agent)
+            await silent.run()
+            await until(lambda: process.poll() is not None)
+            await until(lambda: home.rows("SELECT outcome FROM attempt") == [("crashed",)])
+            assert home.rows("SELECT state, crashes FROM task") == [("pending", 1)]
+
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        asyncio.run(story(process))
+    assert process.returncode == -9
+
+
+def test_the_fence_goes_on_growing_over_the_ends_of_workers(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home, crashes_max=100) as (dispatcher, hire):
+            home.submit(agent)
+            fences = []
+            for number in range(5):
+                worker = await hire(f"w{number}")
+                fences.append((await worker.run())["fence"])
+                dispatcher.detach(worker.seen, "it died")
+            assert fences == [1, 2, 3, 4, 5]
+
+    asyncio.run(story())
+
+
+def test_a_worker_forgets_its_sets_before_they_grow_without_end(
+    home: Home, agent: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.dispatcher.SETS_MAX", 2)
+
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            worker = await hire("w")
+            sent = []
+            for number in range(4):
+                home.record("Agent", "clerk", {"model": "m", "prompt": str(number)})
+                home.submit(agent)
+                message = await worker.run()
+                sent.append("set" in message)
+                await worker.ask("finish", **claim(message), **DONE, output="")
+                assert len(worker.seen.sets) <= 2
+            assert sent == [True] * 4
+
+    asyncio.run(story())
+
+
+def test_the_dispatcher_keeps_nothing_of_what_is_over(home: Home, agent: Key) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (dispatcher, hire):
+            worker = await hire("w")
+            home.submit(agent, 20)
+            for _ in range(20):
+                message = await worker.run()
+                worker.tell("finish", **claim(message), **DONE, output="")
+            await until(
+                lambda: (
+                    home.rows("SELECT count(*) FROM task WHERE state = 'succeeded'") == [(20,)]
+                )
+            )
+            assert dispatcher.busy == 0
+            assert dispatcher._inbox == []
+            assert dispatcher._lost == []
+            assert dispatcher._ledger._entries == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.story
+def test_a_worker_environment_holds_nothing_of_the_runner(home: Home, agent: Key) -> None:
+    with home.runner(workers=1, lease_s=7):
+        home.until(lambda: home.rows("SELECT pid FROM worker"))
+        (pid,) = home.rows("SELECT pid FROM worker")[0]
+        environment = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
+    assert "ORLOJ_" not in environment
+    assert os.environ["PATH"] in environment
