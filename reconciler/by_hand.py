@@ -33,17 +33,22 @@ class Reviewed:
 
 
 def manifest_files(path: Path) -> Iterator[Path]:
-    """The file itself, or every manifest in a folder; hidden ones and links left out."""
+    """The file itself, or each manifest of a folder, without hidden ones and links. OSError."""
     if not path.is_dir():
         yield path
         return
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder, name)
             hidden = name.startswith(".") or not name.endswith(_SUFFIXES)
             if not hidden and file.is_file() and not file.is_symlink():
                 yield file
+
+
+def _raise(error: OSError) -> None:
+    # A folder passed over in silence would be taken for one without manifests.
+    raise error
 
 
 def review(

@@ -19,6 +19,10 @@ _WITHOUT: Final = {
     "McpServer": "its tools cannot be called",
 }
 
+SUGGESTIONS_MAX: Final = 20
+NAMES_MAX: Final = 2_000
+"""Comparing names costs microseconds each: a commit with many mistakes must not stall us."""
+
 Orphan = tuple[Key, str, int, Key]
 Names = Callable[[str, str], Iterable[str]]
 
@@ -45,12 +49,19 @@ def check(
     """
     declared = {resource.key: resource for resource in reversed(touched)}
     problems = _twice(touched, declared)
+    missing = [
+        (resource, mention)
+        for resource in touched
+        for mention in resource.mentions
+        if mention.target not in declared and not known(mention.target)
+    ]
+    for count, (resource, mention) in enumerate(missing):
+        near: list[str] = []
+        if count < SUGGESTIONS_MAX:
+            near += names(mention.target.kind, mention.target.namespace)
+            near += _names(declared, mention.target)
+        problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
     for resource in touched:
-        for mention in resource.mentions:
-            if mention.target not in declared and not known(mention.target):
-                near = [*names(mention.target.kind, mention.target.namespace)]
-                near += _names(declared, mention.target)
-                problems.append(_missing(resource, mention, near, complete))
         problems += _not_runnable(resource, declared)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
@@ -107,24 +118,12 @@ def _not_runnable(resource: Resource, declared: dict[Key, Resource]) -> list[Pro
         return []
     system = spec_of("AgentSystem", subject.body)
     assert isinstance(system, AgentSystem)
-    if linear(system):
+    try:
+        system.line()
+    except ValueError as error:
+        message = f"{subject.key}: {error}, so the task cannot run yet"
+    else:
         return []
     line = resource.lines.get("/spec/system", resource.line)
-    message = f"{subject.key} is not one line of agents: the task cannot run yet"
     hint = f"its graph stands at {subject.path}:{subject.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
-
-
-def linear(system: AgentSystem) -> bool:
-    """Whether the agents work one after another, each exactly once."""
-    if not system.graph:
-        return True
-    after = {name: node.successors() for name, node in system.graph.items()}
-    targets = [target for successors in after.values() for target in successors]
-    starts = [name for name in system.agents if name not in targets]
-    seen = starts[:1]
-    while seen and (following := after.get(seen[-1])):
-        if len(following) > 1 or following[0] in seen:
-            return False
-        seen.append(following[0])
-    return len(starts) == 1 and len(seen) == len(system.agents)

@@ -94,7 +94,7 @@ class Loader:
         keys = {resource.key for resource in read.resources}
         have = here | recorded.resources_with(connection, keys - here.keys())
         resources = {resource.key: resource for resource in read.resources}
-        checked = self._checked(connection, read.resources, have, paths)
+        checked = self._checked(connection, read, have, paths)
         ours = sum(item.owner == self._owner for item in have.values())
         return Desired(
             resources=resources,
@@ -159,16 +159,19 @@ class Loader:
     def _checked(
         self,
         connection: Connection,
-        resources: tuple[Resource, ...],
+        read: Read,
         have: Mapping[Key, Recorded],
         paths: AbstractSet[str],
     ) -> list[Problem]:
         """What the files cannot know of each other, and of those that nobody touched."""
+        resources = read.resources
         declared = {resource.key for resource in resources}
+        # What stands in a file with a mistake is not gone: one mistake, one problem.
+        torn = {problem.path for problem in read.problems if has_errors([problem])}
         gone = {
             key
             for key, item in have.items()
-            if key not in declared and item.owner == self._owner
+            if key not in declared and item.owner == self._owner and item.path not in torn
         }
         mentioned = {mention.target for resource in resources for mention in resource.mentions}
         standing = recorded.resources_with(connection, mentioned - declared).keys() - gone

@@ -121,17 +121,17 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
 
 
 def _texts(context: Context, paths: tuple[Path, ...]) -> dict[str, bytes]:
-    files = [
-        (str(Path(path, file.relative_to(found))) if found.is_dir() else str(path), file)
-        for path in paths
-        for found in [_found(context, path)]
-        for file in by_hand.manifest_files(found)
-    ]
-    if not files:
-        raise click.ClickException("there is no *.yaml or *.yml file to apply")
-    if len(files) > by_hand.FILES_MAX:
-        raise click.ClickException(f"more than {by_hand.FILES_MAX} files; use a repository")
     try:
+        files = [
+            (str(Path(path, file.relative_to(found))) if found.is_dir() else str(path), file)
+            for path in paths
+            for found in [_found(context, path)]
+            for file in by_hand.manifest_files(found)
+        ]
+        if not files:
+            raise click.ClickException("there is no *.yaml or *.yml file to apply")
+        if len(files) > by_hand.FILES_MAX:
+            raise click.ClickException(f"more than {by_hand.FILES_MAX} files; use a repository")
         return by_hand.texts_of(files)
     except OSError as error:
         raise click.ClickException(

@@ -1,20 +1,17 @@
 """`orloj validate`: check manifests without applying them."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from reconciler import check, manifest, positions
+from reconciler import by_hand, check, manifest, positions
 from reconciler.cli.context import Context, json_option
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource
 from reconciler.views import problems as view
 from reconciler.views.plain import plain
-
-_SUFFIXES: Final = (".yaml", ".yml")
 
 
 @click.command()
@@ -65,26 +62,17 @@ def _listed(paths: tuple[Path, ...]) -> str:
 
 def _files(path: Path) -> Iterator[Path]:
     """The manifest files that a path of the command line stands for."""
-    if path.is_dir():
-        for folder, folders, names in os.walk(path, onerror=_unreadable):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                file = Path(folder, name)
-                hidden = name.startswith(".") or not name.endswith(_SUFFIXES)
-                if not hidden and file.is_file() and not file.is_symlink():
-                    yield file
-    elif path.is_file():
-        yield path
-    elif path.exists():
-        raise click.ClickException(f"{plain(str(path))} is neither a file nor a folder")
-    else:
+    if not path.exists():
         raise click.ClickException(f"there is no {plain(str(path))}")
-
-
-def _unreadable(error: OSError) -> None:
-    # A folder passed over in silence would be called valid.
-    reason = error.strerror or "it cannot be read"
-    raise click.ClickException(f"{plain(str(error.filename))} cannot be read: {reason}")
+    if not path.is_dir() and not path.is_file():
+        raise click.ClickException(f"{plain(str(path))} is neither a file nor a folder")
+    try:
+        yield from by_hand.manifest_files(path)
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+        raise click.ClickException(
+            f"{plain(str(error.filename))} cannot be read: {reason}"
+        ) from error
 
 
 def _read(files: list[Path]) -> tuple[list[Resource], list[Problem]]:

@@ -1,5 +1,6 @@
 """Across files: one name is declared once, and what must exist exists."""
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -129,7 +130,7 @@ def test_a_task_to_run_on_a_system_that_is_no_line_is_a_warning(
     task = declare("Task", "t", f"{{mode: {mode}, system: s}}", "t.yaml")
 
     problems = [
-        p for p in check.check([system, task], everything, ()) if "not one line" in p.message
+        p for p in check.check([system, task], everything, ()) if "cannot run yet" in p.message
     ]
 
     assert bool(problems) == warned
@@ -146,11 +147,32 @@ NODES = st.dictionaries(
 
 
 @given(NODES)
-def test_the_warning_and_the_runner_agree_on_what_is_a_line(graph: dict[str, object]) -> None:
+def test_a_task_of_a_system_that_cannot_run_is_warned_of(graph: dict[str, object]) -> None:
     system = AgentSystem.model_validate({"agents": list("abcd"), "graph": graph})
     try:
         runnable = workflow.order(system) is not None
     except Refused:
         runnable = False
+    declared = declare("AgentSystem", "s", json.dumps(system.model_dump(exclude_defaults=True)))
+    task = declare("Task", "t", "{mode: run, system: s}", "t.yaml")
 
-    assert check.linear(system) == runnable
+    warnings = check.check([declared, task], everything, ())
+
+    assert bool(warnings) != runnable
+
+
+def test_a_commit_full_of_missing_names_is_checked_in_no_time() -> None:
+    agents = [
+        declare("Agent", f"agent-{number}", f"{{model: x, tools: [tool-{number}]}}")
+        for number in range(300)
+    ]
+    compared: list[str] = []
+
+    def names(kind: str, namespace: str) -> Iterable[str]:
+        compared.append(kind)
+        return [f"tool-x{number}" for number in range(10_000)]
+
+    problems = check.check(agents, nothing, (), names)
+
+    assert len(problems) == 300
+    assert len(compared) == check.SUGGESTIONS_MAX

@@ -222,6 +222,21 @@ def _no_document(world: World) -> None:
     world.push({"a.yaml": "# nothing\n", "b.yaml": "# nothing\n"})
 
 
+def test_one_mistake_is_one_problem_and_not_also_a_deletion(world: World) -> None:
+    world.push({"agent.yaml": agent("needed"), "task.yaml": task("work", "needed")})
+    world.look()
+    world.push(
+        {
+            "agent.yaml": agent("needed").replace("model:", "modle:"),
+            "task.yaml": task("work", "needed") + "  priority: high\n",
+        }
+    )
+
+    result = world.look()
+
+    assert {problem.path for problem in result.problems} == {"agent.yaml"}
+
+
 @pytest.mark.parametrize(
     ("disaster", "reason"),
     [

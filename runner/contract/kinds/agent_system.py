@@ -59,3 +59,24 @@ class AgentSystem(Spec):
             Reference(named("Agent", agent, namespace), ("spec", "agents", index))
             for index, agent in enumerate(self.agents)
         ]
+
+    def line(self) -> list[str]:
+        """The agents, first to last; ValueError says why the graph is not one line of them."""
+        if not self.graph:
+            return list(self.agents)
+        after = {name: self._after(name) for name in self.agents}
+        targets = [target for names in after.values() for target in names]
+        starts = [name for name in self.agents if name not in targets]
+        if len(starts) != 1 or any(len(names) > 1 for names in after.values()):
+            raise ValueError("the graph is not one line of agents")
+        line = starts
+        while following := after[line[-1]]:
+            if following[0] in line:
+                raise ValueError("the graph has a loop")
+            line.append(following[0])
+        if len(line) != len(self.agents):
+            raise ValueError("the graph leaves agents out")
+        return line
+
+    def _after(self, name: str) -> list[str]:
+        return self.graph[name].successors() if name in self.graph else []
