@@ -7,7 +7,7 @@ somebody else now, and nothing was written.
 """
 
 import random
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,8 @@ from runner.contract.errors import LeaseLost, OrlojError
 from runner.contract.task_state import TaskState
 from runner.journal import Journal, Message, entry
 from runner.pinning import Pins
+
+ROUNDS_MAX: Final = 100  # Of tasks that cannot be started, before a commit is due.
 
 _random = random.SystemRandom()
 
@@ -57,20 +59,17 @@ class Ledger:
         """Lease as many tasks as there are free slots."""
         queue.promote(self._connection, now_us)
         claims: list[tuple[Claimable, Held]] = []
-        for task in queue.claimable(self._connection, len(slots)):
-            worker = slots.take(alone=self.last_chance(task.crashes))
-            if worker is None:
-                continue
-            try:
-                held = self._hold(task, worker)
-            except OrlojError as error:
-                self._refuse(task, str(error), now_us)
-            else:
-                claims.append((task, held))
-        taken = [held for _, held in claims]
-        if taken:
-            queue.claim(self._connection, taken, boot, until_us, now_us)
-        self._entries += [entry(EntryType.TASK_CLAIMED, held) for held in taken]
+        for _ in range(ROUNDS_MAX):
+            waiting = queue.claimable(self._connection, len(slots))
+            startable = [task for task in waiting if self._pinned(task, now_us)]
+            found = [(task, held) for task in startable if (held := self._hold(task, slots))]
+            if found:
+                taken = [held for _, held in found]
+                queue.claim(self._connection, taken, boot, until_us, now_us)
+                self._entries += [entry(EntryType.TASK_CLAIMED, held) for held in taken]
+                claims += found
+            if len(startable) == len(waiting):
+                break
         return claims
 
     def last_chance(self, crashes: int) -> bool:
@@ -143,9 +142,21 @@ class Ledger:
         ]
         return ending.state
 
-    def _hold(self, task: Claimable, worker: str) -> Held:
+    def _pinned(self, task: Claimable, now_us: int) -> bool:
+        """Whether a task can be started; one that cannot ends here."""
+        try:
+            digest, _ = self.pins.pin(task)
+            assert self.pins.load(digest).order
+        except OrlojError as error:
+            self._refuse(task, str(error), now_us)
+            return False
+        return True
+
+    def _hold(self, task: Claimable, slots: Slots) -> Held | None:
+        worker = slots.take(alone=self.last_chance(task.crashes))
+        if worker is None:
+            return None
         digest, commit = self.pins.pin(task)
-        assert self.pins.load(digest).order
         return Held(
             task=task.id,
             worker=worker,
