@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler import check, manifest, plan, recorded
 from reconciler.change import Plan, Target
-from reconciler.git_source import BLOB_BYTES_MAX
+from reconciler.git.source import BLOB_BYTES_MAX
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource, person_owner

@@ -7,10 +7,10 @@ caller answers for the rest: what else will exist, and who names what is deleted
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from reconciler import wording
+from reconciler.manifest import wording
+from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from reconciler.syntax import quoted
 from runner.contract.kinds import AgentSystem, Key, Task, spec_of
 
 _WITHOUT: Final = {

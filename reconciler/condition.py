@@ -8,7 +8,8 @@ Stalled    a person or another commit must act; the last good state stays
 from dataclasses import replace
 from typing import Final
 
-from reconciler import git_address, recorded
+from reconciler import recorded
+from reconciler.git import address as git_address
 from reconciler.recorded import SOURCE, SourceState
 from runner.contract.database import Database
 from runner.contract.settings import Source

@@ -20,8 +20,8 @@ from types import FrameType
 from typing import Final
 
 from reconciler import apply
+from reconciler.git.watch import RefWatch, watchable
 from reconciler.reconcile import Outcome, PassResult, Reconciler
-from reconciler.watch import RefWatch, watchable
 from runner.contract import clock, errors, service, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.settings import Settings
@@ -64,6 +64,8 @@ class Daemon:
 
     def run(self) -> None:
         """Reconcile until SIGTERM or SIGINT; AlreadyRunning if another daemon has this home."""
+        # Before the role is taken: whoever sees it taken may ask us to stop at once.
+        self._listen_to_signals()
         with contextlib.ExitStack() as stack:
             stack.enter_context(service.only_one(self._settings.run, ROLE))
             stack.callback(service.notify, "STOPPING=1")
@@ -71,7 +73,6 @@ class Daemon:
             # which finds nothing writes nothing.
             stack.enter_context(self._database.connect())
             knocks = stack.enter_context(wake.listen(self._settings.run, wake.DAEMON))
-            self._listen_to_signals()
             watch = self._watch(stack)
             self._start_timers(stack)
             telemetry.log(

@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from reconciler import check, manifest, recorded
-from reconciler.git_source import BLOB_BYTES_MAX, GitSource
+from reconciler.git.source import BLOB_BYTES_MAX, GitSource
 from reconciler.problem import Problem, Severity, has_errors
 from reconciler.resource import Recorded, Resource
 from runner.contract.database import Database
@@ -191,7 +191,7 @@ class Loader:
 
 
 def _cache_version() -> str:
-    return f"{manifest.PARSER_VERSION}.{MEMORY}"
+    return f"{manifest.parser_version()}.{MEMORY}"
 
 
 def _memory(found: manifest.Parsed) -> str:

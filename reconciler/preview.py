@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reconciler import plan, recorded
 from reconciler.change import Plan, Target
 from reconciler.desired import Loader, Scope
-from reconciler.git_source import GitSource
+from reconciler.git.source import GitSource
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from reconciler import apply, git_address, manifest, preview, recorded
+from reconciler import apply, manifest, preview, recorded
 from reconciler.change import Plan
 from reconciler.condition import READY, STALLED, WAITING, Conditions
 from reconciler.desired import Loader, Scope
-from reconciler.git_source import GitSource
+from reconciler.git import address as git_address
+from reconciler.git.source import GitSource
 from reconciler.preview import Place, Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SOURCE, SourceState
@@ -263,7 +264,7 @@ def _settings_digest(settings: Settings) -> str:
     """What decides the meaning of a commit: change it, and every file is read again."""
     source = settings.source
     url = git_address.plain(source.url)  # Another password makes no other repository.
-    parts = [url, source.ref, source.path, manifest.PARSER_VERSION]
+    parts = [url, source.ref, source.path, manifest.parser_version()]
     return kinds.digest(audit_entry.canonical(parts))
 
 

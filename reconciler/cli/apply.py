@@ -15,12 +15,12 @@ from reconciler import apply, by_hand
 from reconciler.change import Plan
 from reconciler.cli.context import Context
 from reconciler.cli.plan import BLOCKED, show_problems
+from reconciler.git.watch import watchable
 from reconciler.plan import explain
 from reconciler.reconcile import Reconciler
 from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
-from reconciler.watch import watchable
 from runner.contract import clock, errors, seal, settings
 
 STALE: Final = 4

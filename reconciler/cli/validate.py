@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from reconciler import by_hand, check, manifest, positions
+from reconciler import by_hand, check, manifest
 from reconciler.cli.context import Context, json_option
+from reconciler.manifest import positions
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource
 from reconciler.views import problems as view

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from repository import Repository, git
 
-from reconciler import git_address
-from reconciler.git_command import GitCommand
-from reconciler.git_mirror import Mirror
-from reconciler.git_source import BLOB_BYTES_MAX, FILES_MAX, GitSource
+from reconciler.git import address as git_address
+from reconciler.git.command import GitCommand
+from reconciler.git.mirror import Mirror
+from reconciler.git.source import BLOB_BYTES_MAX, FILES_MAX, GitSource
 from runner.contract import errors
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

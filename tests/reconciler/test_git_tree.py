@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.git_tree import BlobReader
+from reconciler.git.tree import BlobReader
 
 BLOBS = st.lists(st.binary(max_size=40), max_size=6)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from repository import Repository, git
 
-from reconciler.git_source import GitSource
-from reconciler.watch import RefWatch, watchable
+from reconciler.git.source import GitSource
+from reconciler.git.watch import RefWatch, watchable
 
 LIMIT_S = 10.0
 
@@ -245,7 +245,7 @@ def test_a_host_without_a_watch_left_says_so_once_and_goes_on(
 ONE_WATCH_ONLY = """
 import sys, threading
 from pathlib import Path
-from reconciler.watch import RefWatch
+from reconciler.git.watch import RefWatch
 Path("/proc/sys/user/max_inotify_watches").write_text("1")
 print(RefWatch(Path(sys.argv[1]), print).start(), threading.active_count())
 """

@@ -16,18 +16,17 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from reconciler import caution, excerpt, positions, sealing, wording
-from reconciler.document import Document, Reading
+from reconciler.manifest import caution, excerpt, positions, sealing, wording
+from reconciler.manifest.document import Document, Reading
+from reconciler.manifest.sealing import Seal
+from reconciler.manifest.wording import Finding
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from reconciler.sealing import Seal
-from reconciler.wording import Finding
 from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
 MEANING: Final = 1  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
-PARSER_VERSION: str
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
@@ -38,15 +37,9 @@ _KINDS_ELSEWHERE: Final = (
 )
 
 
-def __getattr__(name: str) -> str:
-    # The version costs 15 ms, which only those pay who have a cache to name it to.
-    if name == "PARSER_VERSION":
-        return _parser_version()
-    raise AttributeError(name)
-
-
 @cache
-def _parser_version() -> str:
+def parser_version() -> str:
+    """Changes when the same text comes to mean something else; 15 ms at the first call."""
     kinds = json.dumps(schema(), sort_keys=True).encode()
     return f"{MEANING}-{hashlib.sha256(kinds).hexdigest()[:16]}"
 

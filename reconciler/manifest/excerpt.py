@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from reconciler.document import Document, Path, Reading
+from reconciler.manifest.document import Document, Path, Reading
 from reconciler.problem import Problem
 from runner.contract.kinds import KINDS
 

@@ -5,8 +5,8 @@ import binascii
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from reconciler.syntax import quoted
-from reconciler.wording import Finding
+from reconciler.manifest.syntax import quoted
+from reconciler.manifest.wording import Finding
 
 Seal = Callable[[str], tuple[str, str]]
 

@@ -24,7 +24,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from reconciler import git_address
+from reconciler.git import address as git_address
 from runner.contract import telemetry
 
 _ROOT_FILES: Final = frozenset({"packed-refs", "HEAD"})

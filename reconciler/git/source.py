@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from reconciler import git_address, git_tree
-from reconciler.git_command import GitCommand, Outcome
-from reconciler.git_mirror import Mirror
-from reconciler.git_tree import Changes, Listing
+from reconciler.git import address as git_address
+from reconciler.git import tree as git_tree
+from reconciler.git.command import GitCommand, Outcome
+from reconciler.git.mirror import Mirror
+from reconciler.git.tree import Changes, Listing
 from runner.contract import errors
 
 BLOB_BYTES_MAX: Final = 256 * 1024

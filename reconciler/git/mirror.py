@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reconciler import git_command
-from reconciler.git_command import GitCommand, Outcome
-from reconciler.git_tree import BlobReader
+from reconciler.git import command as git_command
+from reconciler.git.command import GitCommand, Outcome
+from reconciler.git.tree import BlobReader
 from runner.contract import clock, errors
 
 _FETCHED: Final = "refs/orloj/fetched"

@@ -28,8 +28,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from reconciler import scalar, syntax
-from reconciler.document import Document, Mistake, Path, Reading
+from reconciler.manifest import scalar, syntax
+from reconciler.manifest.document import Document, Mistake, Path, Reading
 
 try:
     from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]

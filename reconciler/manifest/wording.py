@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from reconciler.document import Path
-from reconciler.syntax import quoted
+from reconciler.manifest.document import Path
+from reconciler.manifest.syntax import quoted
 from runner.contract.kinds.schema import Shape
 
 MISTAKES_MAX: Final = 50

@@ -7,7 +7,7 @@ here goes when the part it speaks of is built.
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.document import Path
+from reconciler.manifest.document import Path
 from runner.contract.kinds import Agent, Secret, Spec, Tool
 
 _AGENT_IDLE: Final = ("allowed_tools", "execution", "memory", "roles")

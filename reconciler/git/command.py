@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 import git
 
-from reconciler import git_address
+from reconciler.git import address as git_address
 from runner.contract import errors
 
 FILE_BYTES_MAX: Final = 2 * 1024**3
