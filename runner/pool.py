@@ -11,6 +11,7 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 from typing import Any, Final
 
 from runner.contract import clock, service, settings
@@ -29,8 +30,11 @@ GROWN_UP_S: Final = 10.0  # A worker that lived this long is restarted without d
 class Pool:
     """The runner of one home."""
 
-    def __init__(self, settings: Settings, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, settings: Settings, dispatcher: Dispatcher, stop_asked: threading.Event
+    ) -> None:
         self._settings = settings
+        self._stop_asked = stop_asked
         self._dispatcher = dispatcher
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -40,6 +44,8 @@ class Pool:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        if self._stop_asked.is_set():
+            self._stop()
         writing = asyncio.create_task(self._dispatcher.run())
         places: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._keep_alive(place))
@@ -129,22 +135,26 @@ class Pool:
 def main(settings: Settings) -> int:
     """Run the runner of a home in the foreground; 0 when it was asked to stop."""
     configure()
+    stop_asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the loop listens: whoever sees the role taken may ask us to stop at once.
+        signal.signal(number, lambda *_: stop_asked.set())
     lock = service.only_one(settings.run, ROLE)
     database = open_database(settings.home)
     try:
-        asyncio.run(_serve(settings, database))
+        asyncio.run(_serve(settings, database, stop_asked))
     finally:
         database.close()
         lock.close()
     return 0
 
 
-async def _serve(settings: Settings, database: Database) -> None:
+async def _serve(settings: Settings, database: Database, stop_asked: threading.Event) -> None:
     dispatcher = Dispatcher(database, settings)
     dispatcher.start()
     watchdog = asyncio.create_task(_tell_systemd())
     try:
-        await Pool(settings, dispatcher).run()
+        await Pool(settings, dispatcher, stop_asked).run()
     finally:
         watchdog.cancel()
         dispatcher.close()
