@@ -5,6 +5,7 @@ the home folder, else from the default below. The home is `--home`, else `ORLOJ_
 the user's state folder. Reading an environment variable anywhere else fails the build.
 """
 
+import difflib
 import os
 import pwd
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from runner.contract import errors
 
@@ -116,13 +118,24 @@ def load(home: Path | None = None, environment: Mapping[str, str] | None = None)
     try:
         return Settings.model_validate({**values, "home": home})
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
+        found = "; ".join(_in_words(problem) for problem in error.errors(include_url=False))
         raise errors.SettingsInvalid(
-            f"{home / FILE_NAME} or an ORLOJ_ variable is wrong: {'; '.join(lines)}"
+            f"{home / FILE_NAME} or an ORLOJ_ variable is wrong: {found}"
         ) from error
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """One wrong setting in a person's words; its value is not repeated, it may be a secret."""
+    *tables, key = (str(part) for part in problem["loc"])
+    name = ".".join((*tables, key))
+    if problem["type"] != "extra_forbidden":
+        return f"{name}: {problem['msg'].lower()}"
+    table = Settings.model_fields[tables[0]].annotation if tables else Settings
+    assert isinstance(table, type)
+    assert issubclass(table, BaseModel)
+    near = difflib.get_close_matches(key, table.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(table.model_fields)}"
+    return f"there is no setting {name}; {hint}"
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
