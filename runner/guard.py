@@ -60,7 +60,9 @@ class Guard:
             raise ModelFailed(
                 message, retryable=error.retryable, retry_after_s=error.retry_after_s
             ) from None
-        said = self._redacted(reply.to_json())
+        said = reply.to_json()
+        if self.secrets:
+            said = self._redacted(said)
         self._tell(facts, started, "executed", said, (reply.tokens_in, reply.tokens_out))
         return reply_from_json(said)
 

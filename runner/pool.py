@@ -77,6 +77,7 @@ class Pool:
     async def _drain(self) -> None:
         service.notify("STOPPING=1")
         self._dispatcher.drain()
+        log("pool_stopping", "No new task is taken.", running=self._dispatcher.busy)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.runner.drain_s):
                 while self._dispatcher.busy and not self._hurry.is_set():

@@ -21,6 +21,7 @@ ACTIONS: Final = frozenset(
         "pool_drained",
         "pool_started",
         "pool_stopped",
+        "pool_stopping",
         "task_claimed",
         "task_finished",
         "task_released",
