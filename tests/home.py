@@ -35,9 +35,7 @@ class Home:
     def record(self, kind: str, name: str, spec: dict[str, Any], line: int = 1) -> Key:
         """Record one resource of the default namespace."""
         key = Key("default", kind, name)
-        body = kinds.canonical(
-            Metadata(name=name), kinds.KINDS[kind].model_validate(spec)
-        )
+        body = kinds.canonical(Metadata(name=name), kinds.KINDS[kind].model_validate(spec))
         with self.database.write() as connection:
             connection.exec_driver_sql(
                 "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, 'git:default', ?, ?, ?, NULL,"
@@ -77,7 +75,9 @@ class Home:
                 for row in self.rows(f"SELECT state FROM task WHERE id IN ({marks})", *tasks)
             ),
             timeout_s,
-            lambda: self.rows(f"SELECT id, state, error FROM task WHERE id IN ({marks})", *tasks),
+            lambda: self.rows(
+                f"SELECT id, state, error FROM task WHERE id IN ({marks})", *tasks
+            ),
         )
 
     def until(self, true: Any, timeout_s: float = 30.0, explain: Any = lambda: "") -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from reconciler import manifest, positions
+from reconciler import manifest
+from reconciler.manifest import positions
 from reconciler.problem import has_errors
 from runner.contract.kinds import KINDS, Key, Metadata, canonical, schema, spec_of
 
