@@ -129,10 +129,9 @@ def resources_with(connection: Connection, keys: Iterable[Key]) -> dict[Key, Rec
     """The resources with these keys, whoever owns them; missing ones are left out."""
     found: dict[Key, Recorded] = {}
     for batch in _batches(keys):
-        marks = ", ".join("(?, ?, ?)" for _ in batch)
         rows = connection.exec_driver_sql(
-            f"SELECT {_COLUMNS} FROM resource"  # noqa: S608
-            f" WHERE (namespace, kind, name) IN (VALUES {marks})",
+            f"{_wanted(batch)} SELECT {_COLUMNS} FROM wanted JOIN resource"  # noqa: S608
+            " ON (namespace, kind, name) = (in_namespace, of_kind, named)",
             tuple(part for key in batch for part in key),
         )
         found.update((item.key, item) for item in map(_recorded, rows))
@@ -153,6 +152,15 @@ def resources_at(
         )
         found.update((item.key, item) for item in map(_recorded, rows))
     return found
+
+
+def _wanted(batch: Sequence[Key]) -> str:
+    """A table `wanted` of keys to join: one look into the index for each of them.
+
+    For `(a, b, c) IN (VALUES ...)` SQLite would read the whole table.
+    """
+    marks = ", ".join("(?, ?, ?)" for _ in batch)
+    return f"WITH wanted (in_namespace, of_kind, named) AS (VALUES {marks})"
 
 
 def count(connection: Connection, owner: str) -> int:
@@ -178,14 +186,14 @@ def dependents(
     """Which resources of an owner cannot do without these: key, path, line, what it needs."""
     found: list[tuple[Key, str, int, Key]] = []
     for batch in _batches(targets):
-        marks = ", ".join("(?, ?, ?)" for _ in batch)
         rows = connection.exec_driver_sql(
-            "SELECT namespace, kind, name, path, f.line,"  # noqa: S608
-            " to_namespace, to_kind, to_name FROM reference f JOIN resource ON"
-            " (namespace, kind, name) = (from_namespace, from_kind, from_name)"
-            " WHERE required AND owner = ?"
-            f" AND (to_namespace, to_kind, to_name) IN (VALUES {marks})",
-            (owner, *(part for key in batch for part in key)),
+            f"{_wanted(batch)} SELECT namespace, kind, name, path, f.line,"  # noqa: S608
+            " to_namespace, to_kind, to_name FROM wanted JOIN reference f"
+            " ON (to_namespace, to_kind, to_name) = (in_namespace, of_kind, named)"
+            " JOIN resource"
+            " ON (namespace, kind, name) = (from_namespace, from_kind, from_name)"
+            " WHERE required AND owner = ?",
+            (*(part for key in batch for part in key), owner),
         )
         found += [(Key(*row[:3]), row[3], row[4], Key(*row[5:8])) for row in rows]
     return found

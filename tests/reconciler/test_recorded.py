@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from reconciler import recorded
 from reconciler.recorded import SourceState
@@ -81,3 +81,32 @@ def test_the_blob_cache_has_a_limit(
         recorded.remember(connection, {f"b{number}": "text"}, "v1")
     blobs = [f"b{number}" for number in range(30)]
     assert sorted(recorded.cached(connection, blobs, "v1")) == sorted(blobs[-10:])
+
+
+def test_what_a_pass_asks_is_looked_up_and_never_read_through(connection: Connection) -> None:
+    for number in range(MANY):
+        put(connection, f"a{number}", path=f"{number}.yaml")
+    connection.exec_driver_sql("ANALYZE")
+    asked: list[tuple[str, object]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def keep(_c: object, _k: object, statement: str, values: object, *_: object) -> None:
+        asked.append((statement, values))
+
+    recorded.resources_with(connection, [Key("default", "Agent", "a1")])
+    recorded.resources_at(connection, GIT, ["1.yaml"])
+    recorded.dependents(connection, GIT, [Key("default", "Tool", "t")])
+    event.remove(connection, "before_cursor_execute", keep)
+
+    used = [
+        [
+            row[3]
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+        for statement, values in asked
+    ]
+    by_key, by_path, by_target = (" / ".join(steps) for steps in used)
+    assert "SEARCH resource USING INDEX sqlite_autoindex_resource_1" in by_key
+    assert "SEARCH resource USING INDEX resource_path (owner=? AND path=?)" in by_path
+    assert "SEARCH f USING INDEX reference_to" in by_target
+    assert "SCAN resource" not in by_key + by_path + by_target
