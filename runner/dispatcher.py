@@ -30,6 +30,7 @@ from runner.wire import Wire
 
 POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
 START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
+SEEN_EVERY_US: Final = 60_000_000
 SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
 
 Message = dict[str, Any]
@@ -45,6 +46,7 @@ class Worker:
     wire: Wire
     started_us: int
     heard_us: int
+    saved_us: int = 0
     ready: bool = False
     held: dict[str, Held] = field(default_factory=dict)
     sets: set[str] = field(default_factory=set)
@@ -236,8 +238,7 @@ class Dispatcher:
                 worker.ready = True
                 return None
             case "ping":
-                if worker.id in self._workers:  # Else these are its last words.
-                    self._save(worker, "live", now_us)
+                self._save(worker, now_us)
                 return {"do": "pong", "at": message["at"]}
         held = worker.held.get(message["task"])
         answer: Message = {"do": "answer", "id": message.get("id"), "ok": True}
@@ -274,16 +275,21 @@ class Dispatcher:
                 state = self._ledger.release(held, reason, crashed=crashed, now_us=now_us)
                 log("task_released", "A task went back.", task=held.task, state=state)
         worker.held.clear()
-        self._save(worker, "gone", now_us)
+        queue.forget_worker(self._connection, worker.id)
 
     def _renew(self, workers: list[Worker]) -> None:
         holders = [worker.id for worker in workers if worker.held]
         if holders:
             queue.renew(self._connection, holders, clock.boot_us() + self._lease_us)
 
-    def _save(self, worker: Worker, state: str, now_us: int) -> None:
+    def _save(self, worker: Worker, now_us: int) -> None:
+        """Write down that a worker lives, now and then: an idle runner lets disks sleep."""
+        last_words = worker.id not in self._workers
+        if last_words or now_us - worker.saved_us < SEEN_EVERY_US:
+            return
+        worker.saved_us = now_us
         queue.save_worker(
             self._connection,
-            (worker.id, self._host, worker.pid, state, worker.slots, len(worker.held))
+            (worker.id, self._host, worker.pid, "live", worker.slots)
             + (worker.started_us, now_us),
         )

@@ -214,13 +214,18 @@ def ciphertext(connection: Connection, digest: str) -> str | None:
 
 
 def save_worker(connection: Connection, row: tuple[Any, ...]) -> None:
-    """Write what is known of a worker: id, host, pid, state, slots, busy, started, seen."""
+    """Write what is known of a worker: id, host, pid, state, slots, started, seen."""
     connection.exec_driver_sql(
-        "INSERT INTO worker (id, host, pid, state, slots, busy, started_at, seen_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-        " state = excluded.state, busy = excluded.busy, seen_at = excluded.seen_at",
+        "INSERT INTO worker (id, host, pid, state, slots, started_at, seen_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " state = excluded.state, seen_at = excluded.seen_at",
         row,
     )
+
+
+def forget_worker(connection: Connection, worker: str) -> None:
+    """Drop the row of a worker that is gone."""
+    connection.exec_driver_sql("DELETE FROM worker WHERE id = ?", (worker,))
 
 
 def forget_workers(connection: Connection, host: str) -> None:

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from runner.contract import errors
 from runner.contract.tables import AttemptRow, StepRow, TaskRow, WorkerRow
+from runner.contract.task_state import TaskState
 from runner.task_record import (
     AttemptRecord,
     StepRecord,
@@ -103,7 +104,13 @@ def step(connection: Connection, task_id: str, number: int) -> StepRecord | None
 
 def workers(connection: Connection) -> list[WorkerRecord]:
     """The worker processes that the pools wrote down, oldest first."""
+    held = (
+        select(TaskRow.holder, func.count())
+        .where(TaskRow.state == TaskState.LEASED.value)
+        .group_by(TaskRow.holder)
+    )
     with Session(connection) as session:
+        busy = dict(session.exec(held).all())
         rows: Sequence[WorkerRow] = session.exec(select(WorkerRow).order_by("started_at")).all()
         return [
             WorkerRecord(
@@ -112,7 +119,7 @@ def workers(connection: Connection) -> list[WorkerRecord]:
                 row.pid,
                 row.state,
                 row.slots,
-                row.busy,
+                busy.get(row.id, 0),
                 row.started_at,
                 row.seen_at,
             )

@@ -64,7 +64,7 @@ class Tools(_Table):
     """Folder that file tools work in; relative to the home. They cannot leave it."""
     commands: list[str] = []
     """Absolute paths of programs that command tools may start. Empty: none."""
-    output_bytes_max: int = Field(default=262_144, ge=1_024, le=16_777_216)
+    output_bytes_max: int = Field(default=262_144, ge=1_024, le=1_048_576)
     """Bytes of a tool's answer that are kept. A model's context is smaller than this."""
 
 

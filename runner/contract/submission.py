@@ -40,7 +40,8 @@ def submit(
 
     After the transaction is durable, `wake.runner` saves the runner a poll.
     """
-    ids = [clock.new_id() for _ in submissions]
+    # Sorted, since ids of the same millisecond come in any order and age is what counts.
+    ids = sorted(clock.new_id() for _ in submissions)
     rows = [
         (task_id, item.subject.namespace, item.subject.kind, item.subject.name)
         + (item.task_name, json.dumps(item.input, sort_keys=True, ensure_ascii=False))

@@ -198,7 +198,6 @@ class WorkerRow(SQLModel, table=True):
     pid: int
     state: str
     slots: int
-    busy: int
     started_at: int = Field(sa_type=Big)
     seen_at: int = Field(sa_type=Big)
 

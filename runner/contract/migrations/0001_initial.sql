@@ -154,7 +154,6 @@ CREATE TABLE worker (
   pid INTEGER NOT NULL,
   state TEXT NOT NULL,
   slots INTEGER NOT NULL,
-  busy INTEGER NOT NULL,
   started_at BIGINT NOT NULL,
   seen_at BIGINT NOT NULL
 );
