@@ -106,6 +106,8 @@ def open_database(home: Path) -> Database:
     """The database of a home, made and migrated if need be; DatabaseUnavailable."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its other files the mode of this one.
+        (home / FILE_NAME).touch(mode=0o600)
         database = Database(home / FILE_NAME)
         migrate(database)
     except (OSError, OperationalError) as error:

@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
+from reconciler.cli import group
 from runner.contract.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +114,31 @@ def test_every_line_of_a_session_works(document: Path, tmp_path: Path) -> None:
     finally:
         codes = reader.stop()
     assert codes == [0] * len(codes)
+
+
+def mentioned() -> list[tuple[str, str]]:
+    """Every command in the running text of a document, with the document's name."""
+    return [
+        (path.name, command)
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        for command in re.findall(r"`(orloj [a-z][^`]*)`", path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", sorted({re.sub(r"\s+", " ", command) for _, command in mentioned()})
+)
+def test_every_command_in_running_text_exists_with_its_options(command: str) -> None:
+    words = command.split()[1:]
+    for name in words[0].split("|"):
+        found = group.get_command(click.Context(group), name)
+        assert found is not None, f"there is no orloj {name}"
+        if isinstance(found, click.Group) and len(words) > 1:
+            names = words[1].split("|")
+            assert all(sub in found.commands for sub in names), f"{command}: no such command"
+            found = found.commands[names[0]]
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known | {"-h"}
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
