@@ -119,12 +119,12 @@ def test_a_home_below_a_file_is_an_error_in_words(tmp_path: Path) -> None:
 
 
 def test_nobody_else_may_read_any_file_of_it(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "home")
-    with database.write() as connection:
+    opened = database.open_database(tmp_path / "home")
+    with opened.write() as connection:
         connection.exec_driver_sql("UPDATE state SET serial = 1")
         files = {
             file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "home").iterdir()
         }
-    database.close()
+    opened.close()
     assert {"orloj.db", "orloj.db-wal", "orloj.db-shm"} <= files.keys()
     assert set(files.values()) == {0o600}
