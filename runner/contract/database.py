@@ -57,6 +57,18 @@ class Database:
         ):
             yield connection
 
+    def prepare(self) -> None:
+        """Put the file into WAL mode for good; only one process at a time can switch."""
+        with self._foreseen():
+            if self._journal_mode("") != "wal":
+                with self._locked():
+                    self._journal_mode(" = WAL")
+
+    def _journal_mode(self, change: str) -> str:
+        with self._engine.connect() as connection:
+            statement = f"PRAGMA journal_mode{change}"
+            return str(connection.exec_driver_sql(statement).scalar_one())
+
     def connect(self) -> Connection:
         """A connection to hold, for a hot path; use it with `writing`."""
         return self._engine.connect()
@@ -109,6 +121,7 @@ def open_database(home: Path) -> Database:
         # SQLite gives its other files the mode of this one.
         (home / FILE_NAME).touch(mode=0o600)
         database = Database(home / FILE_NAME)
+        database.prepare()
         migrate(database)
     except (OSError, OperationalError) as error:
         raise errors.DatabaseUnavailable(
@@ -168,7 +181,6 @@ def _engine(path: Path) -> Engine:
         # The driver must not begin transactions of its own: ours are IMMEDIATE.
         connection.isolation_level = None  # type: ignore[attr-defined]
         for pragma in (
-            "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
             "mmap_size = 0",
