@@ -35,7 +35,10 @@ DEBOUNCE_S: Final = 0.02
 HANGING_US: Final = 1_800_000_000
 """A pass that takes longer hangs: systemd's watchdog is fed no more, and starts us anew."""
 MAINTAIN_EVERY: Final = 50
-"""Commits applied between two repacks of the mirror."""
+MAINTAIN_AT_LATEST: Final = 500
+"""Commits applied between two repacks of the mirror: the lower when nobody pushes just now."""
+QUIET_S: Final = 2.0
+"""A silence this long is quiet: a repack takes half a second that a push would wait for."""
 _POLL, _LOOK, _FORCED, _STOP = b"p", b"l", b"f", b"s"
 _SECOND_US: Final = 1_000_000
 
@@ -98,13 +101,16 @@ class Daemon:
                 return
             if watch is not None and _POLL in calls:
                 watch.start()
-            if self._reconciler is not None and self._due(calls):
-                self._look(self._reconciler, forced=_FORCED in calls)
+            if self._reconciler is not None:
+                if self._due(calls):
+                    self._look(self._reconciler, forced=_FORCED in calls)
+                self._maintain(self._reconciler, quiet=not ready)
 
     def _wait_s(self) -> float | None:
-        if self._retry_at_us is None:
-            return None
-        return max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US
+        waits = [QUIET_S] if self._unpacked >= MAINTAIN_EVERY else []
+        if self._retry_at_us is not None:
+            waits.append(max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US)
+        return min(waits, default=None)
 
     def _due(self, calls: bytes) -> bool:
         if _LOOK in calls or _FORCED in calls:
@@ -121,7 +127,6 @@ class Daemon:
         try:
             result = reconciler.run(clock.now_us(), forced=forced)
             self._settle(result, clock.boot_us() - started_us)
-            self._maintain(reconciler, result)
         except Exception as error:  # noqa: BLE001  # The boundary: record, back off, go on.
             self._survive(reconciler, error)
         self._busy_since_us = None
@@ -140,6 +145,7 @@ class Daemon:
         else:
             self._failures, self._retry_at_us = 0, None
         if result.outcome is Outcome.APPLIED and result.plan is not None:
+            self._unpacked += 1
             telemetry.log(
                 "pass_applied",
                 f"Applied a commit: {apply.counted(result.plan)}.",
@@ -176,11 +182,13 @@ class Daemon:
         with contextlib.suppress(Exception):  # The database itself may be what failed.
             reconciler.report("Internal", message, clock.now_us())
 
-    def _maintain(self, reconciler: Reconciler, result: PassResult) -> None:
-        self._unpacked += result.outcome is Outcome.APPLIED
-        if self._unpacked >= MAINTAIN_EVERY:
+    def _maintain(self, reconciler: Reconciler, *, quiet: bool) -> None:
+        if self._unpacked >= (MAINTAIN_EVERY if quiet else MAINTAIN_AT_LATEST):
             self._unpacked = 0
-            reconciler.maintain()
+            try:
+                reconciler.maintain()
+            except Exception as error:  # noqa: BLE001  # The boundary: record, and go on.
+                self._survive(reconciler, error)
 
     # What wakes the loop.
 
