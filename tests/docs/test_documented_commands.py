@@ -58,6 +58,9 @@ class Reader:
             return
         if "$TASK" in command:
             self.environment["TASK"] = self.newest_task()
+        if "$COMMIT" in command:
+            status = json.loads(self.run("orloj status --json").stdout)
+            self.environment["COMMIT"] = status["source"]["applied_commit"]
         answer = "y\n" if "apply" in command else ""
         done = self.run(command, answer)
         assert done.returncode in EXPECTED_CODES.get(command, {0}), (
