@@ -21,6 +21,13 @@ _INSERT = (
     "INSERT INTO audit_entry (seq, raw, leaf, chain, time, type, task, agent, tool, decision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_COPIES: Final = ("time", "type", "task", "agent", "tool", "decision")
+"""The fields that stand beside the bytes as well, to search by: they must say the same."""
+_VERIFY = (
+    "SELECT seq, raw, leaf, chain, time, type, task, agent, tool, decision FROM audit_entry"
+    " WHERE seq > ? ORDER BY seq LIMIT ?"
+)
+_BEFORE_ALL: Final = -(2**63)
 _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
 
 
@@ -142,16 +149,15 @@ def _like(prefix: str) -> str:
 
 
 def verify(connection: Connection) -> Verdict:
-    """Whether the log is what was written: hashes, order, no gap, disclosures that match.
+    """Whether the log is what was written: hashes, order, no gap, copies, disclosures.
 
     A log cut off at its end verifies; only a copy of its head kept elsewhere shows that.
     """
     seq, chain = 0, audit_entry.CHAIN_START
     while True:
-        rows = connection.exec_driver_sql(
-            "SELECT seq, raw, leaf, chain FROM audit_entry WHERE seq > ? ORDER BY seq LIMIT ?",
-            (seq, PAGE),
-        ).all()
+        # A number below 1 sorts before all that we ever wrote, and must not be passed over.
+        after = seq or _BEFORE_ALL
+        rows = connection.exec_driver_sql(_VERIFY, (after, PAGE)).all()
         for row in rows:
             expected = seq + 1
             if not isinstance(row[1], bytes):
@@ -171,14 +177,21 @@ def verify(connection: Connection) -> Verdict:
 
 
 def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
+    if row[0] < expected:
+        return f"an entry was put before it, under the number {row[0]}"
     if row[0] != expected:
         return f"entry {expected} is missing: the next one stored is {row[0]}"
     if row[2] != leaf:
         return "the entry's bytes were edited: its leaf hash differs"
     if row[3] != chain:
         return "the chain is broken here: an entry was inserted, reordered or rewritten"
-    if (_parsed(row[1]) or {}).get("seq") != expected:
+    fields = _parsed(row[1]) or {}
+    if fields.get("seq") != expected:
         return "the entry says another sequence number: entries were moved"
+    # A filter looks at the copies: an edited one would hide an entry that still verifies.
+    for name, copy in zip(_COPIES, row[4:], strict=True):
+        if fields.get(name) != copy:
+            return f"the copy of its {name} that filters look at was edited"
     return None
 
 
@@ -188,7 +201,18 @@ def _first_bad_disclosure(connection: Connection) -> int | None:
         " LEFT JOIN audit_entry e ON e.seq = d.seq ORDER BY d.seq"
     )
     for seq, field, salt, value, raw in rows:
-        committed = json.loads(raw).get("private", {}) if raw is not None else {}
-        if committed.get(field) != audit_entry.commitment(salt, field, value):
+        if not _disclosed(raw, field, salt, value):
             return int(seq)
     return None
+
+
+def _disclosed(raw: object, field: object, salt: object, value: object) -> bool:
+    """Whether a value is the one that an entry commits to; other types are not ours."""
+    private = (_parsed(raw) or {}).get("private")
+    return (
+        isinstance(private, dict)
+        and isinstance(field, str)
+        and isinstance(salt, bytes)
+        and isinstance(value, str)
+        and private.get(field) == audit_entry.commitment(salt, field, value)
+    )

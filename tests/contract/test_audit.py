@@ -103,6 +103,22 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
         pytest.param("UPDATE disclosure SET value = '{}' WHERE seq = 1", 1, id="disclosure"),
         pytest.param("UPDATE disclosure SET field = 'x' WHERE seq = 1", 1, id="field"),
         pytest.param("UPDATE disclosure SET seq = 2 WHERE seq = 1", 2, id="foreign"),
+        pytest.param("UPDATE disclosure SET salt = 'text'", 1, id="salt-of-another-type"),
+        pytest.param("UPDATE disclosure SET value = x'00'", 1, id="value-of-another-type"),
+        pytest.param("UPDATE audit_entry SET time = 1 WHERE seq = 2", 2, id="copied-time"),
+        pytest.param("UPDATE audit_entry SET type = 'x' WHERE seq = 2", 2, id="copied-type"),
+        pytest.param("UPDATE audit_entry SET task = NULL WHERE seq = 3", 3, id="copied-task"),
+        pytest.param("UPDATE audit_entry SET agent = 'x' WHERE seq = 3", 3, id="copied-agent"),
+        pytest.param("UPDATE audit_entry SET tool = 'x' WHERE seq = 4", 4, id="copied-tool"),
+        pytest.param(
+            "UPDATE audit_entry SET decision = 'allow' WHERE seq = 3", 3, id="copied-decision"
+        ),
+        pytest.param(
+            "INSERT INTO audit_entry SELECT -7, raw, leaf, chain, time, type, task, agent,"
+            " tool, decision FROM audit_entry WHERE seq = 1",
+            1,
+            id="put-before-the-first",
+        ),
     ],
 )
 def test_tampering_is_found_at_the_first_entry_concerned(
