@@ -6,9 +6,11 @@ AES-128-CBC and HMAC-SHA256) under that digest. The key is a file in the home, m
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -43,17 +45,37 @@ class Sealer:
 
 
 def sealer(home: Path) -> Sealer:
-    """The sealer of a home; its key is made at the first call."""
+    """The sealer of a home; its key is made at the first call. Refused if it is damaged."""
     path = home / KEY_FILE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if not path.exists():
+            _make_key(path)
         return Sealer(path.read_bytes().strip())
-    with os.fdopen(descriptor, "wb") as file:
-        key = Fernet.generate_key()
-        file.write(key)
-    return Sealer(key)
+    except ValueError as error:
+        raise Refused(
+            f"{path} is not a key; restore it from a backup, or delete it if no secret value"
+            " was ever applied in this home"
+        ) from error
+    except OSError as error:
+        raise Refused(f"the key {path} cannot be used: {error.strerror}") from error
+
+
+def _make_key(path: Path) -> None:
+    """Put a new key there, whole and durable, unless another process was faster.
+
+    Half a key under its name would lock everybody out: it is written beside, then linked.
+    """
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(unfinished)
+    finally:
+        Path(unfinished).unlink()
 
 
 def redact(text: str, values: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """What stands for a secret says whether it changed and nothing else; only the key opens it."""
 
 import base64
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,34 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> Non
     first = seal.sealer(tmp_path).seal("hunter2")[0]
     assert seal.sealer(tmp_path).seal("hunter2")[0] == first
     assert (tmp_path / seal.KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def _seal_in(home: Path, answers) -> None:
+    answers.put(seal.sealer(home).seal("hunter2")[0])
+
+
+def test_processes_that_start_together_in_a_new_home_agree_on_one_key(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("fork")
+    for number in range(20):
+        home, answers = tmp_path / str(number), spawn.Queue()
+        started = [spawn.Process(target=_seal_in, args=(home, answers)) for _ in range(4)]
+        for process in started:
+            process.start()
+        digests = {answers.get(timeout=30) for _ in started}
+        for process in started:
+            process.join()
+        assert len(digests) == 1
+        assert [item.name for item in home.iterdir()] == [seal.KEY_FILE]
+
+
+@pytest.mark.parametrize("content", [b"", b"half a k"], ids=["empty", "torn"])
+def test_a_damaged_key_is_refused_in_words_and_never_replaced(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / seal.KEY_FILE).write_bytes(content)
+    with pytest.raises(Refused, match="is not a key"):
+        seal.sealer(tmp_path)
+    assert (tmp_path / seal.KEY_FILE).read_bytes() == content
 
 
 @pytest.mark.parametrize(
