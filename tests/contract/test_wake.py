@@ -27,6 +27,14 @@ def test_a_knock_that_nobody_hears_says_so(tmp_path: Path) -> None:
     assert not wake.knock(tmp_path, wake.RUNNER)
 
 
+def test_a_home_with_a_long_path_is_woken_too(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30) / "run"
+    with wake.listen(folder, wake.DAEMON) as receiver:
+        assert wake.knock(folder, wake.DAEMON)
+        assert readable(receiver)
+    assert (folder / wake.DAEMON).is_socket()
+
+
 def test_more_knocks_than_the_queue_holds_do_not_block(tmp_path: Path) -> None:
     with wake.listen(tmp_path, wake.DAEMON) as receiver:
         assert all(wake.knock(tmp_path, wake.DAEMON) for _ in range(2_000))
