@@ -226,4 +226,5 @@ def _submission(key: Key, spec: Task, actor: str) -> Submission:
         task_name=key.name,
         priority=spec.priority,
         retry=spec.retry.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        requirements=spec.requirements.model_dump(mode="json", exclude_defaults=True),
     )

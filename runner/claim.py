@@ -1,8 +1,10 @@
 """A task in the hands of a worker, before and after. Pure values."""
 
-from collections.abc import Iterable
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from runner.contract.kinds import Key
 
@@ -34,6 +36,49 @@ class Held:
     retry: dict[str, Any]
     commit: str
     manifests: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the workers of a host have. No models named: any."""
+
+    region: str = ""
+    gpu: bool = False
+    models: frozenset[str] = frozenset()
+
+
+ANY_WORKER: Final = Offer()
+"""What a host offers whose settings say nothing."""
+
+
+def fits(requirements: Mapping[str, Any], offer: Offer) -> bool:
+    """Whether workers that offer this may take a task that needs that."""
+    region, model = requirements.get("region"), requirements.get("model")
+    return (
+        (region is None or region == offer.region)
+        and (offer.gpu or not requirements.get("gpu", False))
+        and (model is None or not offer.models or model in offer.models)
+    )
+
+
+def fair(
+    lanes: Sequence[tuple[str, Sequence[str]]], busy: Mapping[str, int], limit: int
+) -> list[str]:
+    """The tasks to start next, of equal priority: in rounds over subjects, then by age.
+
+    Each lane is its name, which begins with the subject, and the ids at its head, oldest
+    first. `busy` says how many tasks of a subject run: those rounds it has had already.
+    """
+    waiting: defaultdict[str, list[str]] = defaultdict(list)
+    for lane, ids in lanes:
+        waiting[lane.partition(" ")[0]] += ids
+    turns = (
+        (busy.get(subject, 0) + place, id)
+        for subject, ids in waiting.items()
+        for place, id in enumerate(sorted(ids))
+    )
+    return [id for _, id in heapq.nsmallest(limit, turns)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

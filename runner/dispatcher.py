@@ -15,18 +15,17 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from runner import credentials, queue
+from runner import credentials, crew, queue
 from runner.claim import Claimable, Held, Slots
 from runner.contract import clock, seal, wake
 from runner.contract.database import Database
 from runner.contract.errors import LeaseLost
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log
+from runner.crew import Worker
 from runner.ledger import Ledger
-from runner.wire import Wire
 
 POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
 START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
@@ -34,22 +33,6 @@ SEEN_EVERY_US: Final = 60_000_000
 SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
 
 Message = dict[str, Any]
-
-
-@dataclass(eq=False)
-class Worker:
-    """A worker process, as the dispatcher sees it. `heard_us` is on the boot clock."""
-
-    id: str
-    pid: int
-    slots: int
-    wire: Wire
-    started_us: int
-    heard_us: int
-    saved_us: int = 0
-    ready: bool = False
-    held: dict[str, Held] = field(default_factory=dict)
-    sets: set[str] = field(default_factory=set)
 
 
 class Dispatcher:
@@ -173,17 +156,14 @@ class Dispatcher:
             self._hand_out(task, held)
 
     def _free_slots(self) -> Slots:
-        return Slots(
-            (worker.id, len(worker.held), worker.slots)
-            for worker in self._workers.values()
-            if worker.ready and not self._draining
-            if not any(self._ledger.last_chance(held.crashes) for held in worker.held.values())
-        )
+        if self._draining:
+            return Slots([])
+        return crew.slots(self._workers.values(), self._ledger.last_chance)
 
     def _claimable(self, now_us: int) -> bool:
         if not self._free_slots():
             return False
-        found = queue.has_work(self._connection, now_us)
+        found = queue.due(self._connection, now_us) or self._ledger.order.waiting()
         self._connection.rollback()
         return found
 
@@ -192,7 +172,8 @@ class Dispatcher:
         if not free:
             return []
         until_us = clock.boot_us() + self._lease_us
-        claims = self._ledger.claim(free, self._boot, until_us, now_us)
+        busy = crew.busy(self._workers.values())
+        claims = self._ledger.claim(free, self._boot, until_us, now_us, busy)
         for _, held in claims:
             self._workers[held.worker].held[held.task] = held
         return claims

@@ -7,18 +7,21 @@ somebody else now, and nothing was written.
 """
 
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from runner import queue, retry
 from runner.agent import Step
-from runner.claim import Claimable, Ending, Held, Slots
+from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Slots
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.errors import LeaseLost, OrlojError
 from runner.contract.task_state import TaskState
 from runner.journal import Journal, Message, entry
+from runner.order import Order
 from runner.pinning import Pins
 
 ROUNDS_MAX: Final = 100  # Of tasks that cannot be started, before a commit is due.
@@ -29,11 +32,14 @@ _random = random.SystemRandom()
 class Ledger:
     """The dispatcher's statements on one held connection."""
 
-    def __init__(self, connection: Connection, host: str, crashes_max: int) -> None:
+    def __init__(
+        self, connection: Connection, host: str, crashes_max: int, offer: Offer = ANY_WORKER
+    ) -> None:
         self._connection = connection
         self._actor = f"dispatcher:{host}"
         self._crashes_max = crashes_max
         self._entries: list[Entry] = []
+        self.order = Order(connection, offer)
         self.pins = Pins(connection)
         self.journal = Journal(connection, self.pins, self._entries.extend)
 
@@ -54,13 +60,18 @@ class Ledger:
         )
 
     def claim(
-        self, slots: Slots, boot: str, until_us: int, now_us: int
+        self,
+        slots: Slots,
+        boot: str,
+        until_us: int,
+        now_us: int,
+        busy: Mapping[str, int] = MappingProxyType({}),
     ) -> list[tuple[Claimable, Held]]:
-        """Lease as many tasks as there are free slots."""
+        """Lease as many tasks as there are free slots; `busy` counts what subjects run."""
         queue.promote(self._connection, now_us)
         claims: list[tuple[Claimable, Held]] = []
         for _ in range(ROUNDS_MAX):
-            waiting = queue.claimable(self._connection, len(slots))
+            waiting = self.order.next(len(slots), busy)
             startable = [task for task in waiting if self._pinned(task, now_us)]
             found = [(task, held) for task in startable if (held := self._hold(task, slots))]
             if found:
@@ -166,6 +177,7 @@ class Ledger:
             retry=task.retry,
             commit=commit,
             manifests=digest,
+            subject="/".join(task.subject),
         )
 
     def _end(self, held: Held, ending: Ending, now_us: int) -> None:

@@ -18,7 +18,8 @@ from runner.contract import clock, service, settings
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log
-from runner.dispatcher import Dispatcher, Worker
+from runner.crew import Worker
+from runner.dispatcher import Dispatcher
 from runner.wire import LINE_MAX, Wire
 
 ROLE: Final = "runner"

@@ -14,19 +14,41 @@ from sqlalchemy import Connection
 from runner.claim import Claimable, Ending, Held
 from runner.contract.kinds import Key
 
+_WAITING = "FROM task WHERE state = 'pending' AND priority = ?"
 _HELD = "id = ? AND fence = ? AND state = 'leased'"
 
 
-def claimable(connection: Connection, limit: int) -> list[Claimable]:
-    """The tasks to start next: by priority, then by age."""
+def lanes(
+    connection: Connection, priority: int, after: str, lanes_max: int, heads_max: int
+) -> list[tuple[str, list[str]]]:
+    """The lanes of a priority in which tasks wait, and the oldest ids of each.
+
+    Lanes come by name, those after `after`. The index is jumped through, a seek for each
+    lane, so that the cost does not follow the number of tasks that wait.
+    """
+    rows = connection.exec_driver_sql(
+        "WITH RECURSIVE found(name) AS ("
+        f"SELECT (SELECT lane {_WAITING} AND lane > ? ORDER BY lane LIMIT 1) UNION ALL"
+        f" SELECT (SELECT lane {_WAITING} AND lane > found.name ORDER BY lane LIMIT 1)"
+        " FROM found WHERE found.name IS NOT NULL LIMIT ?)"
+        " SELECT name, (SELECT json_group_array(id) FROM"
+        f" (SELECT id {_WAITING} AND lane = found.name ORDER BY id LIMIT ?))"
+        " FROM found WHERE name IS NOT NULL",
+        (priority, after, priority, lanes_max, priority, heads_max),
+    )
+    return [(row[0], json.loads(row[1])) for row in rows]
+
+
+def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
+    """These tasks, in this order."""
     rows = connection.exec_driver_sql(
         "SELECT id, namespace, subject_kind, subject_name, input, fence, attempt, crashes,"
-        " retry, commit_sha, manifest_set FROM task WHERE state = 'pending'"
-        " ORDER BY priority, id LIMIT ?",
-        (limit,),
+        " retry, commit_sha, manifest_set FROM task"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
     )
-    return [
-        Claimable(
+    found = {
+        row[0]: Claimable(
             id=row[0],
             subject=Key(row[1], row[2], row[3]),
             input=json.loads(row[4]),
@@ -38,14 +60,14 @@ def claimable(connection: Connection, limit: int) -> list[Claimable]:
             manifest_set=row[10],
         )
         for row in rows
-    ]
+    }
+    return [found[id] for id in ids]
 
 
-def has_work(connection: Connection, now_us: int) -> bool:
-    """Whether some task is pending, or backs off no longer."""
+def due(connection: Connection, now_us: int) -> bool:
+    """Whether some task backs off no longer."""
     row = connection.exec_driver_sql(
-        "SELECT EXISTS (SELECT 1 FROM task WHERE state = 'pending')"
-        " OR EXISTS (SELECT 1 FROM task WHERE state = 'backing_off' AND run_at <= ?)",
+        "SELECT EXISTS (SELECT 1 FROM task WHERE state = 'backing_off' AND run_at <= ?)",
         (now_us,),
     )
     return bool(row.scalar_one())

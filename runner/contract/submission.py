@@ -16,14 +16,16 @@ PRIORITIES: Final = {"critical": 0, "high": 1, "normal": 2, "low": 3}
 _INSERT = (
     "INSERT INTO task (id, namespace, subject_kind, subject_name, task_name, input, state,"
     " priority, run_at, fence, attempt, crashes, retry, actor, tokens_in, tokens_out,"
-    " created_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?)"
+    " created_at, requirements)"
+    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?, ?)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Work to queue. `retry` is the policy as the Task kind writes it; {} is one attempt."""
+    """Work to queue. `retry` and `requirements` are as the Task kind writes them; {} is one
+    attempt, and any worker.
+    """
 
     subject: Key
     actor: str
@@ -31,6 +33,7 @@ class Submission:
     task_name: str | None = None
     priority: str = "normal"
     retry: dict[str, Any] = field(default_factory=dict)
+    requirements: dict[str, Any] = field(default_factory=dict)
 
 
 def submit(
@@ -46,7 +49,7 @@ def submit(
         (task_id, item.subject.namespace, item.subject.kind, item.subject.name)
         + (item.task_name, json.dumps(item.input, sort_keys=True, ensure_ascii=False))
         + (PRIORITIES[item.priority], now_us, json.dumps(item.retry, sort_keys=True))
-        + (item.actor, now_us)
+        + (item.actor, now_us, json.dumps(item.requirements, sort_keys=True))
         for task_id, item in zip(ids, submissions, strict=True)
     ]
     if rows:

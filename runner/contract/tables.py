@@ -4,12 +4,13 @@ Rows do not validate; data enters through `kinds` first. Hot paths use text stat
 over a held connection instead (docs/decisions). Times are microseconds, UTC.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 Big = BigInteger
+_LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
 
 class SourceRow(SQLModel, table=True):
@@ -125,7 +126,7 @@ class TaskRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "task"
     __table_args__ = (
-        Index("task_ready", "priority", "id", sqlite_where=text("state = 'pending'")),
+        Index("task_ready", "priority", "lane", "id", sqlite_where=text("state = 'pending'")),
         Index("task_scheduled", "run_at", sqlite_where=text("state = 'backing_off'")),
         Index("task_leased", "holder", sqlite_where=text("state = 'leased'")),
     )
@@ -155,6 +156,8 @@ class TaskRow(SQLModel, table=True):
     created_at: int = Field(sa_type=Big)
     started_at: int | None = Field(sa_type=Big)
     finished_at: int | None = Field(sa_type=Big)
+    requirements: str
+    lane: str | None = Field(sa_column=Column(Text, Computed(_LANE, persisted=False)))
 
 
 class AttemptRow(SQLModel, table=True):

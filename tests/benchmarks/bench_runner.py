@@ -12,17 +12,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from home import Home
 
+from runner.claim import ANY_WORKER
 from runner.contract.kinds import Key
+from runner.order import Order
 
 RUNS: Final = 3
 PICK_UPS: Final = 200
+MANY: Final = 100_000
 
 
 def chain(home: Home) -> Key:
@@ -83,6 +86,40 @@ def pick_up(workers: int) -> tuple[list[float], list[float]]:
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
+def backlogs() -> list[tuple[str, float]]:
+    """Milliseconds to find the next 16 tasks, beside few rows and beside many. Medians."""
+    flood, quiet = (Key("default", "Agent", name) for name in ("flood", "quiet"))
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        home.submit(flood, 100)
+        home.submit(quiet)
+        found = [("next 16 of 100 + 1 pending", next_ms(home))]
+        home.submit(flood, MANY)
+        found.append((f"next 16 of {MANY:,} + 1 pending", next_ms(home)))
+        with home.database.write() as connection:
+            connection.exec_driver_sql(
+                "UPDATE task SET state = 'waiting_approval' WHERE id NOT IN (SELECT id FROM"
+                " task WHERE subject_name = 'flood' ORDER BY id LIMIT 100)"
+                " AND subject_name = 'flood'"
+            )
+        found.append((f"next 16 of 100 + 1, {MANY:,} parked", next_ms(home)))
+        home.close()
+    return found
+
+
+def next_ms(home: Home) -> float:
+    """How long it takes to find the next tasks."""
+    connection = home.database.connect()
+    line, times = Order(connection, ANY_WORKER), []
+    for _ in range(PICK_UPS):
+        started = time.perf_counter()
+        assert len(line.next(16, {})) == 16
+        connection.rollback()
+        times.append(1e3 * (time.perf_counter() - started))
+    connection.close()
+    return median(times)
+
+
 def raw_sqlite(count: int = 500) -> float:
     """Tasks a second of bare sqlite3: a claim and a finish each, each durable."""
     with tempfile.TemporaryDirectory() as folder:
@@ -122,6 +159,8 @@ def main() -> None:
     ):
         cuts = quantiles(times, n=100)
         print(f"{name:<38}{cuts[49]:>10.2f}{cuts[98]:>10.2f}{max(times):>10.2f}   ms")
+    for name, taken_ms in backlogs():
+        print(f"{name:<38}{taken_ms:>10.3f}{'':>20}   ms")
     print(f"{'bare sqlite3, two commits a task':<38}{raw_sqlite():>10.0f}{'':>20}   tasks/s")
 
 

@@ -18,7 +18,8 @@ from home import Home
 
 from runner.contract import clock, settings
 from runner.contract.kinds import Key
-from runner.dispatcher import Dispatcher, Worker
+from runner.crew import Worker
+from runner.dispatcher import Dispatcher
 from runner.wire import LINE_MAX, Wire
 
 

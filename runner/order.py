@@ -1,0 +1,60 @@
+"""Which tasks are next: by priority, then in rounds over subjects, then by age.
+
+A flood of one agent takes no more turns than the others want, since each round gives every
+subject one task, and what a subject has running counts as turns it has had. Tasks whose
+requirements no worker here meets are passed by, a whole lane at a time.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import Connection
+
+from runner import claim, queue
+from runner.claim import Claimable, Offer
+from runner.contract.submission import PRIORITIES
+
+LANES_MAX: Final = 256  # Looked at in one pass; those beyond have their turn in the next.
+
+
+class Order:
+    """The line of pending tasks, on one held connection, as this host may take them."""
+
+    def __init__(self, connection: Connection, offer: Offer) -> None:
+        self._connection = connection
+        self._offer = offer
+        self._after = dict.fromkeys(sorted(PRIORITIES.values()), "")
+
+    def next(self, limit: int, busy: Mapping[str, int]) -> list[Claimable]:
+        """Up to `limit` tasks to start; `busy` counts what runs of each subject."""
+        ids: list[str] = []
+        for priority in self._after:
+            lanes, last = self._lanes(priority, limit)
+            ids += claim.fair(lanes, busy, limit - len(ids))
+            self._after[priority] = last
+            if len(ids) >= limit:
+                break
+        return queue.claimable(self._connection, ids) if ids else []
+
+    def waiting(self) -> bool:
+        """Whether a task waits that a worker here may take."""
+        for priority in self._after:
+            lanes, last = self._lanes(priority, 1)
+            if lanes:
+                return True  # `next` begins at the same lane, and so finds it too.
+            self._after[priority] = last
+        return False
+
+    def _lanes(self, priority: int, heads_max: int) -> tuple[list[tuple[str, list[str]]], str]:
+        """What fits of the next lanes, and the lane to go on after; empty is the first."""
+        after = self._after[priority]
+        found = queue.lanes(self._connection, priority, after, LANES_MAX, heads_max)
+        if after and not found:
+            found = queue.lanes(self._connection, priority, "", LANES_MAX, heads_max)
+        fitting = [(lane, ids) for lane, ids in found if self._fits(lane)]
+        return fitting, found[-1][0] if len(found) == LANES_MAX else ""
+
+    def _fits(self, lane: str) -> bool:
+        requirements = lane.partition(" ")[2]
+        return requirements == "{}" or claim.fits(json.loads(requirements), self._offer)
