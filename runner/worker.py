@@ -40,7 +40,7 @@ class Worker:
         self._link = Link(wire, self._lease_us)
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
         self._journals: dict[str, list[Step]] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> NoReturn:
         """Take messages until the dispatcher is gone."""
@@ -54,6 +54,8 @@ class Worker:
                     )
                 case "run":
                     self._start(message)
+                case "cancel":
+                    self._stop(message["task"], message["fence"])
                 case "forget":
                     self._sets.clear()
                 case _:
@@ -87,8 +89,14 @@ class Worker:
         )
         journal = self._journals.pop(message["task"], [])
         running = asyncio.create_task(self._run(guard, message["input"], journal))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        claim = (message["task"], message["fence"])
+        self._running[claim] = running
+        running.add_done_callback(lambda _: self._running.pop(claim))
+
+    def _stop(self, task: str, fence: int) -> None:
+        # What is under way is cut off: a request is closed, a program's group is killed.
+        if (running := self._running.get((task, fence))) is not None:
+            running.cancel()
 
     async def _run(self, guard: Guard, input: dict[str, str], journal: list[Step]) -> None:
         try:
