@@ -5,6 +5,7 @@ the outcome into an exit code: 0 done, 1 error, 2 changes pending, 3 blocked, 4 
 """
 
 import importlib
+import io
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -72,6 +73,9 @@ def group(ctx: click.Context, home: Path | None, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line; an error we foresaw is one line and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding gets an escape for what it cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = group.main(standalone_mode=False)
     except click.ClickException as error:
@@ -80,10 +84,10 @@ def main() -> NoReturn:
     except click.Abort:
         click.echo("Stopped.", err=True)
         code = 130
-    except errors.OrlojError as error:
-        click.echo(f"Error: {error}", err=True)
-        code = 1
     except BrokenPipeError:
+        code = 1
+    except (errors.OrlojError, OSError) as error:
+        click.echo(f"Error: {_in_words(error)}", err=True)
         code = 1
     except Exception as error:
         if "--debug" in sys.argv:
@@ -95,3 +99,13 @@ def main() -> NoReturn:
         )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_words(error: Exception) -> str:
+    """What the world refused: a full disk, say, or a file that belongs to somebody else."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if "--debug" in sys.argv:
+        raise error
+    what = f"{error.filename}: " if error.filename else ""
+    return f"{what}{error.strerror or type(error).__name__}"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.views.plain import plain_json
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -52,7 +54,7 @@ class Context:
 
     def show_json(self, value: Any) -> None:
         """Print one JSON value."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(plain_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
     def say(self, text: str) -> None:
         """Print a sentence to the person, on standard error, so that pipes stay clean."""

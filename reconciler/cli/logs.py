@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from reconciler.cli.context import Context, json_option
 from reconciler.views import logs as view
+from reconciler.views.plain import plain_json
 from runner import tasks
 from runner.contract import audit
 from runner.task_record import StepRecord
@@ -66,7 +67,8 @@ def _print_new(
         ended = task_id is not None and tasks.record(connection, task_id).finished
     for fields, step in told:
         if as_json:
-            click.echo(json.dumps(view.log_json(fields, step), ensure_ascii=False))
+            line = json.dumps(view.log_json(fields, step), ensure_ascii=False)
+            click.echo(plain_json(line))
         else:
             context.show(view.log_line(fields, step))
     return max((entry.seq for entry in entries), default=seen or 0), ended

@@ -26,6 +26,19 @@ def plain_lines(text: str) -> str:
     return _UNSAFE_BUT_LINES.sub(_visible, text)
 
 
+def plain_json(text: str) -> str:
+    """JSON text that means the same, each unsafe character in it as its JSON escape.
+
+    Line feeds stay: in JSON they only stand between values.
+    """
+    return _UNSAFE_BUT_LINES.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
 def _visible(found: re.Match[str]) -> str:
     character = found.group()
     code = ord(character)

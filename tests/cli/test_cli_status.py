@@ -1,6 +1,8 @@
 """`orloj status` says what is applied, what runs and what is stuck, as the rows have it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from home import COMMIT, Home
@@ -124,3 +126,37 @@ def test_every_stuck_reason_is_a_clause_that_ends_in_no_stop(home: Home, orloj) 
     assert len(reasons) == 2
     assert not any(reason.endswith(".") for reason in reasons)
     assert view.READY == "Ready"
+
+
+def test_json_cannot_steer_a_terminal_and_means_what_was_recorded(home: Home, orloj) -> None:
+    stalled(home, [PROBLEM | {"message": "\x9b2J\u202e\ud800"}])
+    done = orloj("status", "--json")
+    assert "\\u009b2J\\u202e\\ud800" in done.out
+    assert json.loads(done.out)["source"]["problems"][0]["message"] == "\x9b2J\u202e\ud800"
+
+
+def test_output_that_cannot_be_written_is_the_worlds_failure(home: Home) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", "--home", home.folder, "status"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+def test_a_terminal_of_another_encoding_gets_an_escape_for_what_it_cannot_show(
+    home: Home,
+) -> None:
+    stalled(home, [PROBLEM | {"message": "\u6f22"}])
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "--home", home.folder, "status"],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u6f22" in done.stdout

@@ -1,12 +1,13 @@
 """Text from outside cannot steer a terminal, and what it tried stays visible."""
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.views.plain import plain, plain_lines
+from reconciler.views.plain import plain, plain_json, plain_lines
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,15 @@ def test_text_of_many_lines_keeps_only_its_line_feeds_and_tabs() -> None:
 def test_nothing_that_is_left_is_a_control_or_a_surrogate(text: str) -> None:
     assert not [c for c in plain(text) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
     plain(text).encode()
+
+
+@given(
+    st.recursive(
+        st.text(alphabet=st.characters()),
+        lambda of: st.lists(of) | st.dictionaries(st.text(), of),
+    )
+)
+def test_json_without_unsafe_characters_means_the_same(value: object) -> None:
+    text = plain_json(json.dumps(value, indent=2, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert plain_lines(text) == text
