@@ -17,7 +17,7 @@ import os
 import signal
 from typing import Any, Final
 
-from runner import credentials, crew, queue
+from runner import credentials, crew, order, queue
 from runner.claim import Claimable, Held, Slots
 from runner.contract import clock, seal, wake
 from runner.contract.database import Database
@@ -45,7 +45,9 @@ class Dispatcher:
         self._boot = clock.boot_id()
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
-        self._ledger = Ledger(self._connection, self._host, settings.runner.crashes_max)
+        offer = order.offer(settings.runner)
+        crashes_max = settings.runner.crashes_max
+        self._ledger = Ledger(self._connection, self._host, crashes_max, offer)
         self._sealer = seal.sealer(settings.home)
         self._workers: dict[str, Worker] = {}
         self._inbox: list[tuple[Worker, Message]] = []

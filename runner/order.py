@@ -13,9 +13,15 @@ from sqlalchemy import Connection
 
 from runner import claim, queue
 from runner.claim import Claimable, Offer
+from runner.contract.settings import Runner
 from runner.contract.submission import PRIORITIES
 
 LANES_MAX: Final = 256  # Looked at in one pass; those beyond have their turn in the next.
+
+
+def offer(runner: Runner) -> Offer:
+    """What the settings say that the workers of this host have."""
+    return Offer(region=runner.region, gpu=runner.gpu, models=frozenset(runner.models))
 
 
 class Order:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func
 from sqlmodel import Session, col, select
 
+from runner.claim import Offer, fits
 from runner.contract import errors
 from runner.contract.tables import AttemptRow, StepRow, TaskRow, WorkerRow
 from runner.contract.task_state import TaskState
@@ -43,6 +44,21 @@ def counts(connection: Connection) -> dict[str, int]:
     query = select(TaskRow.state, func.count()).group_by(TaskRow.state)
     with Session(connection) as session:
         return {shown_state(state): count for state, count in session.exec(query)}
+
+
+def unmatched(connection: Connection, offer: Offer) -> int:
+    """How many tasks wait whose requirements are not met by what this host offers."""
+    query = (
+        select(TaskRow.requirements, func.count())
+        .where(TaskRow.state == TaskState.PENDING.value, TaskRow.requirements != "{}")
+        .group_by(TaskRow.requirements)
+    )
+    with Session(connection) as session:
+        return sum(
+            count
+            for requirements, count in session.exec(query)
+            if not fits(json.loads(requirements), offer)
+        )
 
 
 def resolve(connection: Connection, prefix: str) -> str:

@@ -10,7 +10,7 @@ from reconciler import census, recorded
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
 from reconciler.views import status as view
-from runner import tasks
+from runner import order, tasks
 from runner.contract import audit, clock, service
 
 
@@ -31,6 +31,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             daemon_running=service.is_running(settings.run, "daemon"),
             runner_running=service.is_running(settings.run, "runner"),
             tasks=tasks.counts(connection),
+            tasks_unmatched=tasks.unmatched(connection, order.offer(settings.runner)),
             workers=tasks.workers(connection),
             audit_entries=entries,
             audit_head=head.hex(),

@@ -50,6 +50,7 @@ class Status:
     daemon_running: bool
     runner_running: bool
     tasks: Mapping[str, int]
+    tasks_unmatched: int = 0
     workers: Sequence[WorkerRecord]
     audit_entries: int
     audit_head: str
@@ -64,6 +65,10 @@ def stuck(status: Status) -> list[str]:
     waiting = sum(status.tasks.get(state, 0) for state in _WAITS_FOR_WORKER)
     if waiting and not status.runner_running:
         found.append(f"{_tasks(waiting)} for a runner, and none is running")
+    if status.tasks_unmatched:
+        found.append(
+            f"{_tasks(status.tasks_unmatched)} for a worker with another region, GPU or model"
+        )
     asking = sum(status.tasks.get(state, 0) for state in WAITS_FOR_PERSON)
     if asking:
         found.append(f"{_tasks(asking)} for a person")
@@ -196,6 +201,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "daemon_running": status.daemon_running,
         "runner_running": status.runner_running,
         "tasks": dict(sorted(status.tasks.items())),
+        "tasks_unmatched": status.tasks_unmatched,
         "workers": [
             {
                 "id": worker.id,

@@ -55,6 +55,12 @@ class Runner(_Table):
     """Seconds a stop waits for running tasks before it gives their leases back."""
     crashes_max: int = Field(default=3, ge=1, le=100)
     """Workers that one task may take down before it goes to the dead letters."""
+    region: str = ""
+    """Where this host is, for tasks that require a region. Empty: those wait for others."""
+    gpu: bool = False
+    """Whether this host has a GPU, for tasks that require one."""
+    models: list[str] = []
+    """Models that tasks which require one may find here. Empty: any."""
 
 
 class Tools(_Table):
