@@ -138,7 +138,7 @@ def _parsed(raw: object) -> dict[str, Any] | None:
     """The fields of an entry; None for what no program of ours wrote."""
     try:
         value = json.loads(raw) if isinstance(raw, bytes) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -185,7 +185,12 @@ def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
         return "the entry's bytes were edited: its leaf hash differs"
     if row[3] != chain:
         return "the chain is broken here: an entry was inserted, reordered or rewritten"
-    fields = _parsed(row[1]) or {}
+    return _problem_within(_parsed(row[1]) or {}, row, expected)
+
+
+def _problem_within(fields: dict[str, Any], row: Any, expected: int) -> str | None:
+    if not _ours(row[1], fields):
+        return "the entry's bytes are not in the one form that we write"
     if fields.get("seq") != expected:
         return "the entry says another sequence number: entries were moved"
     # A filter looks at the copies: an edited one would hide an entry that still verifies.
@@ -193,6 +198,14 @@ def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
         if fields.get(name) != copy:
             return f"the copy of its {name} that filters look at was edited"
     return None
+
+
+def _ours(raw: bytes, fields: dict[str, Any]) -> bool:
+    """Whether bytes are the only ones for their fields: a key given twice has two readings."""
+    try:
+        return audit_entry.encoded(fields) == raw
+    except ValueError:
+        return False
 
 
 def _first_bad_disclosure(connection: Connection) -> int | None:

@@ -38,6 +38,10 @@ class EntryType(StrEnum):
     TASK_CLAIMED = "task.claimed"
     TASK_RELEASED = "task.released"
     TASK_FINISHED = "task.finished"
+    TASK_CANCELLED = "task.cancelled"
+    TASK_RESOLVED = "task.resolved"
+    TASK_RETRIED = "task.retried"
+    TASK_DROPPED = "task.dropped"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_EXECUTED = "action.executed"
@@ -110,7 +114,12 @@ def raw(entry: Entry, seq: int, time_us: int, commitments: dict[str, str]) -> by
     assert all(
         abs(value) <= INTEGER_MAX for value in body.values() if isinstance(value, int)
     ), "an integer that JSON readers would round"
-    return canonical(body).encode("utf-8", "backslashreplace")
+    return encoded(body)
+
+
+def encoded(fields: dict[str, Any]) -> bytes:
+    """The one form of an entry's bytes."""
+    return canonical(fields).encode("utf-8", "backslashreplace")
 
 
 def leaf(raw_bytes: bytes) -> bytes:

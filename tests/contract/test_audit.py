@@ -135,7 +135,23 @@ def test_two_entries_swapped_are_found_at_the_first(log: Database) -> None:
     assert verify(log).bad_seq == 2
 
 
-@pytest.mark.parametrize("forged", [b"not json", b"[3]", b"{}"], ids=["text", "list", "empty"])
+FORGED = [
+    b"not json",
+    b"[3]",
+    b"{}",
+    b"[" * 100_000,
+    b'{"commit":"x","commit":"y","seq":4,"task":"t2","time":1000000,"type":"task.finished"}',
+    b'{"seq":4,"commit":"x","task":"t2","time":1000000,"type":"task.finished"}',
+    b'{"seq":4, "task":"t2","time":1000000,"type":"task.finished"}',
+    b'{"seq":4,"task":"t2","time":1000000,"type":"task.finished","x":NaN}',
+]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    FORGED,
+    ids=["text", "list", "empty", "deep", "twice", "unsorted", "spaced", "no number"],
+)
 def test_a_forged_entry_with_all_hashes_recomputed_is_found_by_what_it_says(
     log: Database, forged: bytes
 ) -> None:
