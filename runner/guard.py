@@ -55,16 +55,22 @@ class Guard:
                 )
             )
         except ModelFailed as error:
-            message = seal.redact(str(error), self.secrets.values())
-            self._tell(facts, started, "failed", {"error": message})
-            raise ModelFailed(
-                message, retryable=error.retryable, retry_after_s=error.retry_after_s
-            ) from None
-        said = reply.to_json()
-        if self.secrets:
-            said = self._redacted(said)
+            raise self._model_failed(facts, started, error) from None
+        except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
+            unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
+            raise self._model_failed(facts, started, unforeseen) from None
+        said = self._redacted(reply.to_json())
         self._tell(facts, started, "executed", said, (reply.tokens_in, reply.tokens_out))
         return reply_from_json(said)
+
+    def _model_failed(
+        self, facts: dict[str, Any], started: int, error: ModelFailed
+    ) -> ModelFailed:
+        message = seal.redact(str(error), self.secrets.values())
+        self._tell(facts, started, "failed", {"error": message})
+        return ModelFailed(
+            message, retryable=error.retryable, retry_after_s=error.retry_after_s
+        )
 
     async def call_tool(self, step: int, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
         """The result as the journal keeps it: `content`, `error` or `denied`; LeaseLost."""
@@ -86,6 +92,7 @@ class Guard:
                     idempotency_key=f"{self.task}:{step}",
                     secret=self._secret(tool.spec.auth, tool.key.namespace),
                     bounds=self.bounds,
+                    hidden=tuple(self.secrets.values()),
                 ),
             )
             result = {"content": seal.redact(content, self.secrets.values())}
@@ -131,9 +138,18 @@ class Guard:
         )
 
     def _redacted(self, value: Any) -> Any:
-        """A JSON value without any secret in it, in case an endpoint echoes what it is sent."""
+        """A JSON value without any secret in it, in case an endpoint echoes what it is sent.
+
+        Half of a surrogate pair, which cannot be stored, becomes the `?` that is stored: a
+        tool is given what the log says, and nothing else.
+        """
         if isinstance(value, str):
-            return seal.redact(value, self.secrets.values())
+            storable = value.encode("utf-8", "replace").decode()
+            return seal.redact(storable, self.secrets.values())
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            digits = str(value)
+            masked = seal.redact(digits, self.secrets.values())
+            return value if masked == digits else masked
         if isinstance(value, dict):
             return {self._redacted(key): self._redacted(item) for key, item in value.items()}
         if isinstance(value, list):

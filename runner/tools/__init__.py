@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.contract.kinds.base import seconds
@@ -37,6 +38,8 @@ class Call:
     idempotency_key: str
     secret: str | None
     bounds: Bounds
+    hidden: tuple[str, ...] = ()
+    """The secret values of the task, which no answer may hold."""
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
@@ -50,12 +53,14 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
         raise ToolFailed(
             f"no answer within runtime.timeout ({tool.runtime.timeout})", retryable=True
         ) from None
-    return _bounded(answer, call.bounds.output_bytes_max)
+    return _bounded(answer, call.bounds.output_bytes_max, call.hidden)
 
 
-def _bounded(answer: str, limit: int) -> str:
+def _bounded(answer: str, limit: int, hidden: tuple[str, ...]) -> str:
     data = answer.encode("utf-8", "replace")
     if len(data) <= limit:
-        return data.decode()
+        return seal.redact(data.decode(), hidden)
+    # Cut by characters first: a byte limit never keeps more of them than that.
+    data = seal.excerpt(data.decode(), limit, hidden).encode()
     kept = data[:limit].decode("utf-8", "ignore")
     return f"{kept}\n[cut after {limit} bytes]"

@@ -13,6 +13,7 @@ import re
 import signal
 from typing import Any, Final
 
+from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.tools import Call
@@ -78,17 +79,18 @@ async def _finish(
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    limit = call.bounds.output_bytes_max
+    margin = seal.longest(call.hidden)
+    limit = call.bounds.output_bytes_max + margin
     # All at once: a program may write more than a pipe holds before it reads.
     _, output, error = await asyncio.gather(
         _write(process.stdin, given),
         _read(process.stdout, limit + 1),
-        _read(process.stderr, _ERROR_CHARACTERS),
+        _read(process.stderr, _ERROR_CHARACTERS + margin + 1),
     )
     code = await process.wait()
     if code != 0:
-        said = error.decode("utf-8", "replace").strip()
-        raise ToolFailed(f"{name} ended with code {code}: {said}")
+        said = seal.excerpt(error.decode("utf-8", "replace"), _ERROR_CHARACTERS, call.hidden)
+        raise ToolFailed(f"{name} ended with code {code}: {said.strip()}")
     return output.decode("utf-8", "replace")
 
 
@@ -117,7 +119,12 @@ def _argv(template: list[str], arguments: dict[str, Any]) -> list[str]:
         name = placeholder[1]
         if name not in arguments:
             raise ToolFailed(f"the argument {name} is missing")
-        value = str(arguments[name])
+        value = arguments[name]
+        if isinstance(value, dict | list) or value is None:
+            raise ToolFailed(f"the argument {name} is neither a text nor a number")
+        # As JSON writes it, so that `true` is no Python word.
+        value = value if isinstance(value, str) else json.dumps(value)
+        value = value.encode("utf-8", "replace").decode()
         if value.startswith("-") and "--" not in argv:
             raise ToolFailed(f"the argument {name} may not begin with a dash")
         if "\x00" in value:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import httpx2
 
+from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.tools import Call
@@ -49,7 +50,8 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
                 json=None if bodiless else arguments,
             ) as response,
         ):
-            body = await _body(response, call.bounds.output_bytes_max)
+            limit = call.bounds.output_bytes_max + seal.longest(call.hidden)
+            body = await _body(response, limit)
     except _NEVER_SENT as error:
         raise ToolFailed(f"{tool.endpoint} cannot be asked: {type(error).__name__}") from None
     except httpx2.HTTPError as error:
@@ -58,8 +60,9 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
         ) from error
     if response.is_success:
         return body
+    said = seal.excerpt(body, 300, call.hidden)
     raise ToolFailed(
-        f"{tool.endpoint} answered {response.status_code}: {body[:300]}",
+        f"{tool.endpoint} answered {response.status_code}: {said}",
         retryable=response.status_code in _RETRYABLE_STATUS or response.status_code >= 500,
     )
 

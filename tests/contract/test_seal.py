@@ -76,3 +76,28 @@ def test_a_damaged_key_is_refused_in_words_and_never_replaced(
 )
 def test_secret_values_are_masked(text: str, values: list[str], shown: str) -> None:
     assert seal.redact(text, values) == shown
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"pass\"word é+/",
+        r"pass\"word \u00e9+/",
+        "pass%22word%20%C3%A9%2B%2F",
+        "pass%22word+%C3%A9%2B%2F",
+        "cGFzcyJ3b3JkIMOpKy8",
+        "7061737322776f726420c3a92b2f",
+        "7061737322776F726420C3A92B2F",
+    ],
+    ids=["json", "ascii json", "url", "form", "base64", "hex", "upper hex"],
+)
+def test_a_value_is_masked_however_it_is_written(written: str) -> None:
+    assert seal.redact(f"<{written}>", ['pass"word é+/']) == "<(secret)>"
+
+
+def test_no_part_of_a_value_is_left_where_a_text_is_cut() -> None:
+    secret = "hunter2-hunter2"
+    for filler in range(40):
+        shown = seal.excerpt("x" * filler + secret * 3, 20, [secret])
+        assert "hunt" not in shown
+        assert len(shown) <= 20

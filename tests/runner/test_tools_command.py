@@ -97,8 +97,9 @@ def test_an_argument_is_never_taken_for_an_option(tmp_path: Path, value: str) ->
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [({}, "x is missing"), ({"x": "a\x00b"}, "zero byte")],
-    ids=["missing", "zero byte"],
+    [({}, "x is missing"), ({"x": "a\x00b"}, "zero byte")]
+    + [({"x": value}, "neither a text nor a number") for value in ({"a": 1}, [1], None)],
+    ids=["missing", "zero byte", "object", "list", "null"],
 )
 def test_an_argument_that_cannot_be_passed_is_an_answer(
     tmp_path: Path, arguments: dict[str, Any], reason: str
@@ -221,3 +222,14 @@ def test_a_call_that_is_given_up_kills_its_program(tmp_path: Path) -> None:
     asyncio.run(give_up())
     for pid in pids(tmp_path):
         until(lambda pid=pid: gone(pid))
+
+
+@pytest.mark.parametrize(
+    ("value", "passed"),
+    [(True, "true"), (7, "7"), (1.5, "1.5"), ("\ud800\udc80", "??")],
+    ids=["truth", "number", "part", "halves of pairs"],
+)
+def test_an_argument_is_passed_as_the_log_writes_it(
+    tmp_path: Path, value: object, passed: str
+) -> None:
+    assert json.loads(call(tmp_path, code(ECHO, "{x}"), {"x": value})) == [passed]

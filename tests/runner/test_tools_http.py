@@ -25,11 +25,12 @@ def call(
     *,
     key: str = "t:1",
     secret: str | None = None,
+    hidden: tuple[str, ...] = (),
     **spec: Any,
 ) -> str:
     tool = Tool.model_validate({"type": "http", "endpoint": endpoint, **spec})
     bounds = Bounds(Path("/nonexistent"), (), 2_048)
-    return asyncio.run(tools.call(tool, arguments or {}, Call(key, secret, bounds)))
+    return asyncio.run(tools.call(tool, arguments or {}, Call(key, secret, bounds, hidden)))
 
 
 def serving(answer: Answer | Callable[[Received], Answer]) -> LocalServer:
@@ -184,3 +185,23 @@ def test_a_secret_that_is_no_header_is_neither_sent_nor_shown(secret: str) -> No
         call(server.url, secret=secret, auth={"secretRef": "s"})
     assert secret not in str(failed.value)
     assert server.received == []
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("before", [280, 295, 2_035, 2_047, 2_100])
+def test_a_secret_that_is_said_back_where_the_answer_is_cut_is_not_kept(
+    status: int, before: int
+) -> None:
+    said = b"x" * before + SECRET.encode() + b"y" * 10_000
+    with serving(Answer(status, said)).running() as server:
+        try:
+            answer = call(server.url, hidden=(SECRET,))
+        except ToolFailed as error:
+            answer = str(error)
+    assert SECRET[:4] not in answer
+
+
+def test_giant_headers_are_an_answer_and_fill_no_memory() -> None:
+    giant = Answer(200, b"ok", {f"X-{number}": "x" * 60_000 for number in range(90)})
+    with serving(giant).running() as server, pytest.raises(ToolFailed, match="cannot be"):
+        call(server.url)
