@@ -23,6 +23,7 @@ _BASE_URLS: Final = {
     "ollama": "http://127.0.0.1:11434/v1",
 }
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
+_ID_MAX: Final = 256
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -32,7 +33,7 @@ async def ask(request: Request) -> ModelReply:
         "model": request.model,
         "messages": _messages(request.conversation),
     }
-    if request.tools:
+    if _offered_names(request.tools):
         arguments["tools"] = [_function(offer) for offer in request.tools]
     url, key, timeout_s = _address(request)
     try:
@@ -112,6 +113,14 @@ def _function_name(tool: str) -> str:
     return tool.replace(".", "__dot__").replace("/", "__slash__")
 
 
+def _offered_names(offers: list[Offer]) -> dict[str, str]:
+    """The tool behind each function's name; ModelFailed when two would answer to one."""
+    names = {_function_name(offer.name): offer.name for offer in offers}
+    if len(names) != len({offer.name for offer in offers}):
+        raise ModelFailed("two tools of the agent have names that a model cannot tell apart")
+    return names
+
+
 def _function(offer: Offer) -> dict[str, Any]:
     return {
         "type": "function",
@@ -145,10 +154,11 @@ def _reply(completion: Any, request: Request) -> ModelReply:
 
 def _calls(found: list[Any], request: Request) -> tuple[ToolCall, ...]:
     ids = [getattr(item, "id", None) for item in found]
-    if not all(isinstance(id, str) and id for id in ids) or len(set(ids)) != len(ids):
+    usable = all(isinstance(id, str) and 0 < len(id) <= _ID_MAX for id in ids)
+    if not usable or len(set(ids)) != len(ids):
         # Some endpoints give no ids, or one id twice: then the positions are the ids.
         ids = [f"call_{position}" for position in range(1, len(found) + 1)]
-    tools = {_function_name(offer.name): offer.name for offer in request.tools}
+    tools = _offered_names(request.tools)
     calls: list[ToolCall] = []
     for id, item in zip(ids, found, strict=True):
         function = getattr(item, "function", None)
@@ -158,10 +168,22 @@ def _calls(found: list[Any], request: Request) -> tuple[ToolCall, ...]:
 
 
 def _arguments(function: Any) -> Any:
+    given = getattr(function, "arguments", None)
     try:
-        return json.loads(getattr(function, "arguments", None) or "{}")
+        return {} if given in (None, "") else json.loads(given, object_pairs_hook=_once)
     except (TypeError, ValueError, RecursionError):
         return None  # Which `conversation.checked` refuses.
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError when a key stands in it twice.
+
+    Readers differ in which of two they take: what was logged might not be what is done.
+    """
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
 
 
 def _failed(error: openai.APIStatusError) -> ModelFailed:

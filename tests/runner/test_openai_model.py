@@ -91,7 +91,9 @@ def test_a_call_is_given_back_the_name_it_was_offered_under() -> None:
     )
 
 
-@pytest.mark.parametrize("id", ["", None, 7, "same"], ids=repr)
+@pytest.mark.parametrize(
+    "id", ["", None, 7, "same", "x" * 257], ids=["empty", "none", "number", "same", "long"]
+)
 def test_calls_without_ids_of_their_own_are_told_apart(id: object) -> None:
     body = json.loads(
         completion(
@@ -176,6 +178,10 @@ def calling(function: Any) -> Answer:
         calling({"name": "t", "arguments": '{"x": ' + "[" * 500 + "]" * 500 + "}"}),
         calling({"name": "t", "arguments": "[" * 100_000}),
         calling({"name": "t", "arguments": {"x": 1}}),
+        calling({"name": "t", "arguments": {}}),
+        calling({"name": "t", "arguments": 0}),
+        calling({"name": "t", "arguments": '{"path": "a", "path": "b"}'}),
+        calling({"name": "t", "arguments": '{"x": [{"y": 1, "\\u0079": 2}]}'}),
         calling({"name": "t" * 300, "arguments": "{}"}),
         completion(None, [{"name": "t", "arguments": "{}"}] * 65),
         completion("x" * 1_048_577),
@@ -261,3 +267,16 @@ def test_a_provider_that_cannot_be_asked_yet_says_so(provider: str) -> None:
     endpoint = ModelEndpoint.model_validate({"provider": provider, "default_model": "m"})
     with pytest.raises(ModelFailed, match=f"{provider} cannot be asked yet"):
         asyncio.run(models.ask(Request(endpoint, "m", None, TALK, [])))
+
+
+def test_a_name_that_only_looks_like_an_offered_one_stays_what_it_is() -> None:
+    cyrillic = "other__slash__s\u0435nd"
+    with ModelServer(completion(None, [{"name": cyrillic, "arguments": "{}"}])).running() as s:
+        assert [call.tool for call in ask(s).calls] == [cyrillic]
+
+
+def test_two_tools_that_a_model_cannot_tell_apart_are_not_offered() -> None:
+    offers = [Offer("a.b", "", {}), Offer("a__dot__b", "", {})]
+    endpoint = ModelEndpoint.model_validate({"provider": "ollama", "default_model": "m"})
+    with pytest.raises(ModelFailed, match="cannot tell apart"):
+        asyncio.run(models.ask(Request(endpoint, "m", None, TALK, offers)))
