@@ -4,6 +4,7 @@ Workers get the values of the sets they run, over their socket, and nothing else
 is written anywhere.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,8 @@ def _value(
 ) -> str | None:
     how, _, name = stands_for.partition(":")
     if how == "env":
-        return settings.variable(name) if name in where.secrets.env else None
+        value = settings.variable(name) if name in where.secrets.env else None
+        return value or None  # An empty value proves nothing: the call fails and says so.
     if how == "file":
         return _from_file(name, where)
     ciphertext = queue.ciphertext(connection, stands_for)
@@ -50,10 +52,15 @@ def _value(
 
 def _from_file(name: str, where: Settings) -> str | None:
     folder = where.secrets.folder or settings.variable("CREDENTIALS_DIRECTORY")
-    if not folder or "/" in name or name.startswith("."):
+    if not folder or "/" in name or "\x00" in name or name.startswith("."):
         return None
     try:
-        with (Path(folder) / name).open("rb") as file:
-            return file.read(_FILE_BYTES_MAX).decode().strip()
+        with open(Path(folder) / name, "rb", opener=_unwaiting) as file:
+            return file.read(_FILE_BYTES_MAX).decode().strip() or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _unwaiting(path: str, flags: int) -> int:
+    # Behind a named pipe the dispatcher, and every task with it, would wait for ever.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
