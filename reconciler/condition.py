@@ -47,7 +47,17 @@ class Conditions:
         """The row with this condition; what it says of an earlier one is forgotten."""
         old = self.state() or self.fresh()
         kept = old.problems if old.condition == condition == READY else "[]"
-        return replace(old, condition=condition, reason=reason, message=message, problems=kept)
+        return replace(
+            old,
+            # Who reads the condition must see the repository of which it speaks.
+            url=git_address.plain(self._source.url),
+            ref=self._source.ref,
+            path=self._source.path,
+            condition=condition,
+            reason=reason,
+            message=message,
+            problems=kept,
+        )
 
     def write(self, new: SourceState, now_us: int, *, forced: bool = False) -> None:
         """Write the row if it says something new, or nothing was written for a minute."""

@@ -175,12 +175,20 @@ class Daemon:
         self._retry_at_us = clock.boot_us() + wait_us
 
     def _survive(self, reconciler: Reconciler, error: Exception) -> None:
-        """Record an error nobody foresaw; only its name, since its text may hold anything."""
-        telemetry.log_exception("pass_failed", "A pass ended in an error nobody foresaw.")
+        """Record an error that ended a pass, and try again later.
+
+        Of one nobody foresaw only the name, since its text may hold anything.
+        """
+        reason, message = type(error).__name__, str(error)
+        if isinstance(error, errors.OrlojError):
+            self._complain(message)
+        else:
+            telemetry.log_exception("pass_failed", "A pass ended in an error nobody foresaw.")
+            message = f"an unforeseen {reason}; the daemon's log has the traceback"
+            reason = "Internal"
         self._back_off()
-        message = f"an unforeseen {type(error).__name__}; the daemon's log has the traceback"
         with contextlib.suppress(Exception):  # The database itself may be what failed.
-            reconciler.report("Internal", message, clock.now_us())
+            reconciler.report(reason, message, clock.now_us())
 
     def _maintain(self, reconciler: Reconciler, *, quiet: bool) -> None:
         if self._unpacked >= (MAINTAIN_EVERY if quiet else MAINTAIN_AT_LATEST):

@@ -63,10 +63,7 @@ class Reconciler:
     def __init__(self, settings: Settings, database: Database, ref: str | None = None) -> None:
         source = settings.source
         if not source.url:
-            raise errors.SettingsInvalid(
-                f"source.url is not set: put url under [source] in {settings.home}/orloj.toml,"
-                " or set ORLOJ_SOURCE_URL"
-            )
+            raise errors.SettingsInvalid(source_unset(settings))
         self._settings = settings
         self._database = database
         self._conditions = Conditions(source, database)
@@ -143,7 +140,7 @@ class Reconciler:
         """Record an error that nobody foresaw, so that the status shows it."""
         self._rejected = None
         state = self._conditions.saying(WAITING, reason, message)
-        self._conditions.write(state, now_us)
+        self._conditions.write(state, now_us, forced=True)  # Somebody may wait for this look.
 
     # What is known already.
 
@@ -170,7 +167,10 @@ class Reconciler:
     def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
         state = self._conditions.state()
         if commit != self._rejected:
+            self._rejected = None
+            # What was rejected meanwhile is not what the ref names any more.
             state = self._conditions.saying(READY, "Applied", "")
+            state = replace(state, attempted_commit=commit)
         if state is not None:
             self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
@@ -258,6 +258,14 @@ class Reconciler:
         state = self._conditions.saying(condition, reason, str(error))
         self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.FAILED, error=error)
+
+
+def source_unset(settings: Settings) -> str:
+    """What to do where no repository is named."""
+    return (
+        f"source.url is not set: put url under [source] in {settings.home}/orloj.toml,"
+        " or set ORLOJ_SOURCE_URL"
+    )
 
 
 def _settings_digest(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from reconciler.reconcile import Reconciler
 from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
+from reconciler.views.plan_json import plan_json
 from runner.contract import clock, errors, seal, settings
 
 STALE: Final = 4
@@ -79,11 +80,22 @@ def _apply_saved(context: Context, path: Path) -> int:
     if seen.plan.blocked:
         context.show(plan_words(explain(seen.plan)))
         return BLOCKED
+    _refuse_edited(path, saved, seen.plan)
     if not seen.plan.changes and commit == seen.plan.target.previous_commit:
         context.show(plan_words(seen.plan))
         return 0
     reconciler.apply(seen.plan, clock.now_us())
     return _done(seen.plan)
+
+
+def _refuse_edited(path: Path, saved: dict[str, Any], planned: Plan) -> None:
+    """What is applied is computed anew, so a file that shows something else misleads."""
+    shown = json.loads(json.dumps(plan_json(explain(planned))))
+    if any(saved.get(part) != shown[part] for part in ("resource_changes", "summary")):
+        raise click.ClickException(
+            f"{path} was edited after it was made, and does not show what would be applied;"
+            " nothing was; run orloj plan again"
+        )
 
 
 def _read_plan(path: Path) -> dict[str, Any]:

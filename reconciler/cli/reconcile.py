@@ -12,7 +12,7 @@ from reconciler import recorded
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Length
 from reconciler.condition import READY
-from reconciler.reconcile import Reconciler
+from reconciler.reconcile import Reconciler, source_unset
 from reconciler.recorded import SourceState
 from reconciler.views.plain import plain
 from runner.contract import clock, errors, wake
@@ -34,6 +34,8 @@ _LOOK_EVERY_S = 0.02
 @click.pass_obj
 def command(context: Context, wait: bool, timeout_s: float, as_json: bool) -> int:
     """Make the daemon look at the repository now; without a daemon, look ourselves."""
+    if not context.settings.source.url and _state(context) is None:
+        raise errors.SettingsInvalid(source_unset(context.settings))
     asked_us = clock.now_us()
     if wake.knock(context.settings.run, wake.DAEMON):
         if not wait:

@@ -19,10 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-import git
-
 from reconciler.git import address as git_address
 from runner.contract import errors
+
+try:
+    import git
+except ImportError as error:  # GitPython looks for the program when it is imported.
+    raise errors.Refused("git cannot be started: install it, or put it in PATH") from error
 
 FILE_BYTES_MAX: Final = 2 * 1024**3
 """The largest file that git may write, which is the pack of a whole repository."""

@@ -186,6 +186,32 @@ def test_a_rejected_commit_is_looked_at_once_and_logged_once(world: World) -> No
     assert "broken.yaml:6:3" in entry["reason"]
 
 
+def test_a_branch_that_goes_back_leaves_no_rejected_commit_behind(world: World) -> None:
+    good = world.push({"a.yaml": agent("a")})
+    world.look()
+    bad = world.push({"broken.yaml": BROKEN})
+    world.look()
+    assert world.state().attempted_commit == bad
+    world.repository.git("reset", "--quiet", "--hard", good)
+    world.repository.push(force=True)
+    assert world.look().outcome is Outcome.UNCHANGED
+    assert (world.state().condition, world.state().attempted_commit) == ("Ready", good)
+    world.repository.git("reset", "--quiet", "--hard", bad)
+    world.repository.push()
+    assert world.look().outcome is Outcome.REJECTED
+    assert world.state().condition == "Stalled"
+    assert [entry["commit"] for entry in world.log("manifest.rejected")] == [bad, bad]
+
+
+def test_a_condition_names_the_repository_of_which_it_speaks(world: World) -> None:
+    commit = world.push({"a.yaml": agent("a")})
+    world.look()
+    world.reconciler = world.started(url="/nowhere/at/all")
+    assert world.look().outcome is Outcome.FAILED
+    state = world.state()
+    assert (state.url, state.applied_commit) == ("/nowhere/at/all", commit)
+
+
 def test_two_files_may_not_declare_the_same_even_if_one_was_applied_before(
     world: World,
 ) -> None:

@@ -108,6 +108,15 @@ class World:
             lambda: (state := self.state()) is not None and state.applied_commit == commit
         )
 
+    def execute(self, statement: str) -> None:
+        with self.database.write() as connection:
+            connection.exec_driver_sql(statement)
+
+    def forbid_revisions(self, how: str) -> None:
+        self.execute(
+            f"CREATE TRIGGER forbidden BEFORE INSERT ON revision BEGIN SELECT RAISE({how}); END"
+        )
+
     def condition(self, condition: str) -> None:
         self.until(lambda: (state := self.state()) is not None and state.condition == condition)
 
@@ -217,17 +226,32 @@ def test_an_error_nobody_foresaw_is_a_condition_and_the_daemon_goes_on(world: Wo
     world.push({"a.yaml": agent("a")})
     with world.daemon():
         world.condition("Ready")
-        with world.database.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE revision RENAME TO hidden")
+        world.forbid_revisions("ABORT, 'a rule nobody knows'")
         commit = world.push({"b.yaml": agent("b")})
         world.condition("Waiting")
         assert world.state().reason == "Internal"
         assert world.names() == ["a"]
-        with world.database.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE hidden RENAME TO revision")
+        assert world.run("reconcile", "--wait").returncode == 1
+        world.execute("DROP TRIGGER forbidden")
         world.applied(commit)
     failed = next(line for line in world.log() if line["action"] == "pass_failed")
-    assert "no such table: revision" in failed["exception"]
+    assert "a rule nobody knows" in failed["exception"]
+
+
+def test_a_database_that_fails_is_one_sentence_and_the_daemon_goes_on(world: World) -> None:
+    world.push({"a.yaml": agent("a")})
+    with world.daemon():
+        world.condition("Ready")
+        world.execute("ALTER TABLE revision RENAME TO hidden")
+        commit = world.push({"b.yaml": agent("b")})
+        world.condition("Waiting")
+        assert world.state().reason == "DatabaseUnavailable"
+        assert world.names() == ["a"]
+        world.execute("ALTER TABLE hidden RENAME TO revision")
+        world.applied(commit)
+    (failed,) = [line for line in world.log() if line["action"] == "pass_failed"]
+    assert "no such table: revision" in failed["message"]
+    assert "exception" not in failed
 
 
 def test_a_saved_plan_is_applied_once(world: World) -> None:
@@ -243,6 +267,34 @@ def test_a_saved_plan_is_applied_once(world: World) -> None:
     assert again.returncode == 4
     assert "Stale" in again.stderr
     assert world.run("plan", "--detailed-exitcode").returncode == 0
+
+
+def test_a_saved_plan_that_somebody_edited_is_refused(world: World) -> None:
+    world.push({"a.yaml": agent("a", "Be brief."), "b.yaml": agent("b")})
+    world.run("plan", "--out", "plan.json")
+    file = world.folder / "plan.json"
+    text = file.read_text()
+    file.write_text(text.replace("Be brief.", "Be long.", 1))
+    refused = world.run("apply", "plan.json")
+    assert refused.returncode == 1
+    assert "was edited after it was made" in refused.stderr
+    assert world.names() == []
+    file.write_text(text)
+    assert world.run("apply", "plan.json").returncode == 0
+
+
+def test_where_git_is_not_installed_it_is_said(world: World) -> None:
+    done = world.run("plan", PATH="/nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: git cannot be started: install it, or put it in PATH\n"
+
+
+def test_a_look_at_no_repository_names_the_setting_at_once(world: World) -> None:
+    with world.daemon(ORLOJ_SOURCE_URL=""):
+        world.until(lambda: world.started() == 1)
+        done = world.run("reconcile", "--wait", ORLOJ_SOURCE_URL="")
+    assert done.returncode == 1
+    assert "source.url is not set" in done.stderr
 
 
 def test_a_saved_plan_is_stale_after_another_push(world: World) -> None:
