@@ -27,7 +27,7 @@ from runner.contract.telemetry import log
 from runner.crew import Worker
 from runner.ledger import Ledger
 
-POLL_S: Final = 1.0  # The net under the wake-up socket, and the grain of backed-off tasks.
+POLL_S: Final = 1.0  # The net under the wake-up socket.
 START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
 SEEN_EVERY_US: Final = 60_000_000
 SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
@@ -110,7 +110,7 @@ class Dispatcher:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(POLL_S, self._settings.runner.lease_s / 4)):
+                    async with asyncio.timeout(self._pause_s()):
                         await self._awake.wait()
                 self._awake.clear()
                 await asyncio.sleep(0)  # Lets every message that is there join this commit.
@@ -165,9 +165,21 @@ class Dispatcher:
     def _claimable(self, now_us: int) -> bool:
         if not self._free_slots():
             return False
-        found = queue.due(self._connection, now_us) or self._ledger.order.waiting()
+        due_us = queue.next_due_us(self._connection)
+        found = (due_us is not None and due_us <= now_us) or self._ledger.order.waiting()
         self._connection.rollback()
         return found
+
+    def _pause_s(self) -> float:
+        """How long there is nothing to do: until the poll, or until a task's wait is over."""
+        poll_s = min(POLL_S, self._settings.runner.lease_s / 4)
+        if not self._free_slots():
+            return poll_s
+        due_us = queue.next_due_us(self._connection)
+        self._connection.rollback()
+        if due_us is None:
+            return poll_s
+        return min(poll_s, max(0.0, (due_us - clock.now_us()) / 1_000_000))
 
     def _claim(self, now_us: int) -> list[tuple[Claimable, Held]]:
         free = self._free_slots()

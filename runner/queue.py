@@ -64,13 +64,12 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
     return [found[id] for id in ids]
 
 
-def due(connection: Connection, now_us: int) -> bool:
-    """Whether some task backs off no longer."""
-    row = connection.exec_driver_sql(
-        "SELECT EXISTS (SELECT 1 FROM task WHERE state = 'backing_off' AND run_at <= ?)",
-        (now_us,),
-    )
-    return bool(row.scalar_one())
+def next_due_us(connection: Connection) -> int | None:
+    """When the first task backs off no longer; None when none does."""
+    found = connection.exec_driver_sql(
+        "SELECT run_at FROM task WHERE state = 'backing_off' ORDER BY run_at LIMIT 1"
+    ).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
 def promote(connection: Connection, now_us: int) -> None:

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from home import Home
 
+from runner.claim import Held, Slots
 from runner.contract import clock, settings
 from runner.contract.kinds import Key
 from runner.crew import Worker
 from runner.dispatcher import Dispatcher
+from runner.ledger import Ledger
 from runner.wire import LINE_MAX, Wire
 
 
@@ -269,6 +271,84 @@ def test_a_worker_that_is_silent_for_a_whole_lease_is_killed(home: Home, agent: 
     with subprocess.Popen(["/bin/sleep", "60"]) as process:
         asyncio.run(story(process))
     assert process.returncode == -9
+
+
+def test_a_task_that_backs_off_starts_on_time_and_not_at_the_next_poll(
+    home: Home, agent: Key
+) -> None:
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            worker = await hire("w")
+            home.submit(agent, retry={"maxAttempts": 2, "backoff": "200ms", "jitter": "none"})
+            first = await worker.run()
+            worker.tell("finish", **claim(first), outcome="retry", output=None, error="busy")
+            await worker.run()
+            ((late_us,),) = home.rows(
+                "SELECT attempt.started_at - run_at FROM attempt, task WHERE attempt.fence = 2"
+            )
+            assert 0 <= late_us < 300_000, "it waited for the poll"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("jump_us", [-3_600_000_000, 3_600_000_000], ids=["back", "ahead"])
+def test_a_jump_of_the_wall_clock_ends_no_lease(
+    home: Home, agent: Key, monkeypatch: pytest.MonkeyPatch, jump_us: int
+) -> None:
+    real = clock.now_us
+
+    async def story() -> None:
+        async with dispatching(home, lease_s=2) as (_, hire):
+            worker = await hire("w")
+            home.submit(agent, 2)
+            message = await worker.run()
+            monkeypatch.setattr(clock, "now_us", lambda: real() + jump_us)
+            ((before_us,),) = home.rows("SELECT lease_until FROM task WHERE state = 'leased'")
+            worker.tell("ping", at=clock.boot_us())
+            await until(
+                lambda: (
+                    home.rows("SELECT lease_until FROM task WHERE state = 'leased'")[0][0]
+                    > before_us
+                )
+            )
+            ((after_us,),) = home.rows("SELECT lease_until FROM task WHERE state = 'leased'")
+            assert abs(after_us - clock.boot_us() - 2_000_000) < 1_000_000
+            assert (await worker.ask("finish", **claim(message), **DONE, output=""))["ok"]
+            second = await worker.run()
+            assert (await worker.ask("finish", **claim(second), **DONE, output=""))["ok"]
+            assert home.rows("SELECT DISTINCT outcome FROM attempt") == [("succeeded",)]
+
+    asyncio.run(story())
+
+
+def test_tasks_that_back_off_keep_their_order_when_the_clock_is_set_back(
+    home: Home, agent: Key
+) -> None:
+    retry = {"maxAttempts": 3, "backoff": "10s", "jitter": "none"}
+    first, second = home.submit(agent, 2, retry=retry)
+    connection = home.database.connect()
+    ledger = Ledger(connection, "host", crashes_max=3)
+    noon_us, jump_us = clock.now_us(), 3_600_000_000
+
+    def claim_at(now_us: int, until_us: int) -> list[Held]:
+        with home.database.writing(connection):
+            claims = ledger.claim(Slots([("w", 0, 2)]), "boot", until_us, now_us)
+            ledger.flush(now_us)
+        return [held for _, held in claims]
+
+    def fail_at(held: Held, now_us: int) -> None:
+        with home.database.writing(connection):
+            ledger.finish(held, {"outcome": "retry", "error": "busy"}, now_us)
+            ledger.flush(now_us)
+
+    one, two = claim_at(noon_us, 1_000)
+    fail_at(one, noon_us)
+    fail_at(two, noon_us - jump_us)  # The clock was set back by an hour in between.
+    assert home.rows("SELECT id FROM task ORDER BY run_at") == [(second,), (first,)]
+    assert claim_at(noon_us - jump_us, 2_000) == []
+    assert [held.task for held in claim_at(noon_us - jump_us + 10_000_000, 3_000)] == [second]
+    assert [held.task for held in claim_at(noon_us + 10_000_000, 4_000)] == [first]
+    connection.close()
 
 
 def test_the_fence_goes_on_growing_over_the_ends_of_workers(home: Home, agent: Key) -> None:
