@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +201,54 @@ def test_a_folder_that_is_not_there_is_an_answer(files: Path) -> None:
 def test_only_the_functions_that_ship_can_be_called(files: Path) -> None:
     with pytest.raises(ToolFailed, match=r"no function os\.system; there are append_record"):
         call(files, "os.system", {"command": "true"})
+
+
+@pytest.mark.parametrize("function", ["read_file", "append_record", "search_files"])
+def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
+    files: Path, function: str
+) -> None:
+    # A check of the path before it is opened lost this race in a tenth of a second.
+    (files.parent / "outside").mkdir()
+    (files.parent / "outside" / "a.txt").write_text(OUTSIDE, encoding="utf-8")
+    (files / "link").symlink_to(files.parent / "outside")
+    given: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "read_file": ({"file": "docs/a.txt"}, {}),
+        "append_record": ({"x": 1}, {"file": "docs/a.txt"}),
+        "search_files": ({"pattern": "nobody"}, {"folder": "docs"}),
+    }
+    arguments, config = given[function]
+    swapping = subprocess.Popen([sys.executable, "-I", "-c", SWAP, str(files)])
+    try:
+        for _ in range(3_000):
+            try:
+                answer = builtin.FUNCTIONS[function](arguments, config, files)
+            except ToolFailed:
+                continue
+            assert OUTSIDE not in answer
+    finally:
+        swapping.kill()
+        swapping.wait()
+    outside = (files.parent / "outside" / "a.txt").read_text(encoding="utf-8")
+    assert outside == OUTSIDE
+
+
+SWAP = """
+import os, sys
+os.chdir(sys.argv[1])
+while True:
+    os.rename("docs", "kept"); os.rename("link", "docs")
+    os.rename("docs", "link"); os.rename("kept", "docs")
+"""
+
+
+def test_a_tree_without_end_is_walked_to_a_bound(files: Path) -> None:
+    deep = files
+    for _ in range(60):
+        deep = deep / "d"
+        deep.mkdir()
+    (deep / "lost.txt").write_text("x", encoding="utf-8")
+    assert "d/lost.txt" not in call(files, "list_files", {})
+    open_before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ToolFailed, match="32 folders deep"):
+        call(files, "read_file", {"file": "d/" * 60 + "lost.txt"})
+    assert len(os.listdir("/proc/self/fd")) == open_before
