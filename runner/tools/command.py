@@ -3,23 +3,40 @@
 The setting `tools.commands` names the programs that may be started. The call's arguments
 arrive as JSON on standard input, and in place of `{name}` items of the list. The
 environment is built from nothing; the whole process group ends with the call.
+
+The program is started through `setpriv` and `prlimit` (util-linux): it gains no privilege,
+leaves no core dump, has bounds on open files, file size and processor time, and dies with
+the worker that started it.
 """
 
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import signal
+import stat
 from typing import Any, Final
 
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
+from runner.contract.kinds.base import seconds
 from runner.tools import Call
 
 _PLACEHOLDER: Final = re.compile(r"\{([\w-]+)\}")
 _ERROR_CHARACTERS: Final = 300
+
+_LAUNCHER: Final = (
+    "/usr/bin/setpriv",
+    "--no-new-privs",
+    "--pdeathsig=KILL",
+    "/usr/bin/prlimit",
+    "--core=0:0",
+    "--nofile=256:256",
+    f"--fsize={256 * 1024 * 1024}",
+)
 
 _groups: set[int] = set()
 
@@ -41,7 +58,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     call.bounds.files.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv,
+            *_launched(argv, seconds(tool.runtime.timeout)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -60,6 +77,20 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
         # A child that left the group may hold the pipes for ever; our ends must not.
         process._transport.close()  # type: ignore[attr-defined]
         await process.wait()
+
+
+def _launched(argv: list[str], limit_s: float) -> list[str]:
+    """The words that start a program within its bounds; ToolFailed when it is not there."""
+    for program in (argv[0], *(word for word in _LAUNCHER if word.startswith("/"))):
+        try:
+            mode = os.stat(program).st_mode
+        except OSError as error:
+            raise ToolFailed(f"{program} cannot be started: {error.strerror}") from error
+        if not stat.S_ISREG(mode) or not os.access(program, os.X_OK):
+            raise ToolFailed(f"{program} cannot be started: it is no program of ours to run")
+    # Computing on many cores at once, it may use up more than the clock shows.
+    cpu_s = math.ceil(limit_s) * (os.cpu_count() or 1) + 1
+    return [*_LAUNCHER, f"--cpu={cpu_s}", "--", *argv]
 
 
 def kill_all() -> None:

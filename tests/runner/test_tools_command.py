@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -233,3 +234,56 @@ def test_an_argument_is_passed_as_the_log_writes_it(
     tmp_path: Path, value: object, passed: str
 ) -> None:
     assert json.loads(call(tmp_path, code(ECHO, "{x}"), {"x": value})) == [passed]
+
+
+LIMITS = """
+import json, resource
+names = ("CORE", "NOFILE", "FSIZE")
+print(json.dumps([resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names]))
+print([line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")])
+"""
+
+
+def test_a_program_has_bounds_that_it_cannot_raise(tmp_path: Path) -> None:
+    limits, privileges = call(tmp_path, code(LIMITS)).splitlines()
+    assert json.loads(limits) == [[0, 0], [256, 256], [2**28, 2**28]]
+    assert privileges == "['1']"
+
+
+def test_a_program_that_crashes_leaves_nothing_of_its_memory(tmp_path: Path) -> None:
+    text = "import os; os.abort()"
+    with pytest.raises(ToolFailed, match="ended with code -6"):
+        call(tmp_path, code(text), secret=CANARY)
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+def test_a_file_that_grows_without_end_is_stopped(tmp_path: Path) -> None:
+    text = "f = open('big', 'wb'); f.truncate(2**28); f.seek(2**28); f.write(b'x'); f.flush()"
+    with pytest.raises(ToolFailed, match="ended with code"):
+        call(tmp_path, code(text))
+    assert (tmp_path / "files" / "big").stat().st_size == 2**28
+
+
+STARTER = """
+import asyncio, sys
+from pathlib import Path
+from runner import tools
+from runner.contract.kinds import Tool
+command = [sys.executable, "-I", "-c", sys.argv[2]]
+tool = Tool.model_validate({"type": "command", "command": command})
+bounds = tools.Bounds(Path(sys.argv[1]), (sys.executable,), 1_024)
+asyncio.run(tools.call(tool, {}, tools.Call("t:1", None, bounds)))
+"""
+LASTING = "import os, time; open('x', 'w').write(str(os.getpid())); os.rename('x', 'pid'); "
+
+
+def test_a_program_dies_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    # Else it would go on beside the second call of a task that another worker takes over.
+    worker = subprocess.Popen(
+        [PYTHON, "-c", STARTER, str(tmp_path), LASTING + "time.sleep(600)"]
+    )
+    until((tmp_path / "pid").exists)
+    worker.kill()
+    worker.wait()
+    pid = int((tmp_path / "pid").read_text(encoding="ascii"))
+    until(lambda: gone(pid))
