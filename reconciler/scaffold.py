@@ -26,6 +26,11 @@ _FILES: Final = {
     "gitignore": ".gitignore",
     "readme.md": "README.md",
 }
+_OF_THE_PERSON: Final = (
+    *("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"),
+    *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"),
+)
+"""The variables by which git knows who commits."""
 _DOCUMENT: Final = "documents/welcome.md"
 
 
@@ -97,6 +102,8 @@ def _git(root: Path, *arguments: str, check: bool = True) -> str:
             capture_output=True,
             text=True,
             timeout=GIT_TIMEOUT_S,
+            # Inside a hook GIT_DIR names that repository: we would commit to somebody else's.
+            env=settings.process_environment(*_OF_THE_PERSON),
             stdin=subprocess.DEVNULL,
             check=False,
         )

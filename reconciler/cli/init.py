@@ -1,5 +1,6 @@
 """`orloj init`: make a repository of manifests to start from."""
 
+import json
 from pathlib import Path
 
 import click
@@ -36,11 +37,14 @@ def command(context: Context, folder: Path, as_json: bool) -> None:
     if made.source_set:
         lines.append(f"It is now the repository that {home.home}/orloj.toml names.")
     elif home.source.url != str(made.repository):
-        lines.append(
-            f"{home.home}/orloj.toml was left alone. To reconcile this repository, set there:\n"
-            f'  [source]\n  url = "{made.repository}"'
-        )
+        lines += [
+            f"{home.home}/orloj.toml was left alone. To reconcile this repository, set there:",
+            "  [source]",
+            f"  url = {json.dumps(str(made.repository), ensure_ascii=False)}",
+        ]
     if made.document is not None:
         lines.append(f"A document for the agent to scan: {made.document}")
-    lines += ["", "Next:", "  orloj apply -f agent.yaml", "  orloj status", "  orloj up"]
+    # A bare name is looked for in the repository of the home, which may be another one.
+    agent = "agent.yaml" if made.source_set else str(folder / "agent.yaml")
+    lines += ["", "Next:", f"  orloj apply -f {agent}", "  orloj status", "  orloj up"]
     click.echo("\n".join(plain(line) for line in lines))

@@ -23,8 +23,9 @@ class Moment(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return clock.now_us() - int(length_s(value) * 1_000_000)
-        except ValueError:
+            # Before 1970 there is no entry, and beyond 64 bits no database.
+            return max(0, clock.now_us() - int(length_s(value) * 1_000_000))
+        except (ValueError, OverflowError):
             pass
         try:
             at = datetime.fromisoformat(value)

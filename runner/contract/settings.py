@@ -8,7 +8,6 @@ the user's state folder. Reading an environment variable anywhere else fails the
 import difflib
 import os
 import pwd
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +54,8 @@ class Runner(_Table):
     """Seconds a stop waits for running tasks before it gives their leases back."""
     crashes_max: int = Field(default=3, ge=1, le=100)
     """Workers that one task may take down before it goes to the dead letters."""
+    memory_mb: int = Field(default=0, ge=0, le=1_048_576)
+    """Mebibytes over which a worker takes nothing new and is replaced. 0: no limit."""
     region: str = ""
     """Where this host is, for tasks that require a region. Empty: those wait for others."""
     gpu: bool = False
@@ -117,10 +118,9 @@ def load(home: Path | None = None, environment: Mapping[str, str] | None = None)
         if isinstance(field.annotation, type) and issubclass(field.annotation, _Table):
             for key in field.annotation.model_fields:
                 name = f"ORLOJ_{table}_{key}".upper()
-                if name in environment:
-                    values.setdefault(table, {})[key] = _listed(
-                        field.annotation, key, environment[name]
-                    )
+                given = values.setdefault(table, {}) if name in environment else None
+                if isinstance(given, dict):  # Else the check below says what is wrong.
+                    given[key] = _listed(field.annotation, key, environment[name])
     try:
         return Settings.model_validate({**values, "home": home})
     except ValidationError as error:
@@ -156,20 +156,15 @@ def default_home(environment: Mapping[str, str]) -> Path:
     return Path(state) / "orloj"
 
 
-def process_environment() -> dict[str, str]:
-    """What a child of ours needs to start, and no more: no secret is handed down."""
-    kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+def process_environment(*more: str) -> dict[str, str]:
+    """What a child of ours needs to start, and `more`; no secret is handed down."""
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", *more)
     return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251
 
 
 def variable(name: str) -> str | None:
     """An environment variable that the settings allow a Secret to name."""
     return os.environ.get(name)  # noqa: TID251
-
-
-def colour_wanted() -> bool:
-    """Whether colours may be used: a terminal, and `NO_COLOR` not set (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # noqa: TID251
 
 
 def person() -> str:

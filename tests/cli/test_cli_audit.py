@@ -61,6 +61,7 @@ def sequence(out: str) -> list[int]:
         pytest.param(["--type", "action."], [2, 3], id="type"),
         pytest.param(["--decision", "deny"], [3], id="decision"),
         pytest.param(["--since", "1h"], [2, 3, 4], id="since"),
+        pytest.param(["--since", f"{10**17}d"], [1, 2, 3, 4], id="since-before-all-time"),
         pytest.param(["--until", "1d"], [1], id="until"),
         pytest.param(["--since", "2020-01-01", "--until", "2020-01-02T03:00"], [], id="dates"),
         pytest.param(["--limit", "2"], [3, 4], id="newest"),

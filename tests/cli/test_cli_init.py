@@ -72,6 +72,19 @@ def test_settings_that_name_a_source_are_left_alone(orloj, tmp_path: Path, text:
     assert done.code == 0
     assert path.read_text() == text
     assert "was left alone" in done.out
+    assert f'\n  [source]\n  url = "{tmp_path / "p"}"\n' in done.out
+    assert "\n  orloj apply -f p/agent.yaml\n" in done.out
+
+
+def test_inside_a_hook_of_another_repository_only_the_new_one_gets_a_commit(
+    orloj, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "--quiet", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    assert orloj("init", "p").code == 0
+    monkeypatch.delenv("GIT_DIR")
+    assert git(tmp_path / "p", "rev-list", "--count", "main") == "1"
+    assert git(tmp_path / "other", "rev-list", "--count", "--all") == "0"
 
 
 def test_other_settings_stay_when_the_source_is_added(orloj, tmp_path: Path) -> None:

@@ -51,9 +51,14 @@ def test_a_list_in_the_environment_is_split_at_colons(tmp_path: Path) -> None:
         pytest.param("source = 3\n", "source", id="table-is-a-number"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
+@pytest.mark.parametrize(
+    "variables", [{}, {"ORLOJ_SOURCE_URL": "/srv/a"}], ids=["file", "both"]
+)
+def test_a_wrong_setting_is_named(
+    tmp_path: Path, text: str, named: str, variables: dict[str, str]
+) -> None:
     with pytest.raises(errors.SettingsInvalid, match=named):
-        settings.load(written(tmp_path, text), {})
+        settings.load(written(tmp_path, text), variables)
 
 
 def test_a_wrong_variable_is_named_and_its_value_is_not(tmp_path: Path) -> None:
