@@ -4,37 +4,65 @@ A manifest that promises more than the runner keeps must not pass in silence. Ea
 here goes when the part it speaks of is built.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from reconciler.manifest.document import Path
-from runner.contract.kinds import Agent, Secret, Spec, Tool
+from runner.contract.kinds import Agent, ModelEndpoint, Secret, Spec, Task, Tool
+from runner.contract.kinds.base import Strict
 
-_AGENT_IDLE: Final = ("allowed_tools", "execution", "memory", "roles")
+_IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
+    Agent: ("allowed_tools", "execution", "memory", "roles"),
+    Task: ("max_turns", "message_retry", "requirements"),
+    Tool: ("capabilities", "operation_classes"),
+}
+_IDLE_AT_RUN_TIME: Final = ("isolation_mode", "retry")
 _TOOLS_RUN: Final = frozenset({"http", "command", "python"})
+_PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
+    yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
         case Agent():
             yield from _agent(spec)
-        case Tool() if spec.type not in _TOOLS_RUN:
-            message = f"`type`: a tool of type {spec.type} cannot be run yet; calls are denied"
-            yield ("spec", "type"), message
+        case Tool():
+            yield from _tool(spec)
+        case ModelEndpoint():
+            yield from _open_password("base_url", spec.base_url)
         case Secret():
             yield from _secret(spec)
 
 
-def _agent(agent: Agent) -> Iterator[tuple[Path, str]]:
-    for field in _AGENT_IDLE:
-        if field in agent.model_fields_set and (
-            getattr(agent, field) != type(agent).model_fields[field].default
+def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:
+    """The fields that say something, other than their default, to nobody."""
+    for field in fields:
+        if field in part.model_fields_set and (
+            getattr(part, field) != type(part).model_fields[field].default
         ):
-            yield ("spec", field), f"`{field}`: accepted, not yet acted on"
+            yield (*at, field), f"`{field}`: accepted, not yet acted on"
+
+
+def _agent(agent: Agent) -> Iterator[tuple[Path, str]]:
     if agent.governance.max_tokens_per_minute is not None:
         path = ("spec", "governance", "maxTokensPerMinute")
         yield path, "`maxTokensPerMinute`: recorded, not yet enforced"
+
+
+def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
+    if tool.type not in _TOOLS_RUN:
+        message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
+        yield ("spec", "type"), message
+    yield from _idle(tool.runtime, _IDLE_AT_RUN_TIME, ("spec", "runtime"))
+    yield from _open_password("endpoint", tool.endpoint)
+
+
+def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:
+    if url is not None and _PASSWORD.search(url):
+        message = f"`{field}`: a password stands here in the open; name a Secret under auth"
+        yield ("spec", field), message
 
 
 def _secret(secret: Secret) -> Iterator[tuple[Path, str]]:

@@ -1,7 +1,8 @@
 """The line of text that a problem points at, unless it could hold a secret. Pure.
 
 Whatever is not known to be harmless is masked: a Secret, a document whose kind was not read
-or is unknown (`kind: Secert`), and one that carries a Secret's fields under another kind.
+or is unknown (`kind: Secert`), and one that carries a Secret's fields under another kind. So is
+a line whose key promises a secret: `api_key` is what people write where none belongs.
 """
 
 import re
@@ -16,6 +17,10 @@ from runner.contract.kinds import KINDS
 MASK: Final = "(hidden)"
 _CHARACTERS_MAX: Final = 1_000
 _HARMLESS = re.compile(r"(?:apiVersion|kind): *[A-Za-z0-9./_-]* *\Z|---\Z")
+_TELLING = re.compile(
+    r"(?:api[_-]?key|passw(?:or)?d|token|secret|credentials?|authorization)[\"']?\s*:",
+    re.IGNORECASE,
+)
 _BEFORE_KEY = re.compile(r"[ -]*[\"']?\Z")
 
 
@@ -26,7 +31,8 @@ def with_excerpts(problems: Iterable[Problem], reading: Reading) -> tuple[Proble
         if 0 < problem.line <= len(reading.lines):
             line = reading.lines[problem.line - 1]
             document = _around(reading, problem.line)
-            shown = line if _open(document) else _masked(document, line, problem.line)
+            harmless = _open(document) and not _TELLING.search(line)
+            shown = line if harmless else _masked(document, line, problem.line)
             problem = replace(problem, excerpt=shown[:_CHARACTERS_MAX])
         found.append(problem)
     return tuple(found)

@@ -261,6 +261,45 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
     assert len(parsed.resources) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("Task", "  agent: a\n  max_turns: 3\n", "`max_turns`: accepted, not yet"),
+        ("Task", "  agent: a\n  requirements: {gpu: true}\n", "`requirements`: accepted"),
+        ("Task", "  agent: a\n  messageRetry: {maxAttempts: 3}\n", "`message_retry`: accepted"),
+        ("Tool", "  endpoint: http://x\n  capabilities: [a]\n", "`capabilities`: accepted"),
+        ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
+        ("Tool", "  endpoint: http://x\n  runtime: {retry: {maxAttempts: 3}}\n", "`retry`"),
+        ("Tool", f"  description: x\n  endpoint: https://me:{CANARY}@x/\n", "a password"),
+        (
+            "ModelEndpoint",
+            f"  default_model: m\n  base_url: https://u:{CANARY}@x/\n",
+            "a password",
+        ),
+    ],
+    ids=[
+        "turns",
+        "requirements",
+        "messages",
+        "capabilities",
+        "isolation",
+        "retry",
+        "tool",
+        "url",
+    ],
+)
+def test_what_a_task_a_tool_or_an_endpoint_promises_in_vain_is_a_warning(
+    kind: str, spec: str, message: str
+) -> None:
+    parsed = parse(agent(spec).replace("kind: Agent", f"kind: {kind}"))
+
+    (problem,) = parsed.problems
+    assert problem.severity is Severity.WARNING
+    assert problem.line == 7
+    assert message in problem.message
+    assert CANARY not in problem.message
+
+
 def test_fields_at_their_defaults_are_no_warning() -> None:
     assert not parse(
         agent("  model: x\n  roles: []\n  execution: {profile: dynamic}\n")
@@ -537,6 +576,24 @@ def test_of_a_line_of_a_secret_only_a_plain_key_is_shown(line: str, shown: str) 
     (problem,) = parse(secret(f"  stringData:\n{line}")).problems
 
     assert problem.excerpt == shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"  api_key: {CANARY}",
+        f"  apiKey: {CANARY}",
+        f"  authToken: {CANARY}",
+        f'  "password" : {CANARY}',
+        f"  options: {{Authorization: [{CANARY}]}}",
+    ],
+    ids=["api-key", "camel", "token", "quoted", "inside"],
+)
+def test_a_line_whose_key_promises_a_secret_is_masked_in_every_kind(line: str) -> None:
+    problems = parse(agent(f"  model: x\n{line}\n")).problems
+
+    assert problems
+    assert not [problem for problem in problems if CANARY in repr(problem)]
 
 
 def test_the_line_of_an_ordinary_manifest_is_shown() -> None:
