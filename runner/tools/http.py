@@ -2,7 +2,7 @@
 
 No redirect is followed, no proxy or credential is taken from the environment, and no more
 is read than the bound allows: nothing is unpacked, since a small answer may unpack to a
-huge one.
+huge one. Where it may connect to is for `egress` to say.
 """
 
 import base64
@@ -13,7 +13,7 @@ import httpx2
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
-from runner.tools import Call
+from runner.tools import Call, egress
 
 _SCHEMES: Final = ("http://", "https://")
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
@@ -39,7 +39,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     bodiless = tool.method in {"GET", "DELETE"}
     try:
         async with (
-            httpx2.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client,
+            _client() as client,
             client.stream(
                 tool.method,
                 tool.endpoint,
@@ -64,6 +64,15 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     raise ToolFailed(
         f"{tool.endpoint} answered {response.status_code}: {said}",
         retryable=response.status_code in _RETRYABLE_STATUS or response.status_code >= 500,
+    )
+
+
+def _client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,
+        transport=egress.Transport(trust_env=False),
     )
 
 
