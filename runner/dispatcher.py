@@ -103,6 +103,7 @@ class Dispatcher:
 
         def knocked() -> None:
             wake.drain(receiver)
+            self._stop_cancelled()
             self._awake.set()
 
         loop = asyncio.get_running_loop()
@@ -115,6 +116,8 @@ class Dispatcher:
                 self._awake.clear()
                 await asyncio.sleep(0)  # Lets every message that is there join this commit.
                 self._kill_silent()
+                if not self._inbox:  # The poll; a cancel whose knock was lost is seen here.
+                    self._stop_cancelled()
                 self._write()
         finally:
             loop.remove_reader(receiver)
@@ -157,6 +160,18 @@ class Dispatcher:
         for task, held in claims:
             self._hand_out(task, held)
 
+    def _stop_cancelled(self) -> None:
+        """Have workers stop what is not theirs any more: a person took it away."""
+        if not self.busy:
+            return
+        leased = {(held.task, held.fence) for held in self._ledger.leased()}
+        self._connection.rollback()
+        for worker in self._workers.values():
+            for task, held in list(worker.held.items()):
+                if (task, held.fence) not in leased:
+                    del worker.held[task]
+                    worker.wire.send({"do": "cancel", "task": task, "fence": held.fence})
+
     def _free_slots(self) -> Slots:
         if self._draining:
             return Slots([])
@@ -194,13 +209,8 @@ class Dispatcher:
 
     def _hand_out(self, task: Claimable, held: Held) -> None:
         worker = self._workers[held.worker]
-        message: Message = {
-            "do": "run",
-            "task": held.task,
-            "fence": held.fence,
-            "input": task.input,
-            "manifests": held.manifests,
-        }
+        ids: Message = {"task": held.task, "fence": held.fence}
+        message = {"do": "run", **ids, "input": task.input, "manifests": held.manifests}
         if task.fence > 0:  # Somebody has worked on it: its journal goes ahead.
             for step in self._ledger.journal.steps(task.id):
                 # One by one: together they may be longer than the wire takes.
@@ -209,13 +219,7 @@ class Dispatcher:
             message |= self._manifests(worker, held.manifests)
         self._connection.rollback()
         worker.wire.send(message)
-        log(
-            "task_claimed",
-            "A worker took a task.",
-            task=held.task,
-            worker=worker.id,
-            fence=held.fence,
-        )
+        log("task_claimed", "A worker took a task.", **ids, worker=worker.id)
 
     def _manifests(self, worker: Worker, digest: str) -> Message:
         if len(worker.sets) >= SETS_MAX:
@@ -242,7 +246,8 @@ class Dispatcher:
                 raise LeaseLost
             answer |= self._carry_out(worker, held, message, now_us)
         except LeaseLost:
-            worker.held.pop(message["task"], None)
+            if held is not None and held.fence == message["fence"]:
+                del worker.held[message["task"]]
             answer |= {"ok": False, "lost": True}
         return answer if "id" in message else None
 

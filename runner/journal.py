@@ -111,8 +111,12 @@ class Journal:
 
     def interrupted(self, held: Held) -> Step | None:
         """A tool call that began, did not end, and may not be repeated; None: there is none."""
-        manifests = self._pins.load(held.manifests)
-        for step in self.steps(held.task):
+        return self.open_call(held.task, held.manifests)
+
+    def open_call(self, task: str, digest: str) -> Step | None:
+        """The same for a task in nobody's hands, under the manifest set of this digest."""
+        manifests = self._pins.load(digest)
+        for step in self.steps(task):
             if step.kind == "tool" and step.phase == "begun":
                 tool = manifests.tool(manifests.agent(step.agent), step.name)
                 if tool is None or not tool.spec.idempotent:

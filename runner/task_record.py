@@ -92,6 +92,17 @@ class TaskAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person's decision did to a task; `step` and `call` name the call it was about."""
+
+    id: str
+    was: str
+    state: str
+    step: int | None = None
+    call: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """A worker process and how many of its slots are busy."""
 

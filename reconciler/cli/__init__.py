@@ -19,18 +19,22 @@ from runner.contract import errors
 COMMANDS: Final = {
     "apply": "Apply manifests from files, or a saved plan.",
     "audit": "Read, verify and export the audit log.",
+    "cancel": "Stop tasks, wherever they are.",
     "daemon": "Run the reconciler: make the state follow the repository.",
+    "dead": "List, show, retry and drop dead letters.",
     "init": "Make a repository of manifests to start from.",
     "logs": "Show what agents did, step by step; -f follows.",
     "plan": "Show what applying the repository would change.",
     "reconcile": "Make the daemon look at the repository now.",
+    "retry": "Queue tasks again that did not succeed.",
     "run": "Run an agent once and show its answer.",
     "schema": "Print the JSON Schema of the manifests.",
     "status": "Show what is applied, what runs and what is stuck.",
-    "task": "Show one task: attempts, steps, tokens, timing.",
+    "task": "Show one task, or say what became of its interrupted call.",
     "tasks": "List tasks.",
     "up": "Run daemon and worker in one terminal.",
     "validate": "Check manifests without applying them.",
+    "wait": "Wait until tasks are over.",
     "worker": "Run the dispatcher and its worker processes.",
 }
 

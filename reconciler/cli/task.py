@@ -1,17 +1,33 @@
-"""`orloj task`: one task with its attempts, steps and result."""
+"""`orloj task`: one task with its attempts, steps and result; and what became of its call."""
 
 import click
 
 from reconciler.cli.context import Context, json_option
+from reconciler.cli.decide import decide, show
 from reconciler.views import tasks as view
-from runner import tasks
+from runner import decisions, tasks
 
 
-@click.command()
+class TaskGroup(click.Group):
+    """`orloj task ID` is short for `orloj task show ID`; no id begins with a letter."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments with the command that goes without saying."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=TaskGroup)
+def command() -> None:
+    """Show one task, or say what became of its interrupted call."""
+
+
+@command.command("show")
 @click.argument("task_id", metavar="ID")
 @json_option
 @click.pass_obj
-def command(context: Context, task_id: str, as_json: bool) -> None:
+def show_task(context: Context, task_id: str, as_json: bool) -> None:
     """Show one task. A unique beginning of its ID is enough."""
     with context.database.read() as connection:
         account = tasks.account(connection, tasks.resolve(connection, task_id))
@@ -19,3 +35,32 @@ def command(context: Context, task_id: str, as_json: bool) -> None:
         context.show_json(view.account_json(account))
     else:
         context.show(view.task_account(account))
+
+
+@command.command("resolve")
+@click.argument("task_id", metavar="ID")
+@click.option("--ran/--not-ran", default=None, help="Whether the interrupted call happened.")
+@click.option("--result", help="With --ran: what the call answered, for the agent to read.")
+@json_option
+@click.pass_obj
+def resolve(
+    context: Context, task_id: str, ran: bool | None, result: str | None, as_json: bool
+) -> None:
+    """Say whether the interrupted call of a task ran; the task goes on.
+
+    After --ran it goes on behind the call; after --not-ran the call is made again.
+    """
+    if ran is None:
+        raise click.UsageError("say --ran or --not-ran: look at what the tool acts on")
+    if result is not None and not ran:
+        raise click.UsageError("--result goes with --ran: a call that did not run has none")
+    decided = decide(
+        context,
+        [task_id],
+        lambda connection, ids, actor, now_us: [
+            decisions.resolve(
+                connection, ids[0], ran=ran, result=result, actor=actor, now_us=now_us
+            )
+        ],
+    )
+    show(context, decided, as_json)

@@ -24,6 +24,7 @@ _STYLES: Final = {
     "denied": "red",
     "deny": "red",
     "done": "green",
+    "dropped": "dim",
     "failed": "red",
     "running": "cyan",
     "succeeded": "green",

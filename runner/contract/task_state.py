@@ -1,10 +1,15 @@
 """Where a task can be. Pure.
 
-pending ──claim──> leased ──> succeeded | failed | dead | cancelled
+pending ──claim──> leased ──> succeeded | failed | dead
    ^                 │
    │                 ├──> backing_off ──(run_at)──> pending
-   └──lease lost─────┤
-                     └──> unknown_outcome   (a person decides)
+   ├──lease lost─────┤
+   │                 └──> unknown_outcome
+   └──resolve (a person says whether the call ran)──┘
+
+any of these but succeeded, failed, dead ──cancel──> cancelled
+dead | failed ──drop──> dropped
+failed | dead | cancelled | dropped ──retry──> pending, or unknown_outcome if a call is open
 """
 
 from enum import StrEnum
@@ -33,8 +38,16 @@ class TaskState(StrEnum):
     """Out of attempts, or it took its workers down: a dead letter."""
     CANCELLED = "cancelled"
     """A person stopped it."""
+    DROPPED = "dropped"
+    """A dead letter that a person put away; everything of it is kept."""
 
 
 FINISHED = frozenset(
-    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.DEAD, TaskState.CANCELLED}
+    {
+        TaskState.SUCCEEDED,
+        TaskState.FAILED,
+        TaskState.DEAD,
+        TaskState.CANCELLED,
+        TaskState.DROPPED,
+    }
 )

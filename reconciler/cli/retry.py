@@ -1,0 +1,23 @@
+"""`orloj retry`: queue tasks again that did not succeed."""
+
+import click
+
+from reconciler.cli.context import Context, json_option
+from reconciler.cli.decide import decide, ids_argument, show
+from runner import decisions
+
+
+@click.command()
+@ids_argument
+@json_option
+@click.pass_obj
+def command(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
+    """Queue failed, dead, cancelled or dropped tasks again; no finished step is repeated."""
+    decided = decide(
+        context,
+        ids,
+        lambda connection, found, actor, now_us: decisions.retry(
+            connection, found, actor=actor, now_us=now_us
+        ),
+    )
+    show(context, decided, as_json)
