@@ -20,6 +20,8 @@ class Worker:
     heard_us: int
     saved_us: int = 0
     ready: bool = False
+    draining: bool = False
+    dismissed: bool = False
     held: dict[str, Held] = field(default_factory=dict)
     sets: set[str] = field(default_factory=set)
 
@@ -29,7 +31,7 @@ def slots(workers: Collection[Worker], last_chance: Callable[[int], bool]) -> Sl
     return Slots(
         (worker.id, len(worker.held), worker.slots)
         for worker in workers
-        if worker.ready
+        if worker.ready and not worker.draining
         if not any(last_chance(held.crashes) for held in worker.held.values())
     )
 

@@ -17,7 +17,7 @@ import os
 import signal
 from typing import Any, Final
 
-from runner import credentials, crew, order, queue
+from runner import credentials, crew, order, queue, relief
 from runner.claim import Claimable, Held, Slots
 from runner.contract import clock, seal, wake
 from runner.contract.database import Database
@@ -118,7 +118,9 @@ class Dispatcher:
                 self._kill_silent()
                 if not self._inbox:  # The poll; a cancel whose knock was lost is seen here.
                     self._stop_cancelled()
+                relief.hear(self._connection, self._workers)
                 self._write()
+                relief.dismiss(self._workers.values())
         finally:
             loop.remove_reader(receiver)
             receiver.close()
@@ -237,6 +239,7 @@ class Dispatcher:
                 worker.ready = True
                 return None
             case "ping":
+                relief.weigh(worker, self._settings.runner.memory_mb * 1024 * 1024)
                 self._save(worker, now_us)
                 return {"do": "pong", "at": message["at"]}
         held = worker.held.get(message["task"])
@@ -290,6 +293,6 @@ class Dispatcher:
         worker.saved_us = now_us
         queue.save_worker(
             self._connection,
-            (worker.id, self._host, worker.pid, "live", worker.slots)
+            (worker.id, self._host, worker.pid, relief.state(worker), worker.slots)
             + (worker.started_us, now_us),
         )

@@ -239,7 +239,8 @@ def save_worker(connection: Connection, row: tuple[Any, ...]) -> None:
     connection.exec_driver_sql(
         "INSERT INTO worker (id, host, pid, state, slots, started_at, seen_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-        " state = excluded.state, seen_at = excluded.seen_at",
+        " state = CASE state WHEN 'draining' THEN state ELSE excluded.state END,"
+        " seen_at = excluded.seen_at",
         row,
     )
 

@@ -1,7 +1,7 @@
 """How dispatcher and worker talk: one JSON object a line, over a socket pair.
 
     worker → dispatcher   ready, ping, model, tool, result, finish; `id` where an answer is due
-    dispatcher → worker   hello, step, run, cancel, forget, answer (to an `id`), pong
+    dispatcher → worker   hello, step, run, cancel, forget, leave, answer (to an `id`), pong
 
 A line has a limit, so that neither side can fill the other's memory. What stands in it can
 be stored: no number that JSON does not have, no half of a surrogate pair.

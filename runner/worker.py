@@ -56,6 +56,8 @@ class Worker:
                     self._start(message)
                 case "cancel":
                     self._stop(message["task"], message["fence"])
+                case "leave":
+                    _leave(0)
                 case "forget":
                     self._sets.clear()
                 case _:

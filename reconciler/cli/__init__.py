@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "validate": "Check manifests without applying them.",
     "wait": "Wait until tasks are over.",
     "worker": "Run the dispatcher and its worker processes.",
+    "workers": "List, drain and restart worker processes.",
 }
 
 

@@ -28,6 +28,7 @@ ACTIONS: Final = frozenset(
         "tool_denied",
         "tool_failed",
         "watch_unavailable",
+        "worker_draining",
         "worker_exited",
         "worker_killed",
         "worker_started",

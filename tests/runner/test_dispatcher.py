@@ -291,6 +291,27 @@ def test_a_task_that_backs_off_starts_on_time_and_not_at_the_next_poll(
     asyncio.run(story())
 
 
+def test_a_worker_over_its_memory_ends_what_it_runs_and_is_sent_away(
+    home: Home, agent: Key
+) -> None:
+    async def story() -> None:
+        async with dispatching(home, memory_mb=1) as (dispatcher, hire):
+            heavy = await hire("heavy", os.getpid())  # type: ignore[call-arg]
+            first, second = home.submit(agent, 2)
+            message = await heavy.run()
+            heavy.tell("ping", at=1)
+            await until(lambda: home.rows("SELECT state FROM worker") == [("draining",)])
+            assert (await heavy.ask("finish", **claim(message), **DONE, output=""))["ok"]
+            while (word := await heavy.wire.receive()) is not None and word["do"] != "leave":
+                assert word["do"] != "run", "it was given another task"
+            assert (home.state(first), home.state(second)) == ("succeeded", "pending")
+            dispatcher.detach(heavy.seen, "it left")
+            light = await hire("light")
+            assert (await light.run())["task"] == second
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("jump_us", [-3_600_000_000, 3_600_000_000], ids=["back", "ahead"])
 def test_a_jump_of_the_wall_clock_ends_no_lease(
     home: Home, agent: Key, monkeypatch: pytest.MonkeyPatch, jump_us: int
