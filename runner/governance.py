@@ -9,6 +9,7 @@ manifest line that made it.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.contract.errors import Refused
 from runner.manifest_set import PlacedAgent, PlacedTool
 
 RUNNABLE_TYPES = frozenset({"http", "command", "python"})
@@ -33,6 +34,13 @@ class Verdict:
 
 def decide(agent: PlacedAgent, name: str, tool: PlacedTool | None) -> Verdict:
     """The verdict on a call of the tool `name` by an agent."""
+    try:
+        return _decided(agent, name, tool)
+    except Refused as error:  # A manifest that another version of this program recorded.
+        return _deny(str(error), agent.at(""))
+
+
+def _decided(agent: PlacedAgent, name: str, tool: PlacedTool | None) -> Verdict:
     position = next(
         (index for index, grant in enumerate(agent.spec.tools) if grant.name == name), None
     )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from runner import workflow
 from runner.contract import kinds
 from runner.contract.audit_entry import canonical
-from runner.contract.errors import NotFound
+from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
     Agent,
     AgentSystem,
@@ -136,10 +136,16 @@ class ManifestSet:
         return spec.string_data.get(entry) or spec.data.get(entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools and endpoints name."""
+        """Every secret entry that the set's tools and endpoints name.
+
+        What cannot be read can be neither called nor asked: it needs no secret.
+        """
         found = set()
         for key, placed in self.resources.items():
-            spec = kinds.spec_of(key.kind, placed.body)
+            try:
+                spec = kinds.spec_of(key.kind, placed.body)
+            except Refused:
+                continue
             auth = spec.auth if isinstance(spec, Tool | ModelEndpoint) else None
             if auth is not None:
                 found.add(auth.secret(key.namespace))

@@ -151,3 +151,33 @@ def test_a_name_the_model_makes_up_is_denied(grants: list[Any], name: str) -> No
     known = {grant["name"] for grant in grants}
     if name not in known:
         assert governance.decide(agent(grants), name, None).decision is Decision.DENY
+
+
+UNREADABLE = '{"spec": {"type": "http", "endpoint": "x", "requires": [], "of_tomorrow": 1}}'
+
+
+def test_a_rule_that_cannot_be_read_denies() -> None:
+    key = Key("default", "Tool", "search")
+    unreadable = PlacedTool(key, UNREADABLE, "tools/search.yaml", 3, TOOL_LINES)
+    verdict = governance.decide(agent([GRANT]), "search", unreadable)
+    assert (verdict.decision, verdict.rule) == (Decision.DENY, "agents/clerk.yaml:1")
+    assert "cannot be read by this version" in verdict.reason
+    nobody = PlacedAgent(Key("default", "Agent", "clerk"), UNREADABLE, "a.yaml", 2, {})
+    assert governance.decide(nobody, "search", tool(NEEDS)).decision is Decision.DENY
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Search",
+        "search ",
+        "se\u0430rch",
+        "search\u200b",
+        "default/search",
+        "./search",
+        "search\x00",
+    ],
+    ids=["case", "space", "cyrillic", "invisible", "namespace", "dot", "zero"],
+)
+def test_a_name_that_is_nearly_the_granted_one_is_another(name: str) -> None:
+    assert governance.decide(agent([GRANT]), name, tool(NEEDS)).decision is Decision.DENY

@@ -139,3 +139,13 @@ def test_what_another_version_wrote_is_refused_with_advice() -> None:
     item = Placed(AGENT, '{"spec":{"mood":"fine"}}', "a.yaml", 1, {})
     with pytest.raises(Refused, match="apply its manifest again"):
         made(AGENT, item).agent("clerk").spec  # noqa: B018
+
+
+def test_what_cannot_be_read_needs_no_secret_and_keeps_the_others() -> None:
+    tomorrow = Key("default", "Tool", "of-tomorrow")
+    auth = {"type": "http", "endpoint": "http://x", "auth": {"secretRef": "s"}}
+    readable = placed(Key("default", "Tool", "t"), auth)
+    unreadable = Placed(tomorrow, '{"spec": {"of_tomorrow": 1}}', "t.yaml", 1, {})
+    assert made(AGENT, readable, unreadable).secrets() == [
+        (Key("default", "Secret", "s"), "value")
+    ]
