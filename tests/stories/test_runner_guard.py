@@ -1,0 +1,163 @@
+"""Nothing reaches a tool before the decision about it is durable, and no secret gets out.
+
+The runner, its workers and the tool's server are processes and sockets of their own; the
+server and the programs look, at the moment they are called, at what is in the database.
+"""
+
+import json
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+from home import Home
+from local_server import Answer, LocalServer, Received
+from model_server import ModelServer, completion, said
+
+from runner.contract import audit
+from runner.contract.kinds import Key
+
+pytestmark = pytest.mark.story
+
+NEEDS = {"read": "tickets"}
+
+
+def declared(home: Home, endpoint: str, permissions: list[Any], **tool: Any) -> Key:
+    """An agent whose scripted model calls one tool and then replies."""
+    calls = [{"tool": "tickets", "arguments": {"q": "all"}}]
+    home.record(
+        "ModelEndpoint",
+        "default",
+        {
+            "provider": "mock",
+            "default_model": "m",
+            "script": {"clerk": [{"calls": calls}, {"reply": "{result.1}"}]},
+        },
+    )
+    home.record(
+        "Tool",
+        "tickets",
+        {"type": "http", "endpoint": endpoint, "requires": [NEEDS], **tool},
+    )
+    grant = [{"name": "tickets", "permissions": permissions}]
+    return home.record("Agent", "clerk", {"model": "m", "tools": grant})
+
+
+def logged(home: Home, kind: str) -> list[dict[str, Any]]:
+    return [entry for entry in home.entries() if entry["type"] == kind]
+
+
+def test_a_tool_that_is_called_finds_its_decision_in_the_database(home: Home) -> None:
+    def looking(_: Received) -> Answer:
+        found = [entry for entry in logged(home, "action.decided") if "tool" in entry]
+        steps = home.rows("SELECT kind, phase FROM step WHERE kind = 'tool'")
+        return said([found[-1]["decision"], found[-1]["tool"], [list(row) for row in steps]])
+
+    with LocalServer(looking).running() as server:
+        agent = declared(home, server.url, [NEEDS])
+        with home.runner(workers=1):
+            (task,) = home.submit(agent)
+            home.wait([task], {"succeeded", "failed"})
+    (output,) = home.rows("SELECT output FROM task WHERE id = ?", task)[0]
+    assert json.loads(output) == ["allow", "tickets", [["tool", "begun"]]]
+
+
+def test_a_denied_call_never_reaches_the_server(home: Home) -> None:
+    with LocalServer(lambda _: Answer(200)).running() as server:
+        agent = declared(home, server.url, [{"write": "tickets"}])
+        with home.runner(workers=1):
+            (task,) = home.submit(agent)
+            home.wait([task], {"succeeded", "failed"})
+    assert server.received == []
+    assert [entry["decision"] for entry in logged(home, "action.decided")][1] == "deny"
+
+
+NO_DECISION = """
+CREATE TRIGGER full BEFORE INSERT ON audit_entry
+WHEN NEW.type = 'action.decided' AND NEW.tool IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'no'); END
+"""
+
+
+def test_a_decision_that_cannot_be_written_lets_nothing_through(home: Home) -> None:
+    with LocalServer(lambda _: Answer(200)).running() as server:
+        agent = declared(home, server.url, [NEEDS])
+        with home.database.write() as connection:
+            connection.exec_driver_sql(NO_DECISION)
+        with home.runner(workers=1) as runner:
+            home.submit(agent)
+            runner.wait(timeout=30)  # It cannot log, so it ends; systemd starts it again.
+    assert server.received == []
+    assert logged(home, "action.requested")[1:] == []
+
+
+def test_on_a_full_disk_nothing_is_called(home: Home) -> None:
+    with LocalServer(lambda _: Answer(200)).running() as server:
+        agent = declared(home, server.url, [NEEDS])
+        with home.runner(workers=1) as runner:
+            home.until(
+                lambda: home.rows("SELECT id FROM worker") or logged(home, "log.started")
+            )
+            # No file of the runner may grow beyond this: writing fails as on a full disk.
+            resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, (1, 1))
+            home.submit(agent)
+            runner.wait(timeout=30)
+    assert server.received == []
+    with home.database.read() as connection:
+        assert audit.verify(connection).holds
+
+
+FILE = "canary-file-8841"
+
+
+def in_processes(marks: list[str]) -> list[str]:
+    """The processes whose arguments or environment hold a mark."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        for name in ("cmdline", "environ"):
+            try:
+                text = (folder / name).read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            found += [f"{folder.name} {name}" for mark in marks if mark in text]
+    return found
+
+
+def test_secrets_of_files_are_in_no_file_log_argument_or_environment(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "key").write_text(FILE, encoding="utf-8")
+    (home.folder / "orloj.toml").write_text(
+        f'[secrets]\nfolder = "{folder}"\n', encoding="utf-8"
+    )
+    home.record("Secret", "key", {"fromFile": {"value": "key"}})
+    seen: list[str] = []
+
+    def echoing(request: Received) -> Answer:
+        seen.extend(in_processes([FILE]))
+        return said({"you": request.headers, "hex": FILE.encode().hex(), "body": FILE * 3})
+
+    asked = completion(None, [{"name": "tickets", "arguments": json.dumps({FILE: [FILE]})}])
+    with (
+        LocalServer(echoing).running() as server,
+        ModelServer(asked, completion(f"it is {FILE}")).running() as model,
+    ):
+        auth = {"auth": {"secretRef": "key"}}
+        agent = declared(home, server.url, [NEEDS], **auth)
+        endpoint = {"provider": "openai-compatible", "base_url": model.url + "/v1"}
+        home.record("ModelEndpoint", "default", {**endpoint, "default_model": "m", **auth})
+        with home.runner(workers=1):
+            (task,) = home.submit(agent)
+            home.wait([task], {"succeeded", "failed"})
+            kept = [path for path in home.folder.rglob("*") if path.is_file()]
+            found = [path.name for path in kept if FILE.encode() in path.read_bytes()]
+    assert home.state(task) == "succeeded"
+    assert server.received[0].headers["Authorization"] == f"Bearer {FILE}"
+    assert json.loads(server.received[0].body) == {"(secret)": ["(secret)"]}
+    assert (found, seen) == ([], [])
+    assert any(path.name.endswith("-wal") for path in kept)
