@@ -18,6 +18,7 @@ from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource, person_owner
 from runner.contract.database import Database
+from runner.contract.kinds import Key
 from runner.contract.seal import Sealer
 
 FILES_MAX: Final = 10_000
@@ -58,7 +59,7 @@ def review(
 
     `texts` holds each file's content by the name it is to be recorded under.
     """
-    resources, problems = _parsed(texts, sealer)
+    resources, problems, torn = _parsed(texts, sealer)
     declared = {resource.key: resource for resource in resources}
     mentioned = {mention.target for resource in resources for mention in resource.mentions}
     with database.read() as connection:
@@ -68,6 +69,7 @@ def review(
             standing.__contains__,
             (),
             cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
+            torn=torn,
         )
         serial = recorded.serial(connection)
         have = recorded.resources_with(connection, declared)
@@ -83,9 +85,13 @@ def review(
     return Reviewed(plan.plan(request), tuple(problems))
 
 
-def _parsed(texts: Mapping[str, bytes], sealer: Sealer) -> tuple[list[Resource], list[Problem]]:
+def _parsed(
+    texts: Mapping[str, bytes], sealer: Sealer
+) -> tuple[list[Resource], list[Problem], list[Key]]:
+    """What the files declare, what is wrong in them, and the keys of what has mistakes."""
     resources: list[Resource] = []
     problems: list[Problem] = []
+    torn: list[Key] = []
     for path, text in texts.items():
         if len(text) > BLOB_BYTES_MAX:
             problems.append(
@@ -95,7 +101,8 @@ def _parsed(texts: Mapping[str, bytes], sealer: Sealer) -> tuple[list[Resource],
         found = manifest.parse(text, path, sealer.seal)
         resources += found.resources
         problems += found.problems
-    return resources, problems
+        torn += found.torn
+    return resources, problems, torn
 
 
 def texts_of(files: Iterable[tuple[str, Path]]) -> dict[str, bytes]:

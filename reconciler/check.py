@@ -4,7 +4,7 @@ Only the resources that a commit touches are looked at, so the cost follows the 
 caller answers for the rest: what else will exist, and who names what is deleted.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from reconciler.manifest import wording
@@ -38,22 +38,28 @@ def check(
     orphans: Sequence[Orphan],
     names: Names = no_names,
     *,
+    torn: Collection[Key] = (),
     complete: bool = True,
 ) -> list[Problem]:
     """Every problem across files, in order.
 
     `known` says whether a key exists after the commit; touched ones need not be known to
     it. `orphans` are the unchanged resources (key, path, line) that require a deleted one.
-    `names(kind, namespace)` are names to suggest. When what is given is not `complete`,
-    a name may be declared elsewhere, and a missing one is only a warning.
+    `names(kind, namespace)` are names to suggest. `torn` are declared where something else
+    is wrong: that is one mistake, and not one more wherever they are named. When what is
+    given is not `complete`, a name may be declared elsewhere, and a missing one is only a
+    warning.
     """
     declared = {resource.key: resource for resource in reversed(touched)}
+    unsure = frozenset(torn)
     problems = _twice(touched, declared)
     missing = [
         (resource, mention)
         for resource in touched
         for mention in resource.mentions
-        if mention.target not in declared and not known(mention.target)
+        if mention.target not in declared
+        and mention.target not in unsure
+        and not known(mention.target)
     ]
     for count, (resource, mention) in enumerate(missing):
         near: list[str] = []

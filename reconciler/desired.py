@@ -55,6 +55,7 @@ class Read:
 
     resources: tuple[Resource, ...]
     problems: tuple[Problem, ...]
+    torn: tuple[Key, ...]
     parsed: int
     fresh: Mapping[str, str]
 
@@ -133,6 +134,7 @@ class Loader:
         texts = self._git.blobs(sorted({*blobs.values()} - known.keys()))
         resources: list[Resource] = []
         problems: list[Problem] = []
+        torn: list[Key] = []
         fresh: dict[str, str] = {}
         for path, blob in blobs.items():
             if blob in known:
@@ -147,11 +149,13 @@ class Loader:
             found = manifest.parse(text, path, self._sealer.seal)
             resources += (replace(resource, blob=blob) for resource in found.resources)
             problems += found.problems
+            torn += found.torn
             if not has_errors(found.problems):
                 fresh[blob] = _memory(found)
         return Read(
             resources=tuple(resources),
             problems=tuple(problems),
+            torn=tuple(torn),
             parsed=len(texts),
             fresh=fresh,
         )
@@ -167,11 +171,11 @@ class Loader:
         resources = read.resources
         declared = {resource.key for resource in resources}
         # What stands in a file with a mistake is not gone: one mistake, one problem.
-        torn = {problem.path for problem in read.problems if has_errors([problem])}
+        flawed = {problem.path for problem in read.problems if has_errors([problem])}
         gone = {
             key
             for key, item in have.items()
-            if key not in declared and item.owner == self._owner and item.path not in torn
+            if key not in declared and item.owner == self._owner and item.path not in flawed
         }
         mentioned = {mention.target for resource in resources for mention in resource.mentions}
         standing = recorded.resources_with(connection, mentioned - declared).keys() - gone
@@ -181,6 +185,7 @@ class Loader:
             standing.__contains__,
             [orphan for orphan in dependents if orphan[0] not in declared | gone],
             cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
+            torn=read.torn,
         )
         return problems + [
             _declared_elsewhere(resource, other)

@@ -13,6 +13,7 @@ from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource
 from reconciler.views import problems as view
 from reconciler.views.plain import plain
+from runner.contract.kinds import Key
 
 
 @click.command()
@@ -29,9 +30,9 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     files = list(dict.fromkeys(file for path in paths for file in _files(path)))
     if not files:
         raise click.ClickException(f"no *.yaml or *.yml file under {_listed(paths)}")
-    resources, problems = _read(files)
+    resources, problems, torn = _read(files)
     complete = any(path.is_dir() for path in paths)
-    problems += check.check(resources, lambda key: False, (), complete=complete)
+    problems += check.check(resources, lambda key: False, (), torn=torn, complete=complete)
     problems.sort()
     failed = has_errors(problems)
     if as_json:
@@ -76,9 +77,11 @@ def _files(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _read(files: list[Path]) -> tuple[list[Resource], list[Problem]]:
+def _read(files: list[Path]) -> tuple[list[Resource], list[Problem], list[Key]]:
+    """What the files declare, what is wrong in them, and the keys of what has mistakes."""
     resources: list[Resource] = []
     problems: list[Problem] = []
+    torn: list[Key] = []
     for file in files:
         name = str(file).encode(errors="backslashreplace").decode()
         try:
@@ -91,7 +94,8 @@ def _read(files: list[Path]) -> tuple[list[Resource], list[Problem]]:
         parsed = manifest.parse(content, name, _forget)
         resources += parsed.resources
         problems += parsed.problems
-    return resources, problems
+        torn += parsed.torn
+    return resources, problems, torn
 
 
 def _forget(value: str) -> tuple[str, str]:

@@ -46,10 +46,14 @@ def parser_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a file declares, and what is wrong or noteworthy in it."""
+    """What a file declares, and what is wrong or noteworthy in it.
+
+    `torn` are the keys of documents that have mistakes: they are declared all the same.
+    """
 
     resources: tuple[Resource, ...]
     problems: tuple[Problem, ...]
+    torn: tuple[Key, ...] = ()
 
 
 def parse(text: bytes, path: str, seal: Seal) -> Parsed:
@@ -60,6 +64,7 @@ def parse(text: bytes, path: str, seal: Seal) -> Parsed:
         for mistake in reading.mistakes
     ]
     resources: list[Resource] = []
+    torn: list[Key] = []
     for document in reading.documents:
         if len(problems) > PROBLEMS_MAX:
             break
@@ -69,7 +74,9 @@ def parse(text: bytes, path: str, seal: Seal) -> Parsed:
             problems += part.problems
             if resource is not None:
                 resources.append(resource)
-    return Parsed(tuple(resources), _finished(problems, reading))
+            elif part.key is not None:
+                torn.append(part.key)
+    return Parsed(tuple(resources), _finished(problems, reading), tuple(torn))
 
 
 def _finished(problems: list[Problem], reading: Reading) -> tuple[Problem, ...]:
@@ -89,6 +96,7 @@ class _Part:
 
     def __init__(self, document: Document, path: str, seal: Seal) -> None:
         self.problems: list[Problem] = []
+        self.key: Key | None = None  # Known as soon as kind and name can be read.
         self._document = document
         self._path = path
         self._seal = seal
@@ -106,6 +114,8 @@ class _Part:
         metadata = self._valid(Metadata, manifest, "metadata", metadata_shape)
         if kind is None:
             return None
+        if isinstance(metadata, Metadata):
+            self.key = Key(metadata.namespace, kind, metadata.name)
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             for finding in mistakes:

@@ -186,6 +186,12 @@ def test_a_rejected_commit_is_looked_at_once_and_logged_once(world: World) -> No
     assert "broken.yaml:6:3" in entry["reason"]
 
 
+def test_what_has_a_mistake_is_not_also_missing_wherever_it_is_named(world: World) -> None:
+    world.push({"broken.yaml": BROKEN, "task.yaml": task("t", "broken")})
+    (problem,) = world.look().problems
+    assert str(problem).startswith("broken.yaml:6:3")
+
+
 def test_a_branch_that_goes_back_leaves_no_rejected_commit_behind(world: World) -> None:
     good = world.push({"a.yaml": agent("a")})
     world.look()
