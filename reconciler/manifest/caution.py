@@ -14,7 +14,7 @@ from runner.contract.kinds.base import Strict
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("allowed_tools", "execution", "memory", "roles"),
-    Task: ("max_turns", "message_retry", "requirements"),
+    Task: ("max_turns", "message_retry"),
     Tool: ("capabilities", "operation_classes"),
 }
 _IDLE_AT_RUN_TIME: Final = ("isolation_mode", "retry")

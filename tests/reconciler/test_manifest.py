@@ -265,7 +265,6 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
     ("kind", "spec", "message"),
     [
         ("Task", "  agent: a\n  max_turns: 3\n", "`max_turns`: accepted, not yet"),
-        ("Task", "  agent: a\n  requirements: {gpu: true}\n", "`requirements`: accepted"),
         ("Task", "  agent: a\n  messageRetry: {maxAttempts: 3}\n", "`message_retry`: accepted"),
         ("Tool", "  endpoint: http://x\n  capabilities: [a]\n", "`capabilities`: accepted"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
@@ -279,7 +278,6 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
     ],
     ids=[
         "turns",
-        "requirements",
         "messages",
         "capabilities",
         "isolation",
