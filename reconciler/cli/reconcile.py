@@ -1,7 +1,8 @@
 """`orloj reconcile`: make the daemon look at the repository now.
 
 Exit codes: 0 the repository is applied (or, without `--wait`, the daemon was told), 1 it is
-not. `--json` prints `{commit, condition, reason, message}` as the look left them.
+not. `--json` waits too, and prints `{commit, condition, reason, message}` as the look left
+them.
 """
 
 import time
@@ -21,7 +22,7 @@ _LOOK_EVERY_S = 0.02
 
 
 @click.command()
-@click.option("--wait", is_flag=True, help="Wait until the daemon has looked.")
+@click.option("--wait", is_flag=True, help="Wait until the daemon has looked; --json does.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -38,7 +39,7 @@ def command(context: Context, wait: bool, timeout_s: float, as_json: bool) -> in
         raise errors.SettingsInvalid(source_unset(context.settings))
     asked_us = clock.now_us()
     if wake.knock(context.settings.run, wake.DAEMON):
-        if not wait:
+        if not (wait or as_json):
             context.say("The daemon is looking. Next: orloj status")
             return 0
         state: SourceState | None = _awaited(context, asked_us, timeout_s)

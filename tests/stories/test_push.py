@@ -171,6 +171,19 @@ def test_a_remote_that_comes_back_is_followed_without_a_poll(world: World) -> No
         assert world.run("reconcile", "--wait").returncode == 0
 
 
+def test_json_is_printed_once_the_daemon_has_looked(world: World) -> None:
+    commit = world.push({"a.yaml": agent("a")})
+    with world.daemon():
+        world.applied(commit)
+        done = world.run("reconcile", "--json")
+    assert json.loads(done.stdout) == {
+        "commit": commit,
+        "condition": "Ready",
+        "reason": "Applied",
+        "message": "",
+    }
+
+
 def test_a_hangup_makes_the_daemon_look_again(world: World) -> None:
     world.push({"a.yaml": agent("a")})
     with world.daemon() as daemon:
