@@ -16,7 +16,7 @@ import openai
 from runner.contract.errors import ModelFailed
 from runner.contract.kinds.base import seconds
 from runner.conversation import Conversation, ModelReply, ToolCall
-from runner.models import Offer, Request
+from runner.models import Offer, Request, bounded
 
 _BASE_URLS: Final = {
     "openai": "https://api.openai.com/v1",
@@ -45,6 +45,8 @@ async def ask(request: Request) -> ModelReply:
             "the model endpoint did not answer in time", retryable=True
         ) from error
     except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, ModelFailed):
+            raise error.__cause__ from None  # Ours, about an answer that is not read on.
         raise ModelFailed("the model endpoint cannot be reached", retryable=True) from error
     except openai.APIStatusError as error:
         raise _failed(error) from error
@@ -77,7 +79,11 @@ def _client(url: str, key: str) -> openai.AsyncOpenAI:
         api_key=key,
         timeout=None,
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False),
+        http_client=openai.DefaultAsyncHttpxClient(
+            trust_env=False,
+            follow_redirects=False,
+            transport=bounded.Transport(trust_env=False),
+        ),
     )
 
 

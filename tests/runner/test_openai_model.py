@@ -1,6 +1,7 @@
 """What an endpoint answers becomes a reply or a ModelFailed, and the key stays where it is."""
 
 import asyncio
+import gzip
 import json
 import socket
 from typing import Any
@@ -280,3 +281,23 @@ def test_two_tools_that_a_model_cannot_tell_apart_are_not_offered() -> None:
     endpoint = ModelEndpoint.model_validate({"provider": "ollama", "default_model": "m"})
     with pytest.raises(ModelFailed, match="cannot tell apart"):
         asyncio.run(models.ask(Request(endpoint, "m", None, TALK, offers)))
+
+
+def test_an_answer_that_unpacks_to_a_huge_one_is_not_unpacked() -> None:
+    packed = gzip.compress(b" " * 200_000_000 + b"{}")
+    json_type = {"Content-Type": "application/json"}
+    bomb = Answer(200, packed, {**json_type, "Content-Encoding": "gzip"})
+    with ModelServer(bomb).running() as server, pytest.raises(ModelFailed, match="packed"):
+        ask(server)
+    assert server.received[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_not_read_to_its_end(status: int) -> None:
+    endless = Answer(status, b" " * 17_000_000, {"Content-Type": "application/json"})
+    with (
+        ModelServer(endless).running() as server,
+        pytest.raises(ModelFailed, match="longer than 16777216 bytes") as failed,
+    ):
+        ask(server)
+    assert not failed.value.retryable
