@@ -212,3 +212,21 @@ def test_a_dead_task_that_is_retried_repeats_no_finished_step(home: Home) -> Non
     assert home.rows("SELECT number, started_at FROM step WHERE phase = 'done'") == before
     assert home.rows("SELECT fence, attempt, crashes FROM task") == [(2, 1, 0)]
     assert types(home, task).count("action.executed") == 2
+
+
+def test_a_task_cancelled_and_retried_in_one_moment_is_done_once(home: Home) -> None:
+    """The same worker is given it again while its earlier turn may still be under way."""
+    mock(home, clerk=[{"reply": "said", "delay": "300ms"}])
+    subject = agent(home)
+    with home.runner(workers=1):
+        (task,) = home.submit(subject)
+        home.until(lambda: "action.decided" in types(home, task))
+        with home.database.write() as connection:
+            by: dict[str, Any] = {"actor": "person:ada", "now_us": clock.now_us()}
+            decisions.cancel(connection, [task], **by)
+            decisions.retry(connection, [task], **by)
+        home.wait([task], {"succeeded"})
+    query = "SELECT outcome FROM attempt ORDER BY fence"
+    assert home.rows(query) == [("cancelled",), ("succeeded",)]
+    assert types(home, task).count("action.executed") == 1
+    assert types(home, task).count("task.finished") == 1
