@@ -1,11 +1,15 @@
 """The worker processes of a host as the dispatcher sees them: what each holds and is sent."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 from runner.claim import Held, Slots
 from runner.wire import Wire
+
+INBOX_MAX: Final = 256  # Messages of one worker that wait to be written; then it waits too.
 
 
 @dataclass(eq=False)
@@ -22,8 +26,22 @@ class Worker:
     ready: bool = False
     draining: bool = False
     dismissed: bool = False
+    unwritten: int = 0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
     held: dict[str, Held] = field(default_factory=dict)
     sets: set[str] = field(default_factory=set)
+
+    async def heard(self) -> None:
+        """Count a message; returns when another one may be read."""
+        self.unwritten += 1
+        if self.unwritten >= INBOX_MAX:
+            self.room.clear()
+            await self.room.wait()
+
+    def caught_up(self) -> None:
+        """Every message that was heard is written."""
+        self.unwritten = 0
+        self.room.set()
 
 
 def slots(workers: Collection[Worker], last_chance: Callable[[int], bool]) -> Slots:

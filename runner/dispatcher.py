@@ -17,20 +17,21 @@ import os
 import signal
 from typing import Any, Final
 
-from runner import credentials, crew, order, queue, relief
+from runner import crew, order, queue, relief
 from runner.claim import Claimable, Held, Slots
-from runner.contract import clock, seal, wake
+from runner.contract import clock, wake
 from runner.contract.database import Database
 from runner.contract.errors import LeaseLost
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log
 from runner.crew import Worker
+from runner.handout import HandOut
 from runner.ledger import Ledger
+from runner.wire import TooLong
 
 POLL_S: Final = 1.0  # The net under the wake-up socket.
 START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
 SEEN_EVERY_US: Final = 60_000_000
-SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
 
 Message = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Dispatcher:
         offer = order.offer(settings.runner)
         crashes_max = settings.runner.crashes_max
         self._ledger = Ledger(self._connection, self._host, crashes_max, offer)
-        self._sealer = seal.sealer(settings.home)
+        self._handout = HandOut(self._connection, self._ledger, settings)
         self._workers: dict[str, Worker] = {}
         self._inbox: list[tuple[Worker, Message]] = []
         self._lost: list[tuple[Worker, str]] = []
@@ -96,6 +97,7 @@ class Dispatcher:
             worker.heard_us = clock.boot_us()
             self._inbox.append((worker, message))
             self._awake.set()
+            await worker.heard()  # Reads no further than can be written soon.
 
     async def run(self) -> None:
         """Write, answer and hand out, until cancelled."""
@@ -157,6 +159,7 @@ class Dispatcher:
             self._ledger.forget()
             raise
         for worker, answer in answers:
+            worker.caught_up()
             if answer is not None:
                 worker.wire.send(answer)
         for task, held in claims:
@@ -211,26 +214,13 @@ class Dispatcher:
 
     def _hand_out(self, task: Claimable, held: Held) -> None:
         worker = self._workers[held.worker]
-        ids: Message = {"task": held.task, "fence": held.fence}
-        message = {"do": "run", **ids, "input": task.input, "manifests": held.manifests}
-        if task.fence > 0:  # Somebody has worked on it: its journal goes ahead.
-            for step in self._ledger.journal.steps(task.id):
-                # One by one: together they may be longer than the wire takes.
-                worker.wire.send({"do": "step", "task": task.id, "step": step.to_json()})
-        if held.manifests not in worker.sets:
-            message |= self._manifests(worker, held.manifests)
-        self._connection.rollback()
-        worker.wire.send(message)
-        log("task_claimed", "A worker took a task.", **ids, worker=worker.id)
-
-    def _manifests(self, worker: Worker, digest: str) -> Message:
-        if len(worker.sets) >= SETS_MAX:
-            worker.sets.clear()
-            worker.wire.send({"do": "forget"})
-        worker.sets.add(digest)
-        manifests = self._ledger.pins.load(digest)
-        secrets = credentials.find(self._connection, manifests, self._sealer, self._settings)
-        return {"set": manifests.to_text(), "secrets": secrets}
+        try:
+            self._handout.give(worker, task, held)
+        except TooLong as error:
+            ending = {"outcome": "failed", "output": None, "error": str(error)}
+            finish = {"op": "finish", "task": held.task, "fence": held.fence, **ending}
+            self._inbox.append((worker, finish))
+            self._awake.set()
 
     def _take(self, worker: Worker, message: Message, now_us: int) -> Message | None:
         """Carry out one message; what to answer after the commit."""

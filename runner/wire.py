@@ -14,6 +14,10 @@ from typing import Any, Final
 LINE_MAX: Final = 16 * 1024 * 1024
 
 
+class TooLong(ValueError):
+    """A message is longer than a line of the wire may be."""
+
+
 class Wire:
     """One end of the connection. Reading None means that the other end is gone."""
 
@@ -22,7 +26,7 @@ class Wire:
         self._writer = writer
 
     def send(self, message: dict[str, Any]) -> None:
-        """Queue a message; ValueError for a number that JSON does not have.
+        """Queue a message; ValueError for a number that JSON does not have, TooLong.
 
         What cannot be delivered is noticed by reading.
         """
@@ -30,7 +34,11 @@ class Wire:
             line = json.dumps(
                 message, separators=(",", ":"), ensure_ascii=False, allow_nan=False
             )
-            self._writer.write(line.encode("utf-8", "replace") + b"\n")
+            written = line.encode("utf-8", "replace") + b"\n"
+            if len(written) > LINE_MAX:
+                size, limit = len(written) >> 20, LINE_MAX >> 20
+                raise TooLong(f"a message of {size} MiB; the wire takes {limit} MiB")
+            self._writer.write(written)
 
     async def flush(self) -> None:
         """Wait until the other end has taken most of what was sent."""

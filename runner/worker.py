@@ -24,7 +24,7 @@ from runner.guard import Guard
 from runner.link import Link
 from runner.manifest_set import ManifestSet, from_text
 from runner.tools import Bounds, command
-from runner.wire import LINE_MAX, Wire
+from runner.wire import LINE_MAX, TooLong, Wire
 
 EXIT_ORPHANED: Final = 71
 EXIT_UNTRUSTED: Final = 72
@@ -115,7 +115,11 @@ class Worker:
                 "output": None,
                 "error": f"internal error ({name}); the runner's log has the details",
             }
-        self._link.tell("finish", task=guard.task, fence=guard.fence, **ending)
+        try:
+            self._link.tell("finish", task=guard.task, fence=guard.fence, **ending)
+        except TooLong as error:
+            ending = {"outcome": "failed", "output": None, "error": f"its answer is {error}"}
+            self._link.tell("finish", task=guard.task, fence=guard.fence, **ending)
 
 
 def _leave(code: int) -> NoReturn:

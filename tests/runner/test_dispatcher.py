@@ -19,7 +19,7 @@ from home import Home
 from runner.claim import Held, Slots
 from runner.contract import clock, settings
 from runner.contract.kinds import Key
-from runner.crew import Worker
+from runner.crew import INBOX_MAX, Worker
 from runner.dispatcher import Dispatcher
 from runner.ledger import Ledger
 from runner.wire import LINE_MAX, Wire
@@ -389,7 +389,7 @@ def test_the_fence_goes_on_growing_over_the_ends_of_workers(home: Home, agent: K
 def test_a_worker_forgets_its_sets_before_they_grow_without_end(
     home: Home, agent: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.dispatcher.SETS_MAX", 2)
+    monkeypatch.setattr("runner.handout.SETS_MAX", 2)
 
     async def story() -> None:
         async with dispatching(home) as (_, hire):
@@ -403,6 +403,59 @@ def test_a_worker_forgets_its_sets_before_they_grow_without_end(
                 await worker.ask("finish", **claim(message), **DONE, output="")
                 assert len(worker.seen.sets) <= 2
             assert sent == [True] * 4
+
+    asyncio.run(story())
+
+
+def test_a_flood_of_one_worker_waits_in_its_socket_and_holds_nobody_back(
+    home: Home, agent: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = Dispatcher._write
+
+    def counted(dispatcher: Dispatcher) -> None:
+        written.append(len(dispatcher._inbox))
+        write(dispatcher)
+
+    monkeypatch.setattr(Dispatcher, "_write", counted)
+
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            flooding = await hire("flooding")
+            for number in range(20_000):
+                flooding.tell("ping", at=number)
+            quiet = await hire("quiet")
+            quiet.tell("ping", at=1)
+            await until(lambda: home.rows("SELECT id FROM worker WHERE id = 'quiet'") != [])
+            assert sum(written) < 10_000, "the quiet one waited for the flood to end"
+            for number in range(20_000):
+                answer = await flooding.wire.receive()
+                assert answer is not None
+                assert answer["at"] == number
+            assert max(written) <= INBOX_MAX + 3
+
+    asyncio.run(story())
+
+
+def test_a_task_too_long_for_the_wire_fails_and_its_worker_goes_on(
+    home: Home, agent: Key
+) -> None:
+    prompt = "x" * 250_000
+    names = [f"a{number}" for number in range(70)]
+    for name in names:
+        home.record("Agent", name, {"model": "m", "prompt": prompt})
+    system = home.record("AgentSystem", "crowd", {"agents": names})
+
+    async def story() -> None:
+        async with dispatching(home) as (_, hire):
+            worker = await hire("w")
+            (long,) = home.submit(system)
+            await until(lambda: home.state(long) == "failed")
+            ((error,),) = home.rows("SELECT error FROM task")
+            assert "the wire takes 16 MiB" in error
+            (short,) = home.submit(agent)
+            assert (await worker.run())["task"] == short
+            assert not worker.seen.draining
 
     asyncio.run(story())
 
