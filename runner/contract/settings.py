@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from runner.contract import errors
@@ -73,6 +73,14 @@ class Tools(_Table):
     """Absolute paths of programs that command tools may start. Empty: none."""
     output_bytes_max: int = Field(default=262_144, ge=1_024, le=1_048_576)
     """Bytes of a tool's answer that are kept. A model's context is smaller than this."""
+
+    @field_validator("commands")
+    @classmethod
+    def _absolute(cls, commands: list[str]) -> list[str]:
+        # Any other would be looked for in the folder that tools write to.
+        if not all(command.startswith("/") for command in commands):
+            raise ValueError("every program needs its absolute path")
+        return commands
 
 
 class Secrets(_Table):

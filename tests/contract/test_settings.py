@@ -89,3 +89,9 @@ def test_a_child_of_ours_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> 
     handed_down = settings.process_environment()
     assert "OPENAI_API_KEY" not in handed_down
     assert handed_down["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize("command", ["python3", "./tool", "../tool", "~/tool"])
+def test_a_program_without_its_absolute_path_is_refused(tmp_path: Path, command: str) -> None:
+    with pytest.raises(errors.SettingsInvalid, match=r"tools\.commands.*absolute path"):
+        settings.load(tmp_path, {"ORLOJ_TOOLS_COMMANDS": f"/bin/true:{command}"})
