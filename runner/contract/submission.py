@@ -41,7 +41,7 @@ def submit(
 ) -> list[str]:
     """Queue tasks and log it, in the caller's transaction; their ids, in order.
 
-    After the transaction is durable, `wake.runner` saves the runner a poll.
+    After the transaction is durable, `wake.knock` saves the runner a poll.
     """
     # Sorted, since ids of the same millisecond come in any order and age is what counts.
     ids = sorted(clock.new_id() for _ in submissions)
