@@ -1,7 +1,6 @@
 """`orloj run`: run an agent once and show its answer."""
 
 import difflib
-import time
 from typing import Final
 
 import click
@@ -9,19 +8,16 @@ from sqlalchemy import Connection
 
 from reconciler import recorded
 from reconciler.cli.context import Context, json_option
+from reconciler.cli.decide import settled
 from reconciler.cli.parameters import Length, Pair
 from reconciler.resource import person_owner
 from reconciler.views import tasks as view
-from runner import tasks
 from runner.contract import clock, errors, service, settings, submission, wake
 from runner.contract.audit_entry import NO_COMMIT
 from runner.contract.kinds import Key
 from runner.contract.kinds.base import DEFAULT_NAMESPACE, named
 from runner.contract.submission import Submission
-from runner.task_record import TaskRecord
 
-POLL_FIRST_S: Final = 0.02
-POLL_MAX_S: Final = 0.3
 NAMES_SHOWN: Final = 10
 
 
@@ -59,12 +55,14 @@ def command(
     if detach:
         _say_queued(context, task_id, as_json)
         return 0
-    task = _wait(context, task_id, timeout)
+    (task,) = settled(context, [task_id], timeout)
     if as_json:
         context.show_json(view.task_json(task))
     elif task.state == "succeeded":
         click.echo(view.answer(task))
-    if not task.finished:
+    if task.state == "unknown_outcome":
+        context.say(f"{view.failure(task)}. Decide with: orloj task resolve {task_id}")
+    elif not task.finished:
         context.say(f"Task {task_id} is {task.state} and goes on: orloj logs -f {task_id}")
     elif task.state != "succeeded":
         context.say(f"Task {task_id} {task.state}: {view.failure(task)}")
@@ -108,17 +106,3 @@ def _say_queued(context: Context, task_id: str, as_json: bool) -> None:
     else:
         click.echo(task_id)
         context.say(f"Queued. Follow it with: orloj logs -f {task_id}")
-
-
-def _wait(context: Context, task_id: str, timeout_s: float | None) -> TaskRecord:
-    """The task once it is finished, or waits for a person, or the time is over."""
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    pause_s = POLL_FIRST_S
-    while True:
-        with context.database.read() as connection:
-            task = tasks.record(connection, task_id)
-        left_s = pause_s if deadline is None else deadline - time.monotonic()
-        if task.finished or task.waits_for_person or left_s <= 0:
-            return task
-        time.sleep(min(pause_s, left_s))
-        pause_s = min(pause_s * 1.5, POLL_MAX_S)
