@@ -50,5 +50,11 @@ def test_the_exposure_stays_under_its_bar(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_tells_when_it_is_ready_and_is_stopped_in_its_own_time(name: str) -> None:
     text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
-    for line in ("Type=notify", "WatchdogSec=60", "KillMode=mixed", "LimitCORE=0", "StateDirectory=orloj"):
+    for line in (
+        "Type=notify",
+        "WatchdogSec=60",
+        "KillMode=mixed",
+        "LimitCORE=0",
+        "StateDirectory=orloj",
+    ):
         assert f"\n{line}\n" in text
