@@ -83,7 +83,10 @@ def test_many_requirements_do_not_give_an_agent_many_turns() -> None:
         ({"model": "m"}, Offer(models=frozenset("n")), False),
         ({"region": "eu", "gpu": True}, Offer(region="eu"), False),
     ],
-    ids=str,
+    ids=[
+        *("nothing", "no-region", "its-region", "other-region", "no-gpu", "a-gpu", "any-gpu"),
+        *("any-model", "its-model", "other-model", "half-of-it"),
+    ],
 )
 def test_a_task_fits_a_worker_that_offers_what_it_needs(
     needs: dict[str, Any], offer: Offer, expected: bool
