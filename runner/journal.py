@@ -14,7 +14,7 @@ from runner import governance, queue
 from runner.agent import Step
 from runner.claim import Held
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost
+from runner.contract.errors import LeaseLost, OrlojError
 from runner.governance import Decision, Verdict
 from runner.pinning import Pins
 
@@ -115,13 +115,23 @@ class Journal:
 
     def open_call(self, task: str, digest: str) -> Step | None:
         """The same for a task in nobody's hands, under the manifest set of this digest."""
-        manifests = self._pins.load(digest)
         for step in self.steps(task):
-            if step.kind == "tool" and step.phase == "begun":
-                tool = manifests.tool(manifests.agent(step.agent), step.name)
-                if tool is None or not tool.spec.idempotent:
-                    return step
+            if (
+                step.kind == "tool"
+                and step.phase == "begun"
+                and not self._idempotent(step, digest)
+            ):
+                return step
         return None
+
+    def _idempotent(self, step: Step, digest: str) -> bool:
+        """Whether a tool says that its calls may be repeated; an unreadable one does not."""
+        try:
+            manifests = self._pins.load(digest)
+            tool = manifests.tool(manifests.agent(step.agent), step.name)
+            return tool is not None and tool.spec.idempotent
+        except OrlojError:
+            return False
 
     def _begin(
         self, held: Held, message: Message, what: tuple[str, str, str, str | None], now_us: int

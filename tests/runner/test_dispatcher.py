@@ -489,3 +489,31 @@ def test_a_worker_environment_holds_nothing_of_the_runner(home: Home, agent: Key
         environment = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
     assert "ORLOJ_" not in environment
     assert os.environ["PATH"] in environment
+
+
+def test_an_open_call_of_a_tool_that_nobody_can_read_is_left_to_a_person(home: Home) -> None:
+    home.record(
+        "Tool",
+        "t",
+        {"type": "python", "function": "append_record", "requires": [{"write": "x"}]},
+    )
+    grants = [{"name": "t", "permissions": [{"write": "x"}]}]
+    (task,) = home.submit(home.record("Agent", "a", {"model": "m", "tools": grants}))
+    connection = home.database.connect()
+    now_us = clock.now_us()
+    ledger = Ledger(connection, "host", crashes_max=3)
+    call = {"agent": "a", "tool": "t", "step": 1, "request": {"call": "c", "arguments": {}}}
+    with home.database.writing(connection):
+        ((_, held),) = ledger.claim(Slots([("w", 0, 1)]), "boot", 1_000, now_us)
+        ledger.journal.begin_tool(held, call, now_us)
+        connection.exec_driver_sql(
+            "UPDATE manifest_set SET content = replace(content, 'append_record', 'x\"\"y')"
+        )
+
+    later = Ledger(connection, "host", crashes_max=3)  # Of another version, say.
+    with home.database.writing(connection):
+        later.release(held, "the worker ended", crashed=True, now_us=now_us)
+        later.flush(now_us)
+
+    assert home.state(task) == "unknown_outcome"
+    connection.close()
