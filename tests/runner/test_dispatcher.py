@@ -507,7 +507,7 @@ def test_an_open_call_of_a_tool_that_nobody_can_read_is_left_to_a_person(home: H
         ((_, held),) = ledger.claim(Slots([("w", 0, 1)]), "boot", 1_000, now_us)
         ledger.journal.begin_tool(held, call, now_us)
         connection.exec_driver_sql(
-            "UPDATE manifest_set SET content = replace(content, 'append_record', 'x\"\"y')"
+            "UPDATE manifest_set SET content = replace(content, 'function', 'callable')"
         )
 
     later = Ledger(connection, "host", crashes_max=3)  # Of another version, say.
