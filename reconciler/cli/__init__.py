@@ -6,6 +6,7 @@ the outcome into an exit code: 0 done, 1 error, 2 changes pending, 3 blocked, 4 
 
 import importlib
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -83,6 +84,7 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = group.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = 1
@@ -90,9 +92,11 @@ def main() -> NoReturn:
         click.echo("Stopped.", err=True)
         code = 130
     except BrokenPipeError:
+        _forget_output()
         code = 1
     except (errors.OrlojError, OSError) as error:
         click.echo(f"Error: {_in_words(error)}", err=True)
+        _forget_output()
         code = 1
     except Exception as error:
         if "--debug" in sys.argv:
@@ -104,6 +108,14 @@ def main() -> NoReturn:
         )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forget_output() -> None:
+    """Let what cannot be written go, or the interpreter tries again at exit and complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_words(error: Exception) -> str:

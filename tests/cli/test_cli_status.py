@@ -135,10 +135,17 @@ def test_json_cannot_steer_a_terminal_and_means_what_was_recorded(home: Home, or
     assert json.loads(done.out)["source"]["problems"][0]["message"] == "\x9b2J\u202e\ud800"
 
 
-def test_output_that_cannot_be_written_is_the_worlds_failure(home: Home) -> None:
+@pytest.mark.parametrize(
+    "environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"]
+)
+@pytest.mark.parametrize("command", ["status", "--help"])
+def test_output_that_cannot_be_written_is_the_worlds_failure(
+    home: Home, command: str, environment: dict[str, str]
+) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "reconciler", "--home", home.folder, "status"],
+            [sys.executable, "-m", "reconciler", "--home", home.folder, command],
+            env=environment,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
