@@ -5,7 +5,6 @@ another commit or another state.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,7 +125,7 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
         return BLOCKED
     if not seen.plan.changes:
         return 0
-    if not yes and not _confirmed(context):
+    if not yes and not context.confirmed("Apply these changes?", "apply", "applied"):
         return 1
     apply.apply(context.database, context.settings.run, seen.plan, clock.now_us())
     return _done(seen.plan)
@@ -160,18 +159,6 @@ def _found(context: Context, path: Path) -> Path:
         context.say(f"There is no {plain(str(path))} here; using {folder / path}.")
         return folder / path
     return path
-
-
-def _confirmed(context: Context) -> bool:
-    click.echo("\nApply these changes? [y/N] ", err=True, nl=False)
-    answer = sys.stdin.readline()
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    if not answer.endswith("\n"):
-        click.echo(err=True)
-    hint = "" if context.interactive else " To apply without being asked, add --yes."
-    context.say(f"Nothing was applied.{hint}")
-    return False
 
 
 def _done(planned: Plan) -> int:

@@ -13,11 +13,4 @@ from runner import decisions
 @click.pass_obj
 def command(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     """Stop tasks that are not finished; a running one is cut off within a second."""
-    decided = decide(
-        context,
-        ids,
-        lambda connection, found, actor, now_us: decisions.cancel(
-            connection, found, actor=actor, now_us=now_us
-        ),
-    )
-    show(context, decided, as_json)
+    show(context, decide(context, ids, decisions.cancel), as_json)

@@ -60,10 +60,17 @@ class Context:
         """Print a sentence to the person, on standard error, so that pipes stay clean."""
         click.echo(text, err=True)
 
-    @property
-    def interactive(self) -> bool:
-        """Whether a person can answer a question."""
-        return sys.stdin.isatty()
+    def confirmed(self, question: str, verb: str, done: str) -> bool:
+        """Whether the person says yes; no answer is a no, and says how to go on without one."""
+        click.echo(f"\n{question} [y/N] ", err=True, nl=False)
+        answer = sys.stdin.readline()
+        if answer.strip().lower() in ("y", "yes"):
+            return True
+        if not answer.endswith("\n"):
+            click.echo(err=True)
+        hint = f" To {verb} without being asked, add --yes."
+        self.say(f"Nothing was {done}.{'' if sys.stdin.isatty() else hint}")
+        return False
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,11 +1,9 @@
 """`orloj dead`: tasks that are out of attempts, one by one or in bulk."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
-from sqlalchemy import Connection
 
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.decide import Act, decide, decide_on, show
@@ -103,7 +101,7 @@ def retry(
     """Queue dead letters again: those named, or all that a filter finds."""
     _check_chosen(ids, agent is not None or older is not None or failed, every)
     wanted = _wanted(agent, older, failed)
-    show(context, _each(context, ids, wanted, _retry), as_json)
+    show(context, _each(context, ids, wanted, decisions.retry), as_json)
 
 
 @command.command("drop")
@@ -127,9 +125,9 @@ def drop(
     """Put dead letters away: they keep everything and are listed no more."""
     _check_chosen(ids, agent is not None or older is not None or failed, every)
     wanted = _wanted(agent, older, failed)
-    if not yes and not _confirmed(context):
+    if not yes and not context.confirmed("Drop these dead letters?", "drop", "dropped"):
         return 1
-    show(context, _each(context, ids, wanted, _drop), as_json)
+    show(context, _each(context, ids, wanted, decisions.drop), as_json)
     return 0
 
 
@@ -164,25 +162,3 @@ def _each(context: Context, ids: tuple[str, ...], wanted: Letters, act: Act) -> 
         if len(batch) < BATCH:
             break
     return decided
-
-
-def _retry(
-    connection: Connection, ids: list[str], actor: str, now_us: int
-) -> Sequence[Decided]:
-    return decisions.retry(connection, ids, actor=actor, now_us=now_us)
-
-
-def _drop(connection: Connection, ids: list[str], actor: str, now_us: int) -> Sequence[Decided]:
-    return decisions.drop(connection, ids, actor=actor, now_us=now_us)
-
-
-def _confirmed(context: Context) -> bool:
-    click.echo("Drop these dead letters? [y/N] ", err=True, nl=False)
-    answer = sys.stdin.readline()
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    if not answer.endswith("\n"):
-        click.echo(err=True)
-    hint = "" if context.interactive else " To drop without being asked, add --yes."
-    context.say(f"Nothing was dropped.{hint}")
-    return False

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import click
 from sqlalchemy import Connection
@@ -17,11 +17,18 @@ from runner.task_record import Decided, TaskRecord
 POLL_FIRST_S: Final = 0.02
 POLL_MAX_S: Final = 0.3
 
-Act = Callable[[Connection, list[str], str, int], Sequence[Decided]]
+
+class Act(Protocol):
+    """One of the decisions in `runner.decisions`."""
+
+    def __call__(
+        self, connection: Connection, ids: Sequence[str], /, *, actor: str, now_us: int
+    ) -> Sequence[Decided]:
+        """What was decided about each of the tasks, all of them or none."""
 
 
 def decide(context: Context, beginnings: Sequence[str], act: Act) -> list[Decided]:
-    """What `act` (connection, ids, actor, now) did about the tasks whose ids begin so."""
+    """What `act` did about the tasks whose ids begin so."""
     return decide_on(
         context,
         lambda connection: [tasks.resolve(connection, beginning) for beginning in beginnings],
@@ -36,7 +43,7 @@ def decide_on(
     with context.database.write() as connection:
         ids = find(connection)
         actor = person_owner(settings.person())
-        decided = list(act(connection, ids, actor, clock.now_us()))
+        decided = list(act(connection, ids, actor=actor, now_us=clock.now_us()))
     wake.knock(context.settings.run, wake.RUNNER)
     return decided
 

@@ -13,11 +13,4 @@ from runner import decisions
 @click.pass_obj
 def command(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     """Queue failed, dead, cancelled or dropped tasks again; no finished step is repeated."""
-    decided = decide(
-        context,
-        ids,
-        lambda connection, found, actor, now_us: decisions.retry(
-            connection, found, actor=actor, now_us=now_us
-        ),
-    )
-    show(context, decided, as_json)
+    show(context, decide(context, ids, decisions.retry), as_json)

@@ -1,11 +1,15 @@
 """`orloj task`: one task with its attempts, steps and result; and what became of its call."""
 
+from collections.abc import Sequence
+
 import click
+from sqlalchemy import Connection
 
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.decide import decide, show
 from reconciler.views import tasks as view
 from runner import decisions, tasks
+from runner.task_record import Decided
 
 
 class TaskGroup(click.Group):
@@ -54,13 +58,15 @@ def resolve(
         raise click.UsageError("say --ran or --not-ran: look at what the tool acts on")
     if result is not None and not ran:
         raise click.UsageError("--result goes with --ran: a call that did not run has none")
-    decided = decide(
-        context,
-        [task_id],
-        lambda connection, ids, actor, now_us: [
+
+    def act(
+        connection: Connection, ids: Sequence[str], *, actor: str, now_us: int
+    ) -> list[Decided]:
+        (task,) = ids
+        return [
             decisions.resolve(
-                connection, ids[0], ran=ran, result=result, actor=actor, now_us=now_us
+                connection, task, ran=ran, result=result, actor=actor, now_us=now_us
             )
-        ],
-    )
-    show(context, decided, as_json)
+        ]
+
+    show(context, decide(context, [task_id], act), as_json)
