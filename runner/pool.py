@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 from runner.contract import clock, service, settings
@@ -26,17 +27,24 @@ ROLE: Final = "runner"
 RESTART_MIN_S: Final = 0.1
 RESTART_MAX_S: Final = 30.0
 GROWN_UP_S: Final = 10.0  # A worker that lived this long is restarted without delay.
+WORKER: Final = (sys.executable, "-m", "runner.worker")
 
 
 class Pool:
-    """The runner of one home."""
+    """The runner of one home. `command` starts a worker; its socket's number comes last."""
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, stop_asked: threading.Event
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        stop_asked: threading.Event,
+        *,
+        command: Sequence[str] = WORKER,
     ) -> None:
         self._settings = settings
         self._stop_asked = stop_asked
         self._dispatcher = dispatcher
+        self._command = command
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -102,7 +110,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "runner.worker", str(theirs.fileno())),
+                *(*self._command, str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 env=settings.process_environment(),
@@ -142,7 +150,7 @@ def main(settings: Settings) -> int:
         # Until the loop listens: whoever sees the role taken may ask us to stop at once.
         signal.signal(number, lambda *_: stop_asked.set())
     lock = service.only_one(settings.run, ROLE)
-    database = open_database(settings.home)
+    database = open_database(settings.home, settings.database.url.get_secret_value())
     try:
         asyncio.run(_serve(settings, database, stop_asked))
     finally:
