@@ -1,7 +1,7 @@
 """Carry out a plan: one transaction for everything, so that a crash leaves all or nothing.
 
-    check serial and commit ─> resources ─> references ─> sealed secrets ─> revision
-        ─> source ─> serial + 1 ─> audit entries ─> tasks ─> commit ─> wake the runner
+    check commit, serial + 1 ─> resources ─> references ─> sealed secrets ─> revision
+        ─> source ─> audit entries ─> tasks ─> commit ─> wake the runner
 
 Nothing is read from Git here and nothing is decided: a plan that no longer fits is refused.
 """
@@ -9,7 +9,6 @@ Nothing is read from Git here and nothing is decided: a plan that no longer fits
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -43,10 +42,14 @@ _FORGET: Final = (
     "DELETE FROM reference WHERE from_namespace = ? AND from_kind = ? AND from_name = ?"
 )
 _REFER: Final = (
-    "INSERT OR REPLACE INTO reference (from_namespace, from_kind, from_name, to_namespace,"
+    "INSERT INTO reference (from_namespace, from_kind, from_name, to_namespace,"
     " to_kind, to_name, line, required) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (from_namespace, from_kind, from_name, to_namespace, to_kind, to_name)"
+    " DO UPDATE SET line = excluded.line, required = excluded.required"
 )
-_SEAL: Final = "INSERT OR IGNORE INTO sealed_secret (digest, ciphertext) VALUES (?, ?)"
+_SEAL: Final = (
+    "INSERT INTO sealed_secret (digest, ciphertext) VALUES (?, ?) ON CONFLICT DO NOTHING"
+)
 _REVISION: Final = (
     "INSERT INTO revision (source, commit_sha, previous_commit, fast_forward, plan_id, serial,"
     " author, committer, subject, created, updated, deleted, applied_at)"
@@ -69,7 +72,6 @@ class Applied:
 
 def apply(
     database: Database,
-    run: Path,
     planned: Plan,
     now_us: int,
     source: Callable[[SourceState | None], SourceState] | None = None,
@@ -78,8 +80,8 @@ def apply(
     Make the recorded state what the plan says, durable when this returns.
 
     `source` gives the new state of the repository from the old; None for a person's plan.
-    `run` is the folder in which the runner listens. PlanBlocked when something forbids it;
-    PlanStale when the commit or the state is no longer the one it was made for.
+    PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
+    the one it was made for.
     """
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(planned.blocked))
@@ -90,13 +92,12 @@ def apply(
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
-        connection.exec_driver_sql("UPDATE state SET serial = serial + 1 WHERE id = 1")
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
         audit.append(connection, list(_entries(planned, commit)), now_us)
         tasks = submission.submit(connection, _tasks(planned), commit, now_us)
     if tasks:
-        wake.knock(run, wake.RUNNER)
+        database.knock(wake.RUNNER)
     return Applied(planned.target.serial + 1, tuple(tasks))
 
 
@@ -111,8 +112,8 @@ def counted(planned: Plan) -> str:
 
 def _refuse_stale(connection: Connection, planned: Plan, before: SourceState | None) -> None:
     target = planned.target
-    serial = recorded.serial(connection)
-    if serial != target.serial:
+    if not recorded.advance(connection, target.serial):
+        serial = recorded.serial(connection)
         raise errors.PlanStale(
             f"plan {planned.short_id} was made for state #{target.serial},"
             f" and the state is #{serial} now; run orloj plan again"

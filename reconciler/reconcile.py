@@ -189,7 +189,6 @@ class Reconciler:
     def _apply(self, planned: Plan, now_us: int) -> PassResult:
         done = apply.apply(
             self._database,
-            self._settings.run,
             planned,
             now_us,
             lambda old: self._applied(old, planned, now_us),

@@ -102,6 +102,17 @@ def serial(connection: Connection) -> int:
     return int(connection.exec_driver_sql("SELECT serial FROM state WHERE id = 1").scalar_one())
 
 
+def advance(connection: Connection, serial: int) -> bool:
+    """Count an apply; False when the state is no longer at `serial`.
+
+    Whoever else applies, or resolves what a task is pinned to, waits until we commit.
+    """
+    changed = connection.exec_driver_sql(
+        "UPDATE state SET serial = serial + 1 WHERE id = 1 AND serial = ?", (serial,)
+    )
+    return changed.rowcount == 1
+
+
 def revisions(connection: Connection, limit: int = 20) -> list[Revision]:
     """The commits applied, newest first."""
     rows = connection.exec_driver_sql(
@@ -224,11 +235,12 @@ def cached(connection: Connection, blobs: Iterable[str], version: str) -> dict[s
 def remember(connection: Connection, documents: Mapping[str, str], version: str) -> None:
     """Keep what blobs were parsed to; the oldest make room once there are too many."""
     connection.exec_driver_sql(
-        "INSERT OR REPLACE INTO blob_cache (blob, parser_version, documents) VALUES (?, ?, ?)",
+        "INSERT INTO blob_cache (blob, parser_version, documents) VALUES (?, ?, ?)"
+        " ON CONFLICT (blob, parser_version) DO UPDATE SET documents = excluded.documents",
         [(blob, version, text) for blob, text in documents.items()],
     )
     connection.exec_driver_sql(
-        "DELETE FROM blob_cache WHERE rowid <= (SELECT max(rowid) FROM blob_cache) - ?",
+        "DELETE FROM blob_cache WHERE number <= (SELECT max(number) FROM blob_cache) - ?",
         (CACHED_BLOBS_MAX,),
     )
 

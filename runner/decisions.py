@@ -163,8 +163,10 @@ def drop(
 def letters(connection: Connection, wanted: Letters, limit: int) -> list[str]:
     """The ids of dead letters, oldest first."""
     rows = connection.exec_driver_sql(
-        "SELECT id FROM task WHERE state IN ('dead', ?) AND finished_at <= ?"
-        " AND (? IS NULL OR subject_name = ?) AND (? IS NULL OR namespace = ?)"
+        "SELECT id FROM task WHERE state IN ('failed', 'dead') AND state IN ('dead', ?)"
+        " AND finished_at <= ?"
+        " AND (CAST(? AS TEXT) IS NULL OR subject_name = ?)"
+        " AND (CAST(? AS TEXT) IS NULL OR namespace = ?)"
         " ORDER BY id LIMIT ?",
         ("failed" if wanted.failed else "dead", wanted.before_us, wanted.name, wanted.name)
         + (wanted.namespace, wanted.namespace, limit),
@@ -175,7 +177,7 @@ def letters(connection: Connection, wanted: Letters, limit: int) -> list[str]:
 def _admitted(
     connection: Connection, ids: Sequence[str], states: frozenset[TaskState], verb: str
 ) -> list[_Task]:
-    found = [_load(connection, id) for id in dict.fromkeys(ids)]
+    found = _loaded(connection, ids)
     wrong = [task for task in found if task.state not in states]
     if wrong:
         reasons = "; ".join(
@@ -197,9 +199,16 @@ def _fitting(task: _Task) -> str:
     return "`orloj run AGENT` starts a new one"
 
 
+def _loaded(connection: Connection, ids: Sequence[str]) -> list[_Task]:
+    """The tasks in the order given, locked in the order of their ids, as everybody does."""
+    tasks = {id: _load(connection, id) for id in sorted(set(ids))}
+    return [tasks[id] for id in dict.fromkeys(ids)]
+
+
 def _load(connection: Connection, task_id: str) -> _Task:
     row = connection.exec_driver_sql(
-        "SELECT id, state, fence, commit_sha, manifest_set FROM task WHERE id = ?", (task_id,)
+        "SELECT id, state, fence, commit_sha, manifest_set FROM task WHERE id = ? /* lock */",
+        (task_id,),
     ).one_or_none()
     if row is None:
         raise NotFound(f"no task {task_id!r}; `orloj tasks` lists them")
@@ -209,7 +218,7 @@ def _load(connection: Connection, task_id: str) -> _Task:
 def _end(connection: Connection, task: _Task, now_us: int) -> None:
     connection.exec_driver_sql(
         "UPDATE task SET state = 'cancelled', finished_at = ?, holder = NULL,"
-        " lease_boot = NULL, lease_until = NULL WHERE id = ?",
+        " lease_host = NULL, lease_until = NULL WHERE id = ?",
         (now_us, task.id),
     )
     connection.exec_driver_sql(

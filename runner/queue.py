@@ -16,6 +16,10 @@ from runner.contract.kinds import Key
 
 _WAITING = "FROM task WHERE state = 'pending' AND priority = ?"
 _HELD = "id = ? AND fence = ? AND state = 'leased'"
+_LEASED = (
+    "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
+    " WHERE state = 'leased'"
+)
 
 
 def lanes(
@@ -27,12 +31,12 @@ def lanes(
     lane, so that the cost does not follow the number of tasks that wait.
     """
     rows = connection.exec_driver_sql(
-        "WITH RECURSIVE found(name) AS ("
-        f"SELECT (SELECT lane {_WAITING} AND lane > ? ORDER BY lane LIMIT 1) UNION ALL"
-        f" SELECT (SELECT lane {_WAITING} AND lane > found.name ORDER BY lane LIMIT 1)"
-        " FROM found WHERE found.name IS NOT NULL LIMIT ?)"
-        " SELECT name, (SELECT json_group_array(id) FROM"
-        f" (SELECT id {_WAITING} AND lane = found.name ORDER BY id LIMIT ?))"
+        "WITH RECURSIVE found(name, nth) AS ("
+        f"SELECT (SELECT lane {_WAITING} AND lane > ? ORDER BY lane LIMIT 1), 1 UNION ALL"
+        f" SELECT (SELECT lane {_WAITING} AND lane > found.name ORDER BY lane LIMIT 1), nth + 1"
+        " FROM found WHERE found.name IS NOT NULL AND nth < ?)"
+        " SELECT name, (SELECT CAST(json_group_array(id) AS TEXT) FROM"
+        f" (SELECT id {_WAITING} AND lane = found.name ORDER BY id LIMIT ?) AS heads)"
         " FROM found WHERE name IS NOT NULL",
         (priority, after, priority, lanes_max, priority, heads_max),
     )
@@ -40,11 +44,12 @@ def lanes(
 
 
 def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
-    """These tasks, in this order."""
+    """Those of these tasks that are free, in this order, and kept from other dispatchers."""
     rows = connection.exec_driver_sql(
         "SELECT id, namespace, subject_kind, subject_name, input, fence, attempt, crashes,"
         " retry, commit_sha, manifest_set FROM task"
-        " WHERE id IN (SELECT value FROM json_each(?))",
+        " WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?))"
+        " /* skip locked */",
         (json.dumps(ids),),
     )
     found = {
@@ -61,7 +66,7 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
         )
         for row in rows
     }
-    return [found[id] for id in ids]
+    return [found[id] for id in ids if id in found]
 
 
 def next_due_us(connection: Connection) -> int | None:
@@ -76,21 +81,22 @@ def promote(connection: Connection, now_us: int) -> None:
     """Make the tasks pending whose wait is over."""
     connection.exec_driver_sql(
         "UPDATE task SET state = 'pending' WHERE id IN (SELECT id FROM task"
-        " WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at LIMIT 1000)",
+        " WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at LIMIT 1000"
+        " /* skip locked */)",
         (now_us,),
     )
 
 
 def claim(
-    connection: Connection, claims: Sequence[Held], boot: str, until_us: int, now_us: int
+    connection: Connection, claims: Sequence[Held], host: str, until_us: int, now_us: int
 ) -> None:
     """Lease tasks, in the transaction that found them claimable."""
     connection.exec_driver_sql(
-        "UPDATE task SET state = 'leased', fence = ?, attempt = ?, holder = ?, lease_boot = ?,"
+        "UPDATE task SET state = 'leased', fence = ?, attempt = ?, holder = ?, lease_host = ?,"
         " lease_until = ?, commit_sha = ?, manifest_set = ?,"
         " started_at = COALESCE(started_at, ?) WHERE id = ?",
         [
-            (item.fence, item.attempt, item.worker, boot, until_us)
+            (item.fence, item.attempt, item.worker, host, until_us)
             + (item.commit, item.manifests, now_us, item.task)
             for item in claims
         ],
@@ -109,16 +115,28 @@ def renew(connection: Connection, holders: Sequence[str], until_us: int) -> None
     )
 
 
-def leased(connection: Connection) -> list[Held]:
-    """What the database says that workers hold."""
-    rows: Sequence[Any] = connection.exec_driver_sql(
-        "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
-        " WHERE state = 'leased'"
-    ).all()
-    return [
-        Held(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
-        for row in rows
-    ]
+def leased(connection: Connection, host: str | None = None) -> list[Held]:
+    """What the database says that workers hold, all or those of one host."""
+    rows = connection.exec_driver_sql(
+        f"{_LEASED} AND (CAST(? AS TEXT) IS NULL OR lease_host = ?)", (host, host)
+    )
+    return [_held(row) for row in rows]
+
+
+def rescuable(connection: Connection, now_us: int, limit: int) -> list[Held]:
+    """Tasks whose lease has run out, kept from other dispatchers; oldest lease first.
+
+    `now_us` is on the clock that leases end by.
+    """
+    rows = connection.exec_driver_sql(
+        f"{_LEASED} AND lease_until <= ? ORDER BY lease_until LIMIT ? /* skip locked */",
+        (now_us, limit),
+    )
+    return [_held(row) for row in rows]
+
+
+def _held(row: Sequence[Any]) -> Held:
+    return Held(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
 
 
 def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:
@@ -127,7 +145,7 @@ def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: i
         "UPDATE task SET state = ?, output = COALESCE(?, output), error = ?,"
         " run_at = COALESCE(?, run_at), attempt = COALESCE(?, attempt),"
         " crashes = COALESCE(?, crashes), finished_at = ?,"
-        f" holder = NULL, lease_boot = NULL, lease_until = NULL WHERE {_HELD}",
+        f" holder = NULL, lease_host = NULL, lease_until = NULL WHERE {_HELD}",
         (ending.state, ending.output, ending.error, ending.run_at, ending.attempt)
         + (ending.crashes, now_us if ending.finished else None, task, fence),
     )
@@ -160,7 +178,8 @@ def begin_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> boo
     written = connection.exec_driver_sql(
         "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result, fence,"
         " tokens_in, tokens_out, started_at, finished_at)"
-        f" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ? FROM task WHERE {_HELD}"
+        f" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, CAST(? AS BIGINT) FROM task WHERE {_HELD}"
+        " /* lock */"
         " ON CONFLICT (task_id, number) DO UPDATE SET phase = excluded.phase,"
         " result = excluded.result, fence = excluded.fence, request = excluded.request,"
         " name = excluded.name, kind = excluded.kind, agent = excluded.agent,"
@@ -182,7 +201,7 @@ def end_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
         "UPDATE step SET phase = ?, result = ?, tokens_in = tokens_in + ?,"
         " tokens_out = tokens_out + ?, finished_at = ?"
         " WHERE task_id = ? AND number = ? AND fence = ? AND phase = 'begun'"
-        f" AND EXISTS (SELECT 1 FROM task WHERE {_HELD})",
+        f" AND EXISTS (SELECT 1 FROM task WHERE {_HELD} /* lock */)",
         (phase, result, tokens_in, tokens_out, now_us, task, number, fence, task, fence),
     )
     if written.rowcount == 1 and (tokens_in or tokens_out):
@@ -222,8 +241,8 @@ def load_set(connection: Connection, digest: str) -> str:
 
 
 def serial(connection: Connection) -> int:
-    """The serial of the recorded state."""
-    return int(connection.exec_driver_sql("SELECT serial FROM state").scalar_one())
+    """The serial of the recorded state, which stays as it is until the transaction ends."""
+    return int(connection.exec_driver_sql("SELECT serial FROM state /* share */").scalar_one())
 
 
 def ciphertext(connection: Connection, digest: str) -> str | None:
@@ -239,7 +258,7 @@ def save_worker(connection: Connection, row: tuple[Any, ...]) -> None:
     connection.exec_driver_sql(
         "INSERT INTO worker (id, host, pid, state, slots, started_at, seen_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-        " state = CASE state WHEN 'draining' THEN state ELSE excluded.state END,"
+        " state = CASE worker.state WHEN 'draining' THEN worker.state ELSE excluded.state END,"
         " seen_at = excluded.seen_at",
         row,
     )

@@ -127,7 +127,7 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
         return 0
     if not yes and not context.confirmed("Apply these changes?", "apply", "applied"):
         return 1
-    apply.apply(context.database, context.settings.run, seen.plan, clock.now_us())
+    apply.apply(context.database, seen.plan, clock.now_us())
     return _done(seen.plan)
 
 

@@ -39,7 +39,8 @@ class Context:
         """The database of the home, made if there is none."""
         from runner.contract import database
 
-        return database.open_database(self.settings.home)
+        url = self.settings.database.url.get_secret_value()
+        return database.open_database(self.settings.home, url)
 
     @cached_property
     def console(self) -> "Console":

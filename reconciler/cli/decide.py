@@ -44,7 +44,7 @@ def decide_on(
         ids = find(connection)
         actor = person_owner(settings.person())
         decided = list(act(connection, ids, actor=actor, now_us=clock.now_us()))
-    wake.knock(context.settings.run, wake.RUNNER)
+    context.database.knock(wake.RUNNER)
     return decided
 
 

@@ -38,7 +38,7 @@ def command(context: Context, wait: bool, timeout_s: float, as_json: bool) -> in
     if not context.settings.source.url and _state(context) is None:
         raise errors.SettingsInvalid(source_unset(context.settings))
     asked_us = clock.now_us()
-    if wake.knock(context.settings.run, wake.DAEMON):
+    if context.database.knock(wake.DAEMON):
         if not (wait or as_json):
             context.say("The daemon is looking. Next: orloj status")
             return 0

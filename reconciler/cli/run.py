@@ -46,7 +46,8 @@ def command(
     key = named("AgentSystem" if system else "Agent", name, DEFAULT_NAMESPACE)
     with context.database.read() as connection:
         _check_known(connection, key)
-    if not detach and not service.is_running(context.settings.run, "runner"):
+    here = service.is_running(context.settings.run, "runner")
+    if not (detach or here or context.database.shared):
         raise errors.Refused(
             "no runner is running in this home; start one with `orloj worker` or `orloj up`, "
             "or queue the task with --detach"
@@ -80,7 +81,7 @@ def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:
             commit or NO_COMMIT,
             clock.now_us(),
         )
-    wake.knock(context.settings.run, wake.RUNNER)
+    context.database.knock(wake.RUNNER)
     return task_id
 
 

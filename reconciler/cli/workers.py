@@ -69,12 +69,12 @@ def _workers(context: Context) -> list[WorkerRecord]:
 
 
 def _drain(context: Context, worker: str) -> None:
-    run = context.settings.run
-    if not service.is_running(run, "runner"):
+    here = service.is_running(context.settings.run, "runner")
+    if not (here or context.database.shared):
         raise errors.NotFound("no runner is running; `orloj worker` starts one")
     with context.database.write() as connection:
         relief.ask(connection, worker)
-    wake.knock(run, wake.RUNNER)
+    context.database.knock(wake.RUNNER)
 
 
 def _replaced(workers: list[WorkerRecord], old: str, count: int) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from runner.contract import audit_entry, errors
 from runner.contract.audit_entry import Entry
+from runner.contract.database import dialect
 
 PAGE: Final = 5_000
 
@@ -57,6 +58,9 @@ class Verdict:
 
 def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int:
     """Write entries at the end of the log; the sequence number of the last one."""
+    if not entries:
+        return head(connection)[0]
+    dialect.alone(connection, dialect.LOG)
     seq, chain = head(connection)
     rows: list[tuple[Any, ...]] = []
     disclosures: list[tuple[Any, ...]] = []

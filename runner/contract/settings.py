@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from runner.contract import errors
@@ -24,6 +31,13 @@ _SYSTEM_HOME: Final = Path("/var/lib/orloj")
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Table):
+    """Where the state is kept."""
+
+    url: SecretStr = SecretStr("")
+    """`postgresql://user@host/name`. Empty: SQLite in the home. May hold a password."""
 
 
 class Source(_Table):
@@ -96,6 +110,7 @@ class Settings(_Table):
     """Everything that can be set."""
 
     home: Path
+    database: Database = Database()
     source: Source = Source()
     runner: Runner = Runner()
     tools: Tools = Tools()

@@ -100,8 +100,10 @@ class BlobCacheRow(SQLModel, table=True):
     """What a blob was parsed to; Secrets stand here as digests and ciphertext."""
 
     __tablename__: ClassVar[str] = "blob_cache"
-    blob: str = Field(primary_key=True)
-    parser_version: str = Field(primary_key=True)
+    __table_args__ = (Index("blob_cache_key", "blob", "parser_version", unique=True),)
+    number: int | None = Field(default=None, primary_key=True)
+    blob: str
+    parser_version: str
     documents: str
 
 
@@ -129,6 +131,7 @@ class TaskRow(SQLModel, table=True):
         Index("task_ready", "priority", "lane", "id", sqlite_where=text("state = 'pending'")),
         Index("task_scheduled", "run_at", sqlite_where=text("state = 'backing_off'")),
         Index("task_leased", "holder", sqlite_where=text("state = 'leased'")),
+        Index("task_dead", "id", sqlite_where=text("state IN ('failed', 'dead')")),
     )
     id: str = Field(primary_key=True)
     namespace: str
@@ -144,7 +147,7 @@ class TaskRow(SQLModel, table=True):
     crashes: int
     retry: str
     holder: str | None
-    lease_boot: str | None
+    lease_host: str | None
     lease_until: int | None = Field(sa_type=Big)
     commit_sha: str | None
     manifest_set: str | None

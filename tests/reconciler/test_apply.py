@@ -75,9 +75,8 @@ def made(database: Database, resources: list[Resource], commit: str = FIRST) -> 
 
 
 def deploy(database: Database, planned: Plan) -> tuple[str, ...]:
-    run = database.path.parent / "run"
     commit = planned.target.commit
-    return apply(database, run, planned, 1_000, lambda old: state(old, commit)).tasks
+    return apply(database, planned, 1_000, lambda old: state(old, commit)).tasks
 
 
 def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
