@@ -17,6 +17,14 @@ def postgresql() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What `database.url` says: a test that asks for it runs once on each database."""
+    if request.param == "sqlite":
+        return ""
+    return str(request.getfixturevalue("postgresql_url"))
+
+
 @pytest.fixture
 def postgresql_url(postgresql: Server) -> Iterator[str]:
     """The address of an empty database that is this test's alone."""

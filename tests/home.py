@@ -19,16 +19,26 @@ from runner.contract.submission import Submission
 COMMIT = "a" * 40
 
 
+def opened(folder: Path, url: str = "") -> Database:
+    """The database of a home, at the newest schema."""
+    if url:
+        server = database.connect(folder, url)
+        database.migrate(server)
+        server.close()
+    return database.open_database(folder, url)
+
+
 class Home:
     """A state folder of its own; `record` writes manifests as if a commit had been applied."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
-        self.database: Database = database.open_database(folder)
+        self.url = url
+        self.database: Database = opened(folder, url)
         with self.database.write() as connection:
             connection.exec_driver_sql(
                 "INSERT INTO source VALUES ('default', '', '', '', '', ?, NULL, ?, 'Ready', '',"
-                " '', '[]', 0, 0)",
+                " '', '[]', 0, 0) ON CONFLICT DO NOTHING",
                 (COMMIT, COMMIT),
             )
 
@@ -38,8 +48,9 @@ class Home:
         body = kinds.canonical(Metadata(name=name), kinds.KINDS[kind].model_validate(spec))
         with self.database.write() as connection:
             connection.exec_driver_sql(
-                "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, 'git:default', ?, ?, ?, NULL,"
-                " ?, ?, '{}', 1, 0)",
+                "INSERT INTO resource VALUES (?, ?, ?, 'git:default', ?, ?, ?, NULL,"
+                " ?, ?, '{}', 1, 0) ON CONFLICT (namespace, kind, name) DO UPDATE SET"
+                " body = excluded.body, spec_hash = excluded.spec_hash, line = excluded.line",
                 (*key, COMMIT, f"{kind.lower()}s/{name}.yaml", line, kinds.digest(body), body),
             )
             connection.exec_driver_sql("UPDATE state SET serial = serial + 1")
@@ -54,7 +65,7 @@ class Home:
                 COMMIT,
                 clock.now_us(),
             )
-        wake.knock(self.folder / "run", wake.RUNNER)
+        self.database.knock(wake.RUNNER)
         return ids
 
     def rows(self, query: str, *values: Any) -> list[Any]:
@@ -98,6 +109,7 @@ class Home:
         """A runner process on this home; it is stopped at the end."""
         environment = {
             "PATH": os.environ["PATH"],
+            "ORLOJ_DATABASE_URL": self.url,
             **{f"ORLOJ_RUNNER_{name.upper()}": str(value) for name, value in settings.items()},
         }
         log = (self.folder / "runner.log").open("ab")

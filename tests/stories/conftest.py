@@ -8,8 +8,8 @@ from home import Home
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """A state folder with an applied commit and nothing else."""
-    made = Home(tmp_path / "home")
+def home(tmp_path: Path, database_url: str) -> Iterator[Home]:
+    """A state folder with an applied commit and nothing else, once on each database."""
+    made = Home(tmp_path / "home", database_url)
     yield made
     made.close()

@@ -205,6 +205,7 @@ def _engine(url: str) -> Engine:
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         connect_args=_DRIVER,
+        hide_parameters=True,  # They may be what people wrote, and errors are logged.
         pool_size=4,
         max_overflow=8,
         pool_timeout=CONNECT_S,
