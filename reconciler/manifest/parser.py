@@ -32,7 +32,7 @@ _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
 _TOP_SHAPE: Final = Shape({name: (name, None) for name in _TOP})
 _KINDS_ELSEWHERE: Final = (
-    *("AgentPolicy", "AgentRole", "McpServer", "Memory", "TaskSchedule", "TaskWebhook"),
+    *("AgentPolicy", "AgentRole", "McpServer", "Memory", "TaskWebhook"),
     *("ToolApproval", "ToolPermission", "Worker"),
 )
 

@@ -15,6 +15,7 @@ from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, R
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
+from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
 
 KINDS: Final[dict[str, type[Spec]]] = {
@@ -23,6 +24,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "ModelEndpoint": ModelEndpoint,
     "Secret": Secret,
     "Task": Task,
+    "TaskSchedule": TaskSchedule,
     "Tool": Tool,
 }
 
@@ -68,6 +70,7 @@ __all__ = [
     "Secret",
     "Spec",
     "Task",
+    "TaskSchedule",
     "Tool",
     "canonical",
     "digest",
