@@ -40,7 +40,9 @@ class Context:
         from runner.contract import database
 
         url = self.settings.database.url.get_secret_value()
-        return database.open_database(self.settings.home, url)
+        opened = database.open_database(self.settings.home, url)
+        click.get_current_context().find_root().call_on_close(opened.close)
+        return opened
 
     @cached_property
     def console(self) -> "Console":

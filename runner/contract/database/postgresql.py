@@ -53,7 +53,8 @@ class PostgresqlDatabase(Database):
 
     def __init__(self, home: Path, url: str) -> None:
         engine = _engine(url)
-        super().__init__(home, engine.url.render_as_string(hide_password=True), engine)
+        shown = engine.url.set(drivername=SCHEMES[0])
+        super().__init__(home, shown.render_as_string(hide_password=True), engine)
 
     def lease_now_us(self, connection: Connection) -> int:
         """The server's clock, which all hosts share."""
