@@ -104,6 +104,15 @@ class Home:
         fields = [json.loads(row[0]) for row in rows]
         return [entry for entry in fields if task is None or entry.get("task") == task]
 
+    def orloj(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What a command of `orloj` did in this home."""
+        return subprocess.run(
+            [sys.executable, "-m", "reconciler", "--home", str(self.folder), *arguments],
+            env={**os.environ, "ORLOJ_DATABASE_URL": self.url},
+            capture_output=True,
+            text=True,
+        )
+
     @contextmanager
     def runner(self, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
         """A runner process on this home; it is stopped at the end."""

@@ -1,8 +1,6 @@
 """A task runs only where its requirements are met, and one that waits for that is seen."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -21,8 +19,9 @@ spec: {agent: clerk, requirements: {region: eu, gpu: true}}
 
 
 def orloj(home: Home, *arguments: str) -> str:
-    command = [sys.executable, "-m", "reconciler", "--home", str(home.folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = home.orloj(*arguments)
+    done.check_returncode()
+    return done.stdout
 
 
 def stuck(home: Home) -> Any:

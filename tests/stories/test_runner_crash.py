@@ -388,7 +388,7 @@ def test_many_tasks_and_many_kills_and_every_task_is_finished_once(home: Home) -
     assert once == Counter(tasks)
     per_step = home.rows(
         "SELECT max(n) FROM (SELECT count(*) AS n FROM audit_entry"
-        " WHERE type = 'action.executed' GROUP BY task)"
+        " WHERE type = 'action.executed' GROUP BY task) AS counted"
     )
     assert per_step == [(3,)], "a step that was executed was executed again"
     crashed = home.rows("SELECT count(*) FROM attempt WHERE outcome = 'crashed'")[0][0]

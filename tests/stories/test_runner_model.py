@@ -12,8 +12,9 @@ import pytest
 from home import Home
 from local_server import Answer, LocalServer, Received
 from model_server import ModelServer, completion, failure, said
+from sqlmodel import SQLModel
 
-from runner.contract import audit, seal
+from runner.contract import audit, seal, tables
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -60,7 +61,8 @@ def declared(home: Home, model: str, tool: str, **agent: Any) -> Key:
 def everything_stored(home: Home) -> str:
     """Every value of every row, the manifest sets among them."""
     found = []
-    for (table,) in home.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+    assert tables.TaskRow.__tablename__ == "task"  # Importing the module fills the metadata.
+    for table in SQLModel.metadata.tables:
         for row in home.rows(f"SELECT * FROM {table}"):
             found += [
                 value.decode("latin-1") if isinstance(value, bytes) else str(value)
