@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "retry": "Queue tasks again that did not succeed.",
     "run": "Run an agent once and show its answer.",
     "schema": "Print the JSON Schema of the manifests.",
+    "state": "Move the state to another database.",
     "status": "Show what is applied, what runs and what is stuck.",
     "task": "Show one task, or say what became of its interrupted call.",
     "tasks": "List tasks.",

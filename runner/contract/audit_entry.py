@@ -42,6 +42,7 @@ class EntryType(StrEnum):
     TASK_RESOLVED = "task.resolved"
     TASK_RETRIED = "task.retried"
     TASK_DROPPED = "task.dropped"
+    STATE_COPIED = "state.copied"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_EXECUTED = "action.executed"
