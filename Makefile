@@ -1,6 +1,6 @@
 # Each target is one line of shell; where make is missing, run that line.
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lock clean
+.PHONY: help demo test format lock benchmarks clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -22,6 +22,11 @@ lock: ## Choose the newest allowed versions anew and write the lock files
 	@sh .ci/environment dev
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade -o requirements.lock
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group dev -o .ci/requirements.lock
+	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group benchmarks -c requirements.lock \
+		-o .ci/benchmarks.lock
+
+benchmarks: ## Measure the runner beside its peers: six minutes on a quiet machine
+	@sh .ci/benchmarks
 
 clean: ## Remove what the other targets made
-	@rm -rf .venv .tools .demo
+	@rm -rf .venv .venv-benchmarks .tools .demo

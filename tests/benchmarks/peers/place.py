@@ -1,0 +1,20 @@
+"""Where a measurement takes place, as told to every process of it by the environment."""
+
+import os
+from pathlib import Path
+
+from tally import Tally
+
+FOLDER = Path(os.environ["BENCH_FOLDER"])
+"""An empty folder of this measurement's own; a queue in a file is kept in it."""
+STORE = os.environ["BENCH_STORE"]
+"""The address of an empty database, or of an empty Redis; empty for a queue in a file."""
+TALLY = Path(os.environ["BENCH_TALLY"])
+"""The file in which tasks leave their marks."""
+
+_tally = Tally(TALLY)
+
+
+def noop(sent_ns: int = 0) -> None:
+    """The task of every system: leave a mark, and nothing else."""
+    _tally.note(sent_ns)
