@@ -1,8 +1,8 @@
 """Nothing in the project knows the machine it was written on, or one package index."""
 
 import re
-import tomllib
 import subprocess
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
