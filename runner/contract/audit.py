@@ -123,7 +123,7 @@ def read(
     query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"
     query += " ORDER BY seq DESC LIMIT ?" if newest is not None else " ORDER BY seq"
     if newest is not None:
-        query = f"SELECT seq, raw FROM ({query}) ORDER BY seq"
+        query = f"SELECT seq, raw FROM ({query}) AS newest ORDER BY seq"
         values.append(newest)
     for seq, raw in connection.exec_driver_sql(query, tuple(values)):
         yield Stored(seq, raw, _fields(seq, raw))

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import home
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.contract import audit, audit_entry, database, errors
+from runner.contract import audit, audit_entry, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 
@@ -25,8 +26,8 @@ def entry(task: str | None = None, **fields) -> Entry:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Database]:
-    opened = database.open_database(tmp_path)
+def log(tmp_path: Path, database_url: str) -> Iterator[Database]:
+    opened = home.opened(tmp_path, database_url)
     with opened.write() as connection:
         audit.append(
             connection,
@@ -60,8 +61,8 @@ def test_an_untouched_log_holds_and_its_head_covers_every_entry(log: Database) -
     assert entries == 4
 
 
-def test_an_empty_log_holds(tmp_path: Path) -> None:
-    opened = database.open_database(tmp_path)
+def test_an_empty_log_holds(tmp_path: Path, database_url: str) -> None:
+    opened = home.opened(tmp_path, database_url)
     assert verify(opened) == audit.Verdict(0, bytes(32).hex())
     opened.close()
 
@@ -96,7 +97,7 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
         pytest.param("DELETE FROM audit_entry WHERE seq = 2", 2, id="removed"),
         pytest.param("DELETE FROM audit_entry WHERE seq = 1", 1, id="first-removed"),
         pytest.param("UPDATE audit_entry SET seq = seq + 10 WHERE seq > 2", 3, id="moved"),
-        pytest.param("UPDATE audit_entry SET chain = x'00' WHERE seq = 4", 4, id="chain"),
+        pytest.param("UPDATE audit_entry SET chain = leaf WHERE seq = 4", 4, id="chain"),
         pytest.param(
             "UPDATE audit_entry SET raw = CAST(raw AS TEXT) WHERE seq = 2", 2, id="type-changed"
         ),
@@ -124,6 +125,8 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
 def test_tampering_is_found_at_the_first_entry_concerned(
     log: Database, statement: str, bad_seq: int
 ) -> None:
+    if log.shared and "CAST(raw AS TEXT)" in statement:
+        return  # PostgreSQL keeps no text in a column of bytes.
     tamper(log, statement)
     verdict = verify(log)
     assert (verdict.holds, verdict.bad_seq) == (False, bad_seq)

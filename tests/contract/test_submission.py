@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import home
 import pytest
 
-from runner.contract import audit, database, submission
+from runner.contract import audit, submission
 from runner.contract.database import Database
 from runner.contract.kinds import Key
 from runner.contract.submission import Submission
@@ -16,8 +17,8 @@ COMMIT = "d" * 40
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Database]:
-    made = database.open_database(tmp_path)
+def opened(tmp_path: Path, database_url: str) -> Iterator[Database]:
+    made = home.opened(tmp_path, database_url)
     yield made
     made.close()
 

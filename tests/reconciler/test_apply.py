@@ -10,6 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from home import opened
 
 from reconciler import recorded
 from reconciler.apply import apply
@@ -26,8 +27,8 @@ DIGEST = "hmac-sha256:" + "0" * 64
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path)
+def database(tmp_path: Path, database_url: str) -> Iterator[Database]:
+    database = opened(tmp_path, database_url)
     yield database
     database.close()
 
@@ -157,7 +158,7 @@ def test_a_task_to_run_is_queued_when_it_is_new_or_changed(database: Database) -
 
 
 def test_queued_tasks_wake_the_runner(database: Database) -> None:
-    with wake.listen(database.path.parent / "run", wake.RUNNER) as receiver:
+    with wake.listen(database.home / "run", wake.RUNNER) as receiver:
         deploy(database, made(database, [TASK]))
         assert receiver.recv(1) == b"\x00"
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import (
@@ -21,6 +21,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from runner.contract import errors
 
+_OURS: Final = (IntegrityError, ProgrammingError, DataError)
+"""A statement or a value that was wrong: nothing that gets better by waiting."""
+
 
 class Leadership(ABC):
     """Being the one daemon that reconciles, for as long as `held` says so."""
@@ -28,6 +31,10 @@ class Leadership(ABC):
     @abstractmethod
     def held(self) -> bool:
         """Whether nobody else leads; asks the database."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let another one lead."""
 
 
 class Database(ABC):
@@ -91,9 +98,9 @@ class Database(ABC):
         """A full disk, a damaged file or a lost server is the world's failure, in a line."""
         try:
             yield
-        except (IntegrityError, ProgrammingError, DataError):
-            raise  # Ours: a statement or a value that was wrong.
         except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, _OURS) or self._is_wrong_statement(error):
+                raise
             cause = str(error.orig if isinstance(error, DBAPIError) else error)
             raise errors.DatabaseUnavailable(
                 f"{self.name}: {' '.join(cause.split())[:200]}; {self._remedy}"
@@ -136,6 +143,10 @@ class Database(ABC):
     @abstractmethod
     def _alone(self) -> AbstractContextManager[None]:
         """Keep other writers of this database out, where it needs that."""
+
+    def _is_wrong_statement(self, error: Exception) -> bool:
+        """Whether the driver says of a mistake of ours only that something went wrong."""
+        return False
 
     # Migrations.
 

@@ -169,6 +169,8 @@ class _Bridge(threading.Thread):
                     session.execute(f"LISTEN {_channel(self._role)}")
                     self._pass_on(session)
             except psycopg.Error as error:
+                if self._stopped.is_set():
+                    return
                 telemetry.log(
                     "notifications_lost",
                     "The database sends no notifications; looks are timed until it does again.",

@@ -12,6 +12,7 @@ SQLite's locks in this process.
 import fcntl
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -90,6 +91,10 @@ class SqliteDatabase(Database):
             finally:
                 os.close(descriptor)
 
+    def _is_wrong_statement(self, error: Exception) -> bool:
+        cause = getattr(error, "orig", None)
+        return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
     def version(self, connection: Connection) -> int:
         """SQLite's own counter in the file's header."""
         return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
@@ -104,6 +109,9 @@ class SqliteDatabase(Database):
 class _Alone(Leadership):
     def held(self) -> bool:
         return True
+
+    def close(self) -> None:
+        """The lock file ends with the process."""
 
 
 def _engine(path: Path) -> Engine:
