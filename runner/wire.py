@@ -4,14 +4,17 @@
     dispatcher → worker   hello, step, run, cancel, forget, leave, answer (to an `id`), pong
 
 A line has a limit, so that neither side can fill the other's memory. What stands in it can
-be stored: no number that JSON does not have, no half of a surrogate pair.
+be stored: no number that JSON does not have, no half of a surrogate pair, no NUL.
 """
 
 import asyncio
 import json
+import re
 from typing import Any, Final
 
 LINE_MAX: Final = 16 * 1024 * 1024
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The escape itself, and not the five characters after a backslash that is one."""
 
 
 class TooLong(ValueError):
@@ -50,7 +53,7 @@ class Wire:
             line = await self._reader.readline()
             if not line.endswith(b"\n"):
                 return None
-            message = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+            message = json.loads(_without_nul(line).decode(), parse_constant=_refuse)
         except (ConnectionError, ValueError, RecursionError):
             return None
         return message if isinstance(message, dict) else None
@@ -58,6 +61,14 @@ class Wire:
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+def _without_nul(line: bytes) -> bytes:
+    """The line with the replacement character where a text held a NUL.
+
+    PostgreSQL keeps none, and what a model or a program says may hold one.
+    """
+    return _NUL.sub(rb"\1\\ufffd", line) if b"\\u0000" in line else line
 
 
 def _refuse(constant: str) -> None:

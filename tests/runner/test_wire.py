@@ -77,18 +77,19 @@ def test_nonsense_is_the_end(raw: bytes) -> None:
     assert received(raw) is None
 
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=3))
+@given(st.dictionaries(TEXT, JSON, max_size=3))
 def test_a_message_arrives_as_it_was_sent(message: dict[str, Any]) -> None:
     async def use(one: Wire, two: Wire, _: asyncio.StreamWriter) -> dict[str, Any] | None:
         one.send(message)
@@ -113,3 +114,22 @@ def test_a_number_that_json_does_not_have_is_not_sent() -> None:
         return await two.receive()
 
     assert connected(use) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrives"),
+    [
+        ("a\0b", "a\ufffdb"),
+        ("\0\0", "\ufffd\ufffd"),
+        ("\\\0", "\\\ufffd"),
+        (r"a\u0000b", r"a\u0000b"),
+        (r"a\\u0000b", r"a\\u0000b"),
+    ],
+    ids=["one", "two", "after a backslash", "its escape as text", "two backslashes"],
+)
+def test_a_nul_which_a_database_may_not_keep_is_replaced(sent: str, arrives: str) -> None:
+    async def use(one: Wire, two: Wire, _: asyncio.StreamWriter) -> Any:
+        one.send({"text": sent, sent: 1})
+        return await two.receive()
+
+    assert connected(use) == {"text": arrives, arrives: 1}
