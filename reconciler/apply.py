@@ -20,7 +20,7 @@ from reconciler.resource import Resource
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
-from runner.contract.kinds import Key, Task, spec_of
+from runner.contract.kinds import Task, spec_of
 from runner.contract.submission import Submission
 
 _UPSERT: Final = (
@@ -212,20 +212,8 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
 def _tasks(planned: Plan) -> Sequence[Submission]:
     """The work that new or changed Task manifests in mode `run` ask for."""
     return [
-        _submission(change.after.key, spec, planned.target.owner)
+        submission.of_task(change.after.key, spec, planned.target.owner)
         for change in planned.changes
         if change.key.kind == "Task" and change.after is not None and change.respecified
         if isinstance(spec := spec_of("Task", change.after.body), Task) and spec.mode == "run"
     ]
-
-
-def _submission(key: Key, spec: Task, actor: str) -> Submission:
-    return Submission(
-        subject=spec.subject(key.namespace),
-        actor=actor,
-        input=dict(spec.input),
-        task_name=key.name,
-        priority=spec.priority,
-        retry=spec.retry.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        requirements=spec.requirements.model_dump(mode="json", exclude_defaults=True),
-    )

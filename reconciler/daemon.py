@@ -1,8 +1,8 @@
 """The daemon: looks when something may have changed, one look at a time, until told to stop.
 
     watch, knock, SIGHUP ─┐
-    poll (±10 %) ─────────┴─> wake ──select──> one pass ──> applied | unchanged: wait
-                                                 ├─> waiting: back off 0.75 s .. 15 min
+    poll (±10 %) ─────────┼─> wake ──select──> one pass ──> applied | unchanged: wait
+    a schedule is due ────┘                      ├─> waiting: back off 0.75 s .. 15 min
                                                  └─> stalled: wait for the poll or a push
 
 Everything that wakes writes one byte into a socket, even the signal handlers: the loop is
@@ -22,6 +22,8 @@ from typing import Final
 from reconciler import apply
 from reconciler.git.watch import RefWatch, watchable
 from reconciler.reconcile import Outcome, PassResult, Reconciler
+from reconciler.schedule import Schedules
+from reconciler.schedule_settle import Cancel
 from runner.contract import clock, errors, service, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.settings import Settings
@@ -39,7 +41,9 @@ MAINTAIN_AT_LATEST: Final = 500
 """Commits applied between two repacks of the mirror: the lower when nobody pushes just now."""
 QUIET_S: Final = 2.0
 """A silence this long is quiet: a repack takes half a second that a push would wait for."""
-_POLL, _LOOK, _FORCED, _STOP = b"p", b"l", b"f", b"s"
+TEND_AGAIN_US: Final = 5_000_000
+"""When to look at the schedules again after that failed."""
+_POLL, _LOOK, _FORCED, _TEND, _STOP = b"p", b"l", b"f", b"t", b"s"
 _SECOND_US: Final = 1_000_000
 
 
@@ -49,11 +53,13 @@ def backoff_s(failures: int) -> float:
 
 
 class Daemon:
-    """The reconciler of one home. Without a repository it waits, so that a runner can work."""
+    """The reconciler of one home, and its schedules, which work without a repository too."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, cancel: Cancel) -> None:
         self._settings = settings
         self._database = database
+        self._schedules = Schedules(database, cancel)
+        self._timers = Timers()
         self._reconciler = Reconciler(settings, database) if settings.source.url else None
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -105,6 +111,7 @@ class Daemon:
                 if self._due(calls):
                     self._look(self._reconciler, forced=_FORCED in calls)
                 self._maintain(self._reconciler, quiet=not ready)
+            self._tend()
 
     def _wait_s(self) -> float | None:
         waits = [QUIET_S] if self._unpacked >= MAINTAIN_EVERY else []
@@ -190,6 +197,19 @@ class Daemon:
         with contextlib.suppress(Exception):  # The database itself may be what failed.
             reconciler.report(reason, message, clock.now_us())
 
+    def _tend(self) -> None:
+        """Queue what schedules owe, and be woken when the next one comes due."""
+        try:
+            next_us = self._schedules.tend(clock.now_us())
+        except errors.OrlojError as error:
+            self._complain(str(error))
+            next_us = clock.now_us() + TEND_AGAIN_US
+        except Exception:  # noqa: BLE001  # The boundary: record, wait, go on.
+            telemetry.log_exception("schedules_failed", "Schedules met an unforeseen error.")
+            next_us = clock.now_us() + TEND_AGAIN_US
+        if next_us is not None:
+            self._timers.alarm(next_us, lambda: self._wake(_TEND))
+
     def _maintain(self, reconciler: Reconciler, *, quiet: bool) -> None:
         if self._unpacked >= (MAINTAIN_EVERY if quiet else MAINTAIN_AT_LATEST):
             self._unpacked = 0
@@ -223,7 +243,7 @@ class Daemon:
         return watch
 
     def _start_timers(self, stack: contextlib.ExitStack) -> None:
-        timers = Timers()
+        timers = self._timers
         poll_s = self._settings.source.interval_s
         timers.every(poll_s, lambda: self._wake(_POLL), jitter=0.1)
         if (interval_s := service.watchdog_interval_s()) is not None:

@@ -65,7 +65,7 @@ def cancel(
         call = _under_way(connection, task) if task.state is TaskState.LEASED else None
         _end(connection, task, now_us)
         if call is not None and _open_call(connection, task) is not None:
-            reason = "cancelled by a person during the call"
+            reason = f"cancelled by {actor} during the call"
             facts = {"reason": reason, "outcome": "unknown", "tool": call.name}
             entries.append(_entry(EntryType.ACTION_UNKNOWN, task, actor, call, **facts))
         facts = {"reason": f"was {shown_state(task.state)}", "outcome": "cancelled"}

@@ -4,6 +4,7 @@ import click
 
 from reconciler.cli.context import Context
 from reconciler.daemon import Daemon
+from runner import decisions
 from runner.contract import telemetry
 
 
@@ -13,7 +14,7 @@ def command(context: Context) -> int:
     """Follow the repository until stopped. SIGHUP looks at once; SIGTERM stops cleanly."""
     telemetry.configure()
     try:
-        Daemon(context.settings, context.database).run()
+        Daemon(context.settings, context.database, decisions.cancel).run()
     finally:
         context.database.close()
     return 0

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from runner.contract import audit, clock
 from runner.contract.audit_entry import Entry, EntryType
-from runner.contract.kinds import Key
+from runner.contract.kinds import Key, Task
 
 PRIORITIES: Final = {"critical": 0, "high": 1, "normal": 2, "low": 3}
 
@@ -34,6 +34,19 @@ class Submission:
     priority: str = "normal"
     retry: dict[str, Any] = field(default_factory=dict)
     requirements: dict[str, Any] = field(default_factory=dict)
+
+
+def of_task(key: Key, spec: Task, actor: str) -> Submission:
+    """The work that a Task manifest asks for."""
+    return Submission(
+        subject=spec.subject(key.namespace),
+        actor=actor,
+        input=dict(spec.input),
+        task_name=key.name,
+        priority=spec.priority,
+        retry=spec.retry.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        requirements=spec.requirements.model_dump(mode="json", exclude_defaults=True),
+    )
 
 
 def submit(

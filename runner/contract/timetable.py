@@ -15,7 +15,6 @@ from typing import Final
 from runner.contract import cron, zones
 from runner.contract.timers import Calendar
 
-COUNTED_MAX: Final = 1_000
 _SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -56,10 +55,10 @@ class Timetable:
                 low = found = following
         return found
 
-    def count(self, after_us: int, before_us: int) -> int:
-        """How many moments lie between two times, ends left out; counts to `COUNTED_MAX`."""
+    def count(self, after_us: int, before_us: int, count_max: int) -> int:
+        """How many moments lie between two times, ends left out; none beyond `count_max`."""
         found, at = 0, self.after(after_us)
-        while at is not None and at < before_us and found < COUNTED_MAX:
+        while at is not None and at < before_us and found < count_max:
             found, at = found + 1, self.after(at)
         return found
 
