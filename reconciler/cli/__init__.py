@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "dead": "List, show, retry and drop dead letters.",
     "init": "Make a repository of manifests to start from.",
     "logs": "Show what agents did, step by step; -f follows.",
+    "migrate": "Bring the database to the newest schema.",
     "plan": "Show what applying the repository would change.",
     "reconcile": "Make the daemon look at the repository now.",
     "retry": "Queue tasks again that did not succeed.",
