@@ -16,6 +16,7 @@ from runner.claim import Claimable, Offer
 from runner.contract.settings import Runner
 from runner.contract.submission import PRIORITIES
 
+PASSES_MAX: Final = 4  # Over the line, when other hosts claim at the same moment.
 LANES_MAX: Final = 256  # Looked at in one pass; those beyond have their turn in the next.
 
 
@@ -33,15 +34,33 @@ class Order:
         self._after = dict.fromkeys(sorted(PRIORITIES.values()), "")
 
     def next(self, limit: int, busy: Mapping[str, int]) -> list[Claimable]:
-        """Up to `limit` tasks to start; `busy` counts what runs of each subject."""
+        """Up to `limit` tasks to start; `busy` counts what runs of each subject.
+
+        What the dispatcher of another host is claiming at this moment is passed by.
+        """
+        found: list[Claimable] = []
+        passed: set[str] = set()
+        for _ in range(PASSES_MAX):
+            wanted = self._heads(limit - len(found), busy, passed)
+            free = queue.claimable(self._connection, wanted) if wanted else []
+            found += free
+            if len(free) == len(wanted):
+                break
+            passed.update(wanted)
+        return found
+
+    def _heads(self, limit: int, busy: Mapping[str, int], passed: set[str]) -> list[str]:
         ids: list[str] = []
         for priority in self._after:
-            lanes, last = self._lanes(priority, limit)
-            ids += claim.fair(lanes, busy, limit - len(ids))
+            lanes, last = self._lanes(priority, limit + len(passed))
+            heads = [
+                (lane, [id for id in lane_ids if id not in passed]) for lane, lane_ids in lanes
+            ]
+            ids += claim.fair(heads, busy, limit - len(ids))
             self._after[priority] = last
             if len(ids) >= limit:
                 break
-        return queue.claimable(self._connection, ids) if ids else []
+        return ids
 
     def waiting(self) -> bool:
         """Whether a task waits that a worker here may take."""

@@ -5,8 +5,10 @@ when the process dies, however it dies. `notify` is sd_notify(3): a datagram to 
 that systemd names in `NOTIFY_SOCKET`, and nothing when it names none.
 """
 
+import contextlib
 import fcntl
 import os
+import secrets
 import socket
 import time
 from pathlib import Path
@@ -58,6 +60,24 @@ def is_running(folder: Path, role: str) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def host_id(home: Path) -> str:
+    """Which host a home is on, for a database that many share: its name and a random part.
+
+    Names of hosts repeat, in containers most of all. The random part is made once and kept
+    in the home; a copy of a home needs another one, so delete the file `host.id` of a copy.
+    """
+    file = home / "host.id"
+    with contextlib.suppress(FileExistsError):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = file.with_name(f"host.id.{os.getpid()}")
+        made.write_text(secrets.token_hex(4) + "\n", encoding="ascii")
+        try:
+            os.link(made, file)  # Whole or not at all, and only the first of several.
+        finally:
+            made.unlink()
+    return f"{os.uname().nodename}-{file.read_text(encoding='ascii').strip()}"
 
 
 def notify(state: str) -> bool:

@@ -78,3 +78,24 @@ def test_somebody_who_only_asks_does_not_keep_the_role_from_its_holder(tmp_path:
     done.start()
     service.only_one(tmp_path, "daemon").close()
     done.join()
+
+
+def test_a_host_keeps_its_name_and_another_home_has_another(tmp_path: Path) -> None:
+    first = service.host_id(tmp_path / "first")
+    assert first.startswith(os.uname().nodename + "-")
+    assert service.host_id(tmp_path / "first") == first
+    assert service.host_id(tmp_path / "second") != first
+
+
+def test_processes_that_start_together_agree_on_the_name(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from runner.contract import service\n"
+        "print(service.host_id(Path(sys.argv[1])))\n"
+    )
+    starters = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    assert len({starter.communicate(timeout=30)[0] for starter in starters}) == 1
