@@ -69,6 +69,24 @@ def sqlite(folder: Path, count: int, group: int) -> float:
     return rate
 
 
+def commits_ms(folder: Path, count: int, pause_s: float = 0.05) -> list[float]:
+    """How long single durable commits take bare sqlite3, each after a pause."""
+    connection = sqlite3.connect(folder / "commits.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE line (at INTEGER)")
+    times = []
+    for _ in range(count):
+        time.sleep(pause_s)
+        started = time.perf_counter()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO line VALUES (1)")
+        connection.execute("COMMIT")
+        times.append((time.perf_counter() - started) * 1e3)
+    connection.close()
+    return times
+
+
 def same_rows(folder: Path, count: int, group: int) -> float:
     """Tasks a second of bare sqlite3 that writes the rows we write, in our schema."""
     ours = Ours(folder)

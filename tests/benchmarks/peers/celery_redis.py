@@ -20,9 +20,11 @@ def noop(sent_ns: int) -> None:
 class CeleryPeer(Peer):
     """Many prefetched messages, since the tasks are short."""
 
-    name = "Celery (Redis)"
+    name = "Celery (Redis, fsync)" if place.FSYNC else "Celery (Redis)"
     packages = ("celery", "redis")
-    promise = "at least once, after an hour; no fence; Redis may lose the last second"
+    promise = "at least once, after an hour; no fence; " + (
+        "durable" if place.FSYNC else "Redis may lose the last second"
+    )
     setting = "acks_late, prefetch 32 a process, prefork of 2, no results, no gossip"
 
     def workers(self) -> list[list[str]]:
