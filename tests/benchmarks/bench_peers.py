@@ -234,6 +234,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"starts of names, with commas, of {keys}")
     parser.add_argument("--json", action="store_true", help="print JSON and no tables")
     given = parser.parse_args()
+    if not chosen(given.only):
+        parser.error(f"nothing is called {given.only}; there are {keys}")
     run(given.only, given.rounds, given.samples).show(given.json)
 
 

@@ -28,7 +28,7 @@ import postgresql_server  # noqa: E402
 from home import COMMIT  # noqa: E402
 from ours import Ours  # noqa: E402
 from postgresql_server import Server  # noqa: E402
-from processes import cpu_s, pss_mb, tree  # noqa: E402
+from processes import cpu_s, memory_mb, tree  # noqa: E402
 from report import Report, middle, percentile  # noqa: E402
 
 from runner.contract import clock, submission  # noqa: E402
@@ -278,12 +278,13 @@ def memory(report: Report) -> None:
                 ours.settle()
                 done = count
                 dispatcher, *workers = tree([pid])
-                each = [pss_mb([worker]) for worker in workers]
-                rows.append((f"{count:,} tasks", pss_mb([dispatcher]), max(each)))
+                # Resident and not by share: what others on this machine share must not count.
+                each = [memory_mb([worker], "Rss") for worker in workers]
+                rows.append((f"{count:,} tasks", memory_mb([dispatcher], "Rss"), max(each)))
         assert ours.finished() == MANY
         ours.close()
     report.table(
-        "Memory (PSS) after so many tasks of one agent",
+        "Resident memory after so many tasks of one agent",
         ("after", "dispatcher MB", "largest worker MB"),
         rows,
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from peers import place
 from peers.peer import Peer
-from processes import cpu_s, pss_mb, tree
+from processes import cpu_s, memory_mb, tree
 
 SINGLE_MAX = 1_000
 TIMEOUT_S = 120.0
@@ -108,7 +108,7 @@ def main() -> None:
         before_s, at = cpu_s(processes), time.monotonic()
         waits = pick_ups(peer, count, samples)
         idle = 100 * (cpu_s(processes) - before_s) / (time.monotonic() - at)
-        memory = pss_mb(processes)
+        memory = memory_mb(processes)
     peer.close()
     about = {"name": peer.name, "promise": peer.promise, "setting": peer.setting}
     versions = {package: metadata.version(package) for package in peer.packages}

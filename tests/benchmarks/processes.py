@@ -25,12 +25,12 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def pss_mb(pids: list[int]) -> float:
-    """Memory of processes, shared pages counted by share."""
+def memory_mb(pids: list[int], share: str = "Pss") -> float:
+    """Memory of processes: `Pss` splits pages among all who share them, `Rss` does not."""
     kilobytes = 0
     for pid in pids:
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(f"{share}:"):
                     kilobytes += int(line.split()[1])
     return kilobytes / 1024
