@@ -7,6 +7,7 @@ somebody else now, and nothing was written.
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -70,14 +71,16 @@ class Ledger:
         """Lease as many tasks as there are free slots; `busy` counts what subjects run."""
         queue.promote(self._connection, now_us)
         claims: list[tuple[Claimable, Held]] = []
+        turns = Counter(busy)  # Grows by what is claimed here: a second round is fair, too.
         for _ in range(ROUNDS_MAX):
-            waiting = self.order.next(len(slots), busy)
+            waiting = self.order.next(len(slots), turns)
             startable = [task for task in waiting if self._pinned(task, now_us)]
             found = [(task, held) for task in startable if (held := self._hold(task, slots))]
             if found:
                 taken = [held for _, held in found]
                 queue.claim(self._connection, taken, boot, until_us, now_us)
                 self._entries += [entry(EntryType.TASK_CLAIMED, held) for held in taken]
+                turns.update(held.subject for held in taken)
                 claims += found
             if len(startable) == len(waiting):
                 break

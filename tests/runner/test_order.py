@@ -11,8 +11,9 @@ from home import Home
 from sqlalchemy import Connection
 
 from runner import claim, order, queue
-from runner.claim import Offer
+from runner.claim import Offer, Slots
 from runner.contract.kinds import Key
+from runner.ledger import Ledger
 from runner.order import Order
 
 FLOOD, QUIET, THIRD = (Key("default", "Agent", name) for name in ("flood", "quiet", "third"))
@@ -52,6 +53,21 @@ def test_what_runs_counts_as_turns_had(home: Home, connection: Connection) -> No
         for task in Order(connection, Offer()).next(4, {"default/Agent/flood": 2, "other": 9})
     ]
     assert found == [quiet[0], quiet[1], flood[0], quiet[2]]
+
+
+def test_what_was_just_claimed_counts_when_a_task_cannot_start(
+    home: Home, connection: Connection
+) -> None:
+    home.record("ModelEndpoint", "default", {"provider": "mock", "default_model": "m"})
+    for agent in (FLOOD, QUIET):
+        home.record("Agent", agent.name, {"model": "m"})
+    flood = home.submit(FLOOD, 2)
+    home.submit(THIRD)  # Is not declared, so another one is looked for in its place.
+    (quiet,) = home.submit(QUIET)
+    with home.database.writing(connection):
+        ledger = Ledger(connection, "host", crashes_max=3)
+        claims = ledger.claim(Slots([("w1", 0, 2)]), "host", 0, 0)
+    assert [held.task for _, held in claims] == [flood[0], quiet]
 
 
 def test_priority_goes_before_fairness(home: Home, connection: Connection) -> None:
