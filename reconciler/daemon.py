@@ -21,6 +21,7 @@ from typing import Final
 
 from reconciler import apply
 from reconciler.git.watch import RefWatch, watchable
+from reconciler.leader import TURN_S, Leader
 from reconciler.reconcile import Outcome, PassResult, Reconciler
 from reconciler.schedule import Schedules
 from reconciler.schedule_settle import Cancel
@@ -70,6 +71,8 @@ class Daemon:
         self._busy_since_us: int | None = None
         self._complaint = ""
         self._unpacked = 0
+        self._leader = Leader(database)
+        self._leading = False
 
     def run(self) -> None:
         """Reconcile until SIGTERM or SIGINT; AlreadyRunning if another daemon has this home."""
@@ -78,10 +81,11 @@ class Daemon:
         with contextlib.ExitStack() as stack:
             stack.enter_context(service.only_one(self._settings.run, ROLE))
             stack.callback(service.notify, "STOPPING=1")
-            # The last connection to close rewrites the database: hold one, so that a look
+            stack.callback(self._leader.resign)
+            # The last connection to close rewrites a SQLite file: hold one, so that a look
             # which finds nothing writes nothing.
             stack.enter_context(self._database.connect())
-            knocks = stack.enter_context(wake.listen(self._settings.run, wake.DAEMON))
+            knocks = stack.enter_context(self._database.listen(wake.DAEMON))
             watch = self._watch(stack)
             self._start_timers(stack)
             telemetry.log(
@@ -107,13 +111,25 @@ class Daemon:
                 return
             if watch is not None and _POLL in calls:
                 watch.start()
+            was_leading, self._leading = self._leading, self._leads()
+            if not self._leading:
+                continue
             if self._reconciler is not None:
-                if self._due(calls):
+                if self._due(calls) or not was_leading:
                     self._look(self._reconciler, forced=_FORCED in calls)
                 self._maintain(self._reconciler, quiet=not ready)
             self._tend()
 
+    def _leads(self) -> bool:
+        try:
+            return self._leader.leads()
+        except errors.DatabaseUnavailable as error:
+            self._complain(str(error))
+            return False
+
     def _wait_s(self) -> float | None:
+        if not self._leading:
+            return TURN_S
         waits = [QUIET_S] if self._unpacked >= MAINTAIN_EVERY else []
         if self._retry_at_us is not None:
             waits.append(max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US)

@@ -17,6 +17,7 @@ ACTIONS: Final = frozenset(
         "daemon_stopped",
         "leader_elected",
         "leader_lost",
+        "leader_waiting",
         "notifications_lost",
         "pass_applied",
         "pass_failed",

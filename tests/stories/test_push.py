@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from home import opened
 from repository import Repository
 
 from reconciler import recorded
 from reconciler.daemon import BACKOFF_MAX_S, backoff_s
 from runner.contract import audit
-from runner.contract.database import Database, open_database
+from runner.contract.database import Database
 
 pytestmark = pytest.mark.story
 
@@ -32,14 +33,15 @@ def agent(name: str, prompt: str = "Be brief.") -> str:
 class World:
     """A repository, a home, and the commands and the daemon that run on them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.repository = Repository(folder)
         self.home = folder / "home"
-        self.database: Database = open_database(self.home)
+        self.database: Database = opened(self.home, url)
         self.environment = {
             "PATH": os.environ["PATH"],
             "ORLOJ_HOME": str(self.home),
+            "ORLOJ_DATABASE_URL": url,
             "ORLOJ_SOURCE_URL": self.repository.url,
             "ORLOJ_SOURCE_INTERVAL_S": "3600",  # What is seen is seen by the watch.
         }
@@ -112,18 +114,27 @@ class World:
         with self.database.write() as connection:
             connection.exec_driver_sql(statement)
 
-    def forbid_revisions(self, how: str) -> None:
-        self.execute(
-            f"CREATE TRIGGER forbidden BEFORE INSERT ON revision BEGIN SELECT RAISE({how}); END"
-        )
+    def forbid_revisions(self, reason: str) -> None:
+        how = f"BEGIN SELECT RAISE(ABORT, '{reason}'); END"
+        if self.database.shared:
+            self.execute(
+                "CREATE OR REPLACE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS"
+                f" $$ BEGIN RAISE '{reason}' USING ERRCODE = 'integrity_constraint_violation';"
+                " END $$"
+            )
+            how = "FOR EACH ROW EXECUTE FUNCTION forbid()"
+        self.execute(f"CREATE TRIGGER forbidden BEFORE INSERT ON revision {how}")
+
+    def permit_revisions(self) -> None:
+        self.execute("DROP TRIGGER forbidden" + " ON revision" * self.database.shared)
 
     def condition(self, condition: str) -> None:
         self.until(lambda: (state := self.state()) is not None and state.condition == condition)
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    world = World(tmp_path, database_url)
     with world.database.connect():
         yield world
     world.database.close()
@@ -140,7 +151,7 @@ def test_a_push_is_applied_by_the_watch_and_a_broken_one_is_not(world: World) ->
         mended = world.push({"broken.yaml": agent("c")})
         world.applied(mended)
     assert world.names() == ["a", "b", "c"]
-    assert [line["action"] for line in world.log()] == [
+    assert [line["action"] for line in world.log() if line["action"] != "leader_elected"] == [
         "daemon_started",
         "pass_applied",
         "pass_rejected",
@@ -239,31 +250,33 @@ def test_an_error_nobody_foresaw_is_a_condition_and_the_daemon_goes_on(world: Wo
     world.push({"a.yaml": agent("a")})
     with world.daemon():
         world.condition("Ready")
-        world.forbid_revisions("ABORT, 'a rule nobody knows'")
+        world.forbid_revisions("a rule nobody knows")
         commit = world.push({"b.yaml": agent("b")})
         world.condition("Waiting")
         assert world.state().reason == "Internal"
         assert world.names() == ["a"]
         assert world.run("reconcile", "--wait").returncode == 1
-        world.execute("DROP TRIGGER forbidden")
+        world.permit_revisions()
         world.applied(commit)
     failed = next(line for line in world.log() if line["action"] == "pass_failed")
     assert "a rule nobody knows" in failed["exception"]
 
 
+@pytest.mark.parametrize("database_url", [""], ids=["sqlite"])  # test_postgresql_faults
 def test_a_database_that_fails_is_one_sentence_and_the_daemon_goes_on(world: World) -> None:
     world.push({"a.yaml": agent("a")})
     with world.daemon():
         world.condition("Ready")
-        world.execute("ALTER TABLE revision RENAME TO hidden")
+        lock = world.home / "orloj.lock"
+        lock.unlink()
+        lock.mkdir()  # So that nobody can write.
         commit = world.push({"b.yaml": agent("b")})
-        world.condition("Waiting")
-        assert world.state().reason == "DatabaseUnavailable"
+        world.until(lambda: any(line["action"] == "pass_failed" for line in world.log()))
         assert world.names() == ["a"]
-        world.execute("ALTER TABLE hidden RENAME TO revision")
+        lock.rmdir()
         world.applied(commit)
     (failed,) = [line for line in world.log() if line["action"] == "pass_failed"]
-    assert "no such table: revision" in failed["message"]
+    assert "orloj.lock: Is a directory" in failed["message"]
     assert "exception" not in failed
 
 

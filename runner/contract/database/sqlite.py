@@ -22,7 +22,7 @@ from typing import ClassVar, Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from runner.contract import clock, wake
+from runner.contract import clock, errors, wake
 from runner.contract.database.handle import Database, Leadership
 
 BUSY_TIMEOUT_MS: Final = 20_000  # A net only: the lock file is what writers wait on.
@@ -84,7 +84,7 @@ class SqliteDatabase(Database):
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._thread_lock:
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._lock_file()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -94,6 +94,14 @@ class SqliteDatabase(Database):
     def _is_wrong_statement(self, error: Exception) -> bool:
         cause = getattr(error, "orig", None)
         return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
+    def _lock_file(self) -> int:
+        try:
+            return os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:  # A read-only file system, or no file to be had.
+            raise errors.DatabaseUnavailable(
+                f"{self._lock_path}: {error.strerror}; {self._remedy}"
+            ) from error
 
     def version(self, connection: Connection) -> int:
         """SQLite's own counter in the file's header."""
