@@ -34,6 +34,8 @@ _SESSION: Final = (
     "-c client_encoding=UTF8 -c timezone=UTC -c lock_timeout=20s"
     " -c idle_in_transaction_session_timeout=60s"
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+    # An answer that nobody confirms would else hold its locks until the limit above.
+    f" -c tcp_user_timeout={LOST_MS}"
 )
 _DRIVER: Final[dict[str, Any]] = {
     "application_name": "orloj",
