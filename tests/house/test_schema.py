@@ -1,9 +1,11 @@
-"""The schema after all migrations is the one that the SQLModel tables declare."""
+"""The schema after all migrations is the one that the SQLModel tables declare, on both."""
 
 from collections.abc import Iterator
 
+import home
 import pytest
-from sqlalchemy import Engine, inspect
+from postgresql_server import Server
+from sqlalchemy import Engine, Inspector, inspect
 from sqlmodel import SQLModel, create_engine
 
 from runner.contract import database, tables
@@ -72,3 +74,46 @@ def affinity(kind: object) -> str:
 def condition(index: object) -> str:
     options = index.get("dialect_options", {})  # type: ignore[attr-defined]
     return str(options.get("sqlite_where", "")).replace("'", '"')
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, postgresql: Server) -> Iterator[Inspector]:
+    url = postgresql.create("schema")
+    migrated = home.opened(tmp_path_factory.mktemp("server"), url)
+    with migrated.connect() as connection:
+        yield inspect(connection)
+    migrated.close()
+    postgresql.drop("schema")
+
+
+def test_a_server_has_the_same_tables(server: Inspector) -> None:
+    assert set(server.get_table_names()) == {*TABLES, "schema_version"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_server_has_the_columns_keys_and_indexes_that_a_table_declares(
+    server: Inspector, table: str
+) -> None:
+    declared = SQLModel.metadata.tables[table]
+    found = [
+        (column["name"], family(column["type"]), column["nullable"])
+        for column in server.get_columns(table)
+    ]
+    assert found == [
+        (column.name, family(column.type), column.nullable) for column in declared.columns
+    ]
+    keys = server.get_pk_constraint(table)["constrained_columns"]
+    assert keys == [column.name for column in declared.primary_key]
+    assert sorted(
+        (index["name"], index["column_names"], index["unique"])
+        for index in server.get_indexes(table)
+    ) == sorted(
+        (index.name, [column.name for column in index.columns], bool(index.unique))
+        for index in declared.indexes
+    )
+
+
+def family(kind: object) -> str:
+    """The type without its size: whole numbers are as large as the database likes."""
+    name = str(kind).partition("(")[0].partition(" ")[0]
+    return {"VARCHAR": "TEXT", "BIGINT": "INTEGER", "BLOB": "BYTEA"}.get(name, name)
