@@ -25,7 +25,7 @@ from reconciler.leader import TURN_S, Leader
 from reconciler.reconcile import Outcome, PassResult, Reconciler
 from reconciler.schedule import Schedules
 from reconciler.schedule_settle import Cancel
-from runner.contract import clock, errors, service, telemetry, wake
+from runner.contract import clock, errors, seal, service, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.settings import Settings
 from runner.contract.timers import Timers
@@ -81,6 +81,9 @@ class Daemon:
         with contextlib.ExitStack() as stack:
             stack.enter_context(service.only_one(self._settings.run, ROLE))
             stack.callback(service.notify, "STOPPING=1")
+            if self._database.shared:
+                with self._database.read() as connection:
+                    seal.same_key(connection, self._settings.home)
             stack.callback(self._leader.resign)
             # The last connection to close rewrites a SQLite file: hold one, so that a look
             # which finds nothing writes nothing.

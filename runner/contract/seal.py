@@ -18,6 +18,7 @@ from typing import Final
 from urllib import parse
 
 from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import Connection
 
 from runner.contract.errors import Refused
 
@@ -63,6 +64,25 @@ def sealer(home: Path) -> Sealer:
         ) from error
     except OSError as error:
         raise Refused(f"the key {path} cannot be used: {error.strerror}") from error
+
+
+def same_key(connection: Connection, home: Path) -> None:
+    """Refused when this home has not the key that the database's secrets are sealed with.
+
+    Hosts that share a database share the key: a daemon with another one would seal every
+    secret anew, and no other host could open them.
+    """
+    found = connection.exec_driver_sql("SELECT ciphertext FROM sealed_secret LIMIT 1")
+    ciphertext = found.scalar_one_or_none()
+    if ciphertext is None:
+        return
+    try:
+        sealer(home).open(ciphertext)
+    except Refused as error:
+        raise Refused(
+            f"{home / KEY_FILE} is not the key that the secrets in this database are sealed"
+            f" with; copy {KEY_FILE} from the home of another host to this one"
+        ) from error
 
 
 def _make_key(path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import multiprocessing
 from pathlib import Path
 
+import home
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,22 +37,36 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> Non
     assert (tmp_path / seal.KEY_FILE).stat().st_mode & 0o777 == 0o600
 
 
-def _seal_in(home: Path, answers) -> None:
-    answers.put(seal.sealer(home).seal("hunter2")[0])
+def _seal_in(folder: Path, answers) -> None:
+    answers.put(seal.sealer(folder).seal("hunter2")[0])
 
 
 def test_processes_that_start_together_in_a_new_home_agree_on_one_key(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("fork")
     for number in range(20):
-        home, answers = tmp_path / str(number), spawn.Queue()
-        started = [spawn.Process(target=_seal_in, args=(home, answers)) for _ in range(4)]
+        folder, answers = tmp_path / str(number), spawn.Queue()
+        started = [spawn.Process(target=_seal_in, args=(folder, answers)) for _ in range(4)]
         for process in started:
             process.start()
         digests = {answers.get(timeout=30) for _ in started}
         for process in started:
             process.join()
         assert len(digests) == 1
-        assert [item.name for item in home.iterdir()] == [seal.KEY_FILE]
+        assert [item.name for item in folder.iterdir()] == [seal.KEY_FILE]
+
+
+def test_a_host_with_another_key_is_told_where_to_get_it(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    opened = home.opened(tmp_path / "one", postgresql_url)
+    with opened.write() as connection:
+        seal.same_key(connection, tmp_path / "two")  # Nothing is sealed yet.
+        sealed = seal.sealer(tmp_path / "one").seal("hunter2")
+        connection.exec_driver_sql("INSERT INTO sealed_secret VALUES (?, ?)", sealed)
+        seal.same_key(connection, tmp_path / "one")
+        with pytest.raises(Refused, match=r"copy secret\.key from the home of another host"):
+            seal.same_key(connection, tmp_path / "two")
+    opened.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"half a k"], ids=["empty", "torn"])
