@@ -11,7 +11,7 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, spec_of
+from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -69,6 +69,7 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
     for resource in touched:
         problems += _not_runnable(resource, declared)
+        problems += _no_template(resource, declared)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -132,4 +133,23 @@ def _not_runnable(resource: Resource, declared: dict[Key, Resource]) -> list[Pro
         return []
     line = resource.lines.get("/spec/system", resource.line)
     hint = f"its graph stands at {subject.path}:{subject.line}"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """A warning for a schedule whose task is also queued whenever it is applied."""
+    if resource.key.kind != "TaskSchedule":
+        return []
+    schedule = spec_of("TaskSchedule", resource.body)
+    assert isinstance(schedule, TaskSchedule)
+    found = declared.get(schedule.task(resource.key.namespace))
+    if found is None:
+        return []
+    task = spec_of("Task", found.body)
+    assert isinstance(task, Task)
+    if task.mode == "template":
+        return []
+    line = resource.lines.get("/spec/task_ref", resource.line)
+    message = f"{found.key} also runs when it is applied, and not only as scheduled"
+    hint = f"write `mode: template` at {found.path}:{found.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]

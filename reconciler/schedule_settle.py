@@ -77,7 +77,7 @@ def settle(connection: Connection, keys: Sequence[Key], cancel: Cancel, now_us: 
             schedule_rows.forget(connection, key)
             continue
         try:
-            spec, timetable = _read(manifest)
+            spec, timetable = read(manifest)
         except (errors.Refused, ValueError) as error:
             following[key], unreadable[key] = None, str(error)
             continue
@@ -88,7 +88,7 @@ def settle(connection: Connection, keys: Sequence[Key], cancel: Cancel, now_us: 
     return Settled(following, tuple(done), unreadable)
 
 
-def _read(manifest: Manifest) -> tuple[TaskSchedule, Timetable]:
+def read(manifest: Manifest) -> tuple[TaskSchedule, Timetable]:
     """The schedule and its moments; Refused or ValueError when this host cannot tell them."""
     spec = spec_of(schedule_rows.KIND, manifest.body)
     assert isinstance(spec, TaskSchedule)
@@ -222,7 +222,7 @@ def _entry(ruling: Ruling, commit: str) -> Entry:
 
 def _tidy(connection: Connection, manifest: Manifest) -> None:
     """Leave out of the history what its limits have no room for; the log keeps all."""
-    spec, _ = _read(manifest)
+    spec, _ = read(manifest)
     kept = schedule_rows.records(connection, manifest.key)
     limits = (spec.successful_history_limit, spec.failed_history_limit)
     outdated = schedule_due.beyond(kept, *limits, FINISHED)

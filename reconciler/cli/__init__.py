@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "reconcile": "Make the daemon look at the repository now.",
     "retry": "Queue tasks again that did not succeed.",
     "run": "Run an agent once and show its answer.",
+    "schedules": "List schedules, their last and their next runs.",
     "schema": "Print the JSON Schema of the manifests.",
     "state": "Move the state to another database.",
     "status": "Show what is applied, what runs and what is stuck.",

@@ -21,7 +21,7 @@ from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
-from runner.contract import clock, errors, seal, settings
+from runner.contract import clock, errors, seal, settings, wake
 
 STALE: Final = 4
 PLAN_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -84,7 +84,7 @@ def _apply_saved(context: Context, path: Path) -> int:
         context.show(plan_words(seen.plan))
         return 0
     reconciler.apply(seen.plan, clock.now_us())
-    return _done(seen.plan)
+    return _done(context, seen.plan)
 
 
 def _refuse_edited(path: Path, saved: dict[str, Any], planned: Plan) -> None:
@@ -128,7 +128,7 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
     if not yes and not context.confirmed("Apply these changes?", "apply", "applied"):
         return 1
     apply.apply(context.database, seen.plan, clock.now_us())
-    return _done(seen.plan)
+    return _done(context, seen.plan)
 
 
 def _texts(context: Context, paths: tuple[Path, ...]) -> dict[str, bytes]:
@@ -161,6 +161,9 @@ def _found(context: Context, path: Path) -> Path:
     return path
 
 
-def _done(planned: Plan) -> int:
+def _done(context: Context, planned: Plan) -> int:
+    if any(change.key.kind == "TaskSchedule" for change in planned.changes):
+        # The daemon did not apply this itself, and has to hear of another next moment.
+        context.database.knock(wake.DAEMON)
     click.echo(f"Applied plan {planned.short_id}: {apply.counted(planned)}. {_NEXT}")
     return 0

@@ -137,6 +137,28 @@ def test_a_task_to_run_on_a_system_that_is_no_line_is_a_warning(
     assert all(p.severity is Severity.WARNING and p.path == "t.yaml" for p in problems)
 
 
+@pytest.mark.parametrize(("mode", "warned"), [("run", True), ("template", False)])
+def test_a_schedule_of_a_task_that_runs_when_applied_is_a_warning(
+    mode: str, warned: bool
+) -> None:
+    task = declare("Task", "t", f"{{mode: {mode}, agent: a}}")
+    schedule = declare("TaskSchedule", "s", "{task_ref: t, schedule: '@daily'}", "s.yaml")
+
+    problems = check.check([task, schedule], everything, ())
+
+    assert [p.path for p in problems] == ["s.yaml"] * warned
+    assert all(p.severity is Severity.WARNING for p in problems)
+
+
+def test_a_schedule_of_a_task_that_is_not_declared_is_an_error() -> None:
+    schedule = declare("TaskSchedule", "s", "{task_ref: ops/t, schedule: '@daily'}")
+
+    (problem,) = check.check([schedule], nothing, ())
+
+    assert problem.severity is Severity.ERROR
+    assert "Task `ops/t` is not declared" in problem.message
+
+
 NODES = st.dictionaries(
     st.sampled_from("abcd"),
     st.fixed_dictionaries({}, optional={"next": st.sampled_from("abcd")})
