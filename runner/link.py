@@ -13,6 +13,10 @@ from runner.contract.errors import LeaseLost
 from runner.wire import Wire
 
 
+class TrustLost(LeaseLost):
+    """This worker was not told for most of a lease that its tasks are still its own."""
+
+
 class Link:
     """The worker's connection to its dispatcher."""
 
@@ -24,9 +28,9 @@ class Link:
         self.trusted_us = lease.trusted_until(clock.boot_us(), lease_us)
 
     async def ask(self, op: str, **message: Any) -> dict[str, Any]:
-        """The dispatcher's answer, which comes when what was asked is durable; LeaseLost."""
+        """The dispatcher's answer, which comes when what was asked is durable; TrustLost."""
         if clock.boot_us() >= self.trusted_us:
-            raise LeaseLost
+            raise TrustLost
         self._last_id += 1
         question = self._last_id
         future = asyncio.get_running_loop().create_future()
@@ -37,7 +41,7 @@ class Link:
         finally:
             del self._waiting[question]
         if clock.boot_us() >= self.trusted_us:
-            raise LeaseLost  # This process slept on the answer; it may be long out of date.
+            raise TrustLost  # This process slept on the answer; it may be long out of date.
         return answer
 
     def tell(self, op: str, **message: Any) -> None:

@@ -21,7 +21,7 @@ from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log_exception
 from runner.execute import Execution
 from runner.guard import Guard
-from runner.link import Link
+from runner.link import Link, TrustLost
 from runner.manifest_set import ManifestSet, from_text
 from runner.tools import Bounds, command
 from runner.wire import LINE_MAX, TooLong, Wire
@@ -103,6 +103,10 @@ class Worker:
     async def _run(self, guard: Guard, input: dict[str, str], journal: list[Step]) -> None:
         try:
             ending = await Execution(guard, input, journal).run()
+        except TrustLost:
+            # The dispatcher does not know: to it this worker would hold the task for ever,
+            # even if trust comes back with the next answer.
+            _leave(EXIT_UNTRUSTED)
         except LeaseLost:
             return  # Somebody else has the task now; there is nothing left to say.
         except Exception as error:  # noqa: BLE001 - one task's bug must not take the others down.

@@ -66,6 +66,8 @@ class LocalServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
+        # Five callers at once, which is its own bound, is fewer than a worker has slots.
+        self._server.socket.listen(256)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def _write(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
