@@ -15,14 +15,15 @@ from home import COMMIT, Home
 
 from runner.contract import audit, service
 from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.kinds import Key
 from runner.contract.tables import SourceRow
 
 TABLES = list(SourceRow.metadata.tables)
 
 
 @pytest.fixture
-def worked(home: Home) -> Home:
-    """A home with rows in every table but those of commits, left by a runner that stopped."""
+def written(home: Home) -> Home:
+    """A home with rows in every table that no runner writes, and tasks that wait for one."""
     home.record(
         "ModelEndpoint",
         "default",
@@ -36,9 +37,7 @@ def worked(home: Home) -> Home:
     home.record("Tool", "note", {**note, "requires": [{"write": "notes"}]})
     grant = [{"name": "note", "permissions": [{"write": "notes"}]}]
     agent = home.record("Agent", "clerk", {"model": "m", "tools": grant})
-    with home.runner(workers=1):
-        home.wait(home.submit(agent, 20), {"succeeded"})
-    home.submit(agent, 5)
+    home.submit(agent, 25)
     with home.database.write() as connection:
         for statement in (
             "INSERT INTO reference VALUES ('a', 'b', 'c', 'd', 'e', 'f', 3, ?)",
@@ -46,9 +45,18 @@ def worked(home: Home) -> Home:
             " 4)",
         ):
             connection.exec_driver_sql(statement, (True,))
-        connection.exec_driver_sql("INSERT INTO sealed_secret VALUES ('digest', 'ciphertext')")
         connection.exec_driver_sql("INSERT INTO blob_cache VALUES (41, 'b', '1', '[]')")
     return home
+
+
+@pytest.fixture
+def worked(written: Home) -> Home:
+    """The same after a runner has done some of the tasks and stopped."""
+    with written.runner(workers=1, slots=4):
+        done = "SELECT count(*) >= 10 FROM task WHERE state = 'succeeded'"
+        written.until(lambda: written.rows(done)[0][0])
+    written.submit(Key("default", "Agent", "clerk"), 3)
+    return written
 
 
 def rows(home: Home) -> dict[str, list[str]]:
@@ -98,18 +106,17 @@ def test_everything_arrives_and_work_goes_on_there(
             connection.exec_driver_sql(added, ("next", "1", "[]"))
         assert moved.rows("SELECT max(number) FROM blob_cache") == [(42,)]
         waiting = [row[0] for row in moved.rows("SELECT id FROM task WHERE state = 'pending'")]
-        assert len(waiting) == 5
         with moved.runner(workers=1):
             moved.wait(waiting, {"succeeded"})
     assert json.loads(orloj("audit", "verify", "--json").out)["holds"]
 
 
 def test_the_old_log_says_where_the_state_went(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
     done = orloj("state", "copy", "--to", postgresql_url)
     assert done.code == 0, done.err
-    entry = worked.entries()[-1]
+    entry = written.entries()[-1]
     assert entry["type"] == "state.copied"
     assert entry["commit"] == COMMIT
     password = postgresql_url.split(":")[2].split("@")[0]
@@ -138,9 +145,9 @@ def test_the_way_back_is_open(
 
 @pytest.mark.parametrize("role", ["daemon", "runner"])
 def test_a_home_that_is_at_work_is_not_copied(
-    worked: Home, orloj: Orloj, postgresql_url: str, role: str
+    written: Home, orloj: Orloj, postgresql_url: str, role: str
 ) -> None:
-    with service.only_one(worked.folder / "run", role):
+    with service.only_one(written.folder / "run", role):
         done = orloj("state", "copy", "--to", postgresql_url)
     assert done.code == 1
     assert f"the {role} of this home is already running as process {os.getpid()}" in done.err
@@ -148,7 +155,7 @@ def test_a_home_that_is_at_work_is_not_copied(
 
 
 def test_hosts_that_share_the_old_database_must_let_go_first(
-    worked: Home, orloj: Orloj, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    written: Home, orloj: Orloj, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert orloj("state", "copy", "--to", postgresql_url).code == 0
     monkeypatch.setenv("ORLOJ_DATABASE_URL", postgresql_url)
@@ -159,7 +166,7 @@ def test_hosts_that_share_the_old_database_must_let_go_first(
 
 
 def test_a_database_that_holds_something_is_not_written_to(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
     assert orloj("state", "copy", "--to", postgresql_url).code == 0
     before = counts(postgresql_url)
@@ -170,9 +177,9 @@ def test_a_database_that_holds_something_is_not_written_to(
 
 
 def test_a_log_that_does_not_verify_is_not_carried_on(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
-    with worked.database.write() as connection:
+    with written.database.write() as connection:
         connection.exec_driver_sql("UPDATE audit_entry SET task = 'other' WHERE seq = 5")
     done = orloj("state", "copy", "--to", postgresql_url)
     assert done.code == 1
@@ -181,20 +188,20 @@ def test_a_log_that_does_not_verify_is_not_carried_on(
 
 
 def test_a_lease_that_nobody_will_end_is_not_copied(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
-    with worked.database.write() as connection:
-        connection.exec_driver_sql("UPDATE task SET state = 'leased' WHERE state = 'pending'")
+    with written.database.write() as connection:
+        connection.exec_driver_sql("UPDATE task SET state = 'leased'")
     done = orloj("state", "copy", "--to", postgresql_url)
     assert done.code == 1
-    assert "5 tasks are still leased by a runner that was killed" in done.err
+    assert "25 tasks are still leased by a runner that was killed" in done.err
     assert nothing_in(postgresql_url)
 
 
 def test_what_the_other_database_cannot_keep_stops_the_copy(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
-    with worked.database.write() as connection:
+    with written.database.write() as connection:
         connection.exec_driver_sql("UPDATE source SET message = ?", ("a\x00b",))
     done = orloj("state", "copy", "--to", postgresql_url)
     assert done.code == 1
@@ -203,7 +210,7 @@ def test_what_the_other_database_cannot_keep_stops_the_copy(
 
 
 @pytest.mark.parametrize("to", ["sqlite", "mysql://host/name", "not a url"])
-def test_a_target_that_makes_no_sense_is_refused(worked: Home, orloj: Orloj, to: str) -> None:
+def test_a_target_that_makes_no_sense_is_refused(written: Home, orloj: Orloj, to: str) -> None:
     done = orloj("state", "copy", "--to", to)
     assert done.code == 1
     assert done.err.startswith("Error: ")
@@ -211,15 +218,15 @@ def test_a_target_that_makes_no_sense_is_refused(worked: Home, orloj: Orloj, to:
 
 
 def test_a_copy_that_is_killed_leaves_nothing_and_can_be_made_again(
-    worked: Home, orloj: Orloj, postgresql_url: str
+    written: Home, orloj: Orloj, postgresql_url: str
 ) -> None:
-    with worked.database.write() as connection:
+    with written.database.write() as connection:
         audit.append(
             connection,
             [Entry(type=EntryType.LOG_STARTED, actor="t", commit=COMMIT)] * 10_000,
             1,
         )
-    Home(worked.folder, postgresql_url).close()  # It makes the tables.
+    Home(written.folder, postgresql_url).close()  # It makes the tables.
     program = [sys.executable, "-m", "reconciler", "state", "copy", "--to", postgresql_url]
     waits = (
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -231,14 +238,14 @@ def test_a_copy_that_is_killed_leaves_nothing_and_can_be_made_again(
         holder.commit()
         # The table that is filled last: until then it may be read, and not be written.
         holder.execute(f"LOCK TABLE {list_of_tables()[-1]} IN SHARE MODE")
-        environment = {"PATH": os.environ["PATH"], "ORLOJ_HOME": str(worked.folder)}
+        environment = {"PATH": os.environ["PATH"], "ORLOJ_HOME": str(written.folder)}
         copying = subprocess.Popen(program, env=environment)
         while holder.execute(waits).fetchall() == [(0,)]:
             assert copying.poll() is None
             holder.execute("SELECT pg_stat_clear_snapshot()")
         copying.send_signal(signal.SIGKILL)
         copying.wait()
-    worked.until(lambda: nothing_in(postgresql_url))
+    written.until(lambda: nothing_in(postgresql_url))
     assert orloj("state", "copy", "--to", postgresql_url).code == 0
 
 
@@ -252,9 +259,9 @@ def nothing_in(url: str) -> bool:
 
 
 def test_a_big_home_is_copied_in_parts_and_says_how_far_it_is(
-    worked: Home, orloj: Orloj, postgresql_url: str, tmp_path: Path
+    written: Home, orloj: Orloj, postgresql_url: str, tmp_path: Path
 ) -> None:
-    with worked.database.write() as connection:
+    with written.database.write() as connection:
         audit.append(
             connection,
             [Entry(type=EntryType.LOG_STARTED, actor="t", commit=COMMIT)] * 60_000,
