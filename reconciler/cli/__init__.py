@@ -39,8 +39,8 @@ COMMANDS: Final = {
     "up": "Run daemon and worker in one terminal.",
     "validate": "Check manifests without applying them.",
     "wait": "Wait until tasks are over.",
-    "worker": "Run the dispatcher and its worker processes.",
-    "workers": "List, drain and restart worker processes.",
+    "worker": "Run the dispatcher and its workers; drain or restart them.",
+    "workers": "List worker processes.",
 }
 
 

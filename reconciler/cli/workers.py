@@ -1,81 +1,32 @@
-"""`orloj workers`: list the worker processes, drain one, replace all of them."""
+"""`orloj workers`: list the worker processes."""
 
-import time
-from typing import Final
+import os
 
 import click
 
 from reconciler.cli.context import Context, json_option
 from reconciler.views import workers as view
 from runner import relief, tasks
-from runner.contract import errors, service, wake
+from runner.contract import service
 from runner.task_record import WorkerRecord
 
-_LOOK_S: Final = 0.1
 
-
-@click.group(invoke_without_command=True)
+@click.command()
 @json_option
-@click.pass_context
-def command(call: click.Context, as_json: bool) -> None:
-    """List the worker processes of the runner."""
-    if call.invoked_subcommand is not None:
-        return
-    context: Context = call.obj
-    found = [(worker, relief.memory(worker.pid)) for worker in _workers(context)]
+@click.pass_obj
+def command(context: Context, as_json: bool) -> None:
+    """List the worker processes, of every host that shares the database."""
+    with context.database.read() as connection:
+        workers = tasks.workers(connection)
+    found = [(worker, _memory(context, worker)) for worker in workers]
     if as_json:
         context.show_json([view.worker_json(*one) for one in found])
     else:
-        context.show(view.worker_list(found))
+        context.show(view.worker_list(found, hosts=context.database.shared))
 
 
-@command.command()
-@click.argument("worker")
-@click.pass_obj
-def drain(context: Context, worker: str) -> None:
-    """Let a worker finish what it runs; another takes its place."""
-    _drain(context, worker)
-    context.say(f"{worker} takes nothing new and is replaced when it holds nothing.")
-
-
-@command.command()
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0.1),
-    default=600.0,
-    show_default=True,
-    help="Seconds to wait for each worker.",
-)
-@click.pass_obj
-def restart(context: Context, timeout_s: float) -> int:
-    """Replace every worker, one after the other; no task is lost."""
-    for worker in _workers(context):
-        count = len(_workers(context))
-        _drain(context, worker.id)
-        deadline = time.monotonic() + timeout_s
-        while not _replaced(_workers(context), worker.id, count):
-            if time.monotonic() > deadline:
-                context.say(f"{worker.id} still runs tasks; it is replaced when they end.")
-                return 1
-            time.sleep(_LOOK_S)
-        context.say(f"{worker.id} is replaced.")
-    return 0
-
-
-def _workers(context: Context) -> list[WorkerRecord]:
-    with context.database.read() as connection:
-        return tasks.workers(connection)
-
-
-def _drain(context: Context, worker: str) -> None:
-    here = service.is_running(context.settings.run, "runner")
-    if not (here or context.database.shared):
-        raise errors.NotFound("no runner is running; `orloj worker` starts one")
-    with context.database.write() as connection:
-        relief.ask(connection, worker)
-    context.database.knock(wake.RUNNER)
-
-
-def _replaced(workers: list[WorkerRecord], old: str, count: int) -> bool:
-    return len(workers) >= count and old not in {worker.id for worker in workers}
+def _memory(context: Context, worker: WorkerRecord) -> int | None:
+    """What a process of this host holds; of others nothing is known here."""
+    home = context.settings.home
+    here = service.host_id(home) if context.database.shared else os.uname().nodename
+    return relief.memory(worker.pid) if worker.host == here else None

@@ -12,12 +12,15 @@ from runner.task_record import WorkerRecord
 _MEBIBYTE = 1024 * 1024
 
 
-def worker_list(found: Sequence[tuple[WorkerRecord, int | None]]) -> Text:
-    """The list of workers, each with the bytes of memory it holds."""
+def worker_list(
+    found: Sequence[tuple[WorkerRecord, int | None]], *, hosts: bool = False
+) -> Text:
+    """The list of workers, each with the bytes of memory it holds; `hosts`: and its host."""
     if not found:
         return Text("No workers. `orloj worker` starts the runner.")
-    rows = [
-        (
+    rows: list[tuple[str | Text, ...]] = [
+        (worker.host,) * hosts
+        + (
             worker.id,
             str(worker.pid),
             word(worker.state),
@@ -28,7 +31,8 @@ def worker_list(found: Sequence[tuple[WorkerRecord, int | None]]) -> Text:
         )
         for worker, memory in found
     ]
-    headers = ("WORKER", "PID", "STATE", "BUSY", "MEMORY", "STARTED (UTC)", "SEEN (UTC)")
+    headers = ("HOST",) * hosts
+    headers += ("WORKER", "PID", "STATE", "BUSY", "MEMORY", "STARTED (UTC)", "SEEN (UTC)")
     return table(headers, rows)
 
 

@@ -24,7 +24,7 @@ def listed(home: Home) -> list[Any]:
 @pytest.fixture
 def agents(home: Home) -> tuple[Key, Key]:
     """One that takes its time, and one that does not."""
-    for delay in ("1s", "30ms"):
+    for delay in ("4s", "30ms"):
         script = {name: [{"reply": "done", "delay": delay}] for name in ("slow", "quick")}
         home.record(
             "ModelEndpoint",
@@ -32,7 +32,7 @@ def agents(home: Home) -> tuple[Key, Key]:
             {"provider": "mock", "default_model": "m", "script": script},
         )
     return (
-        home.record("Agent", "slow", {"model_ref": "takes-1s"}),
+        home.record("Agent", "slow", {"model_ref": "takes-4s"}),
         home.record("Agent", "quick", {"model_ref": "takes-30ms"}),
     )
 
@@ -48,7 +48,7 @@ def test_a_drained_worker_ends_what_it_runs_and_takes_nothing_new(
         (before,) = listed(home)
         assert (before["state"], before["busy"]) == ("live", 1)
         assert before["memory_bytes"] > 1_000_000
-        orloj(home, "workers", "drain", before["id"])
+        orloj(home, "worker", "drain", before["id"])
         after = home.submit(quick, 3)
         home.wait([running, *after], {"succeeded"})
         workers = dict(home.rows("SELECT task_id, worker FROM attempt"))
@@ -67,18 +67,18 @@ def test_a_rolling_restart_replaces_every_worker_and_loses_no_task(
         home.until(lambda: home.rows("SELECT count(*) FROM worker") == [(2,)])
         before = {one["id"] for one in listed(home)}
         tasks = home.submit(quick, 200)
-        orloj(home, "workers", "restart")
+        orloj(home, "worker", "restart")
         assert before.isdisjoint(one["id"] for one in listed(home))
         home.wait(tasks, {"succeeded"})
     assert home.rows("SELECT outcome, count(*) FROM attempt GROUP BY 1") == [("succeeded", 200)]
 
 
 def test_nobody_is_drained_without_a_runner_or_under_a_wrong_name(home: Home) -> None:
-    done = home.orloj("workers", "drain", "x")
+    done = home.orloj("worker", "drain", "x")
     # On a shared database the runner may be at work on another host.
     reason = "no worker 'x'" if home.database.shared else "no runner is running"
     assert (done.returncode, reason in done.stderr) == (1, True)
     with home.runner(workers=1):
         home.until(lambda: home.rows("SELECT id FROM worker"))
-        done = home.orloj("workers", "drain", "x")
+        done = home.orloj("worker", "drain", "x")
         assert (done.returncode, "no worker 'x'" in done.stderr) == (1, True)
