@@ -1,12 +1,10 @@
 """The worker processes of a host as the dispatcher sees them: what each holds and is sent."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from runner.claim import Held, Slots
+from runner.claim import Held
 from runner.wire import Wire
 
 INBOX_MAX: Final = 256  # Messages of one worker that wait to be written; then it waits too.
@@ -14,7 +12,11 @@ INBOX_MAX: Final = 256  # Messages of one worker that wait to be written; then i
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process, as the dispatcher sees it. `heard_us` is on the boot clock."""
+    """A worker process, as the dispatcher sees it. `heard_us` is on the boot clock.
+
+    It belongs to the event loop. `held` and `sets` change only between two turns of the
+    writer, so that the writer may read them in its own thread.
+    """
 
     id: str
     pid: int
@@ -22,7 +24,8 @@ class Worker:
     wire: Wire
     started_us: int
     heard_us: int
-    saved_us: int = 0
+    saved: tuple[str, int] = ("", 0)
+    """The state that stands in its row, and when it was last written there."""
     ready: bool = False
     draining: bool = False
     dismissed: bool = False
@@ -34,26 +37,18 @@ class Worker:
     async def heard(self) -> None:
         """Count a message; returns when another one may be read."""
         self.unwritten += 1
-        if self.unwritten >= INBOX_MAX:
+        if self.full:
             self.room.clear()
             await self.room.wait()
 
-    def caught_up(self) -> None:
-        """Every message that was heard is written."""
-        self.unwritten = 0
-        self.room.set()
+    def caught_up(self, count: int) -> None:
+        """So many of the messages that were heard are written."""
+        self.unwritten -= count
+        if not self.full:
+            self.room.set()
 
-
-def slots(workers: Collection[Worker], last_chance: Callable[[int], bool]) -> Slots:
-    """The slots that may be filled; a worker with a task on its last chance has none."""
-    return Slots(
-        (worker.id, len(worker.held), worker.slots)
-        for worker in workers
-        if worker.ready and not worker.draining
-        if not any(last_chance(held.crashes) for held in worker.held.values())
-    )
-
-
-def busy(workers: Collection[Worker]) -> Counter[str]:
-    """How many tasks of each subject run."""
-    return Counter(held.subject for worker in workers for held in worker.held.values())
+    @property
+    def full(self) -> bool:
+        """Whether so much of it waits to be written that it is not listened to."""
+        # Every slot may ask, and tell how its last call ended: those must not fill it.
+        return self.unwritten >= max(INBOX_MAX, 4 * self.slots)

@@ -1,70 +1,73 @@
-"""The dispatcher: the only process of the runner that holds the database.
+"""The dispatcher: hands tasks to worker processes and makes durable what they send.
 
-It hands tasks to worker processes over socket pairs and makes durable what they send. All
-that arrives while one transaction is being written goes into the next (group commit), and
-a worker is answered only after the commit: it goes on when its step is durable, and never
-before.
+All that arrives while one transaction is being written goes into the next (group commit),
+and a worker is answered only after the commit: it goes on when its step is durable, and
+never before.
 
-    wait ──> take everything that arrived ──> one transaction ──> answer ──> wait
+    wait ──> take everything that arrived ──> one turn of the writer ──> answer ──> wait
 
-A worker's ping renews the leases of its tasks; the answer says so. A worker that is silent
-for a whole lease is killed, and its tasks go back.
+The writer has a thread of its own, so that this event loop goes on reading, answering pings
+and watching while the database is slow or away. A turn that fails moves nothing: the
+messages wait, and are written when the database is back. Whether a commit that broke off
+came about is decided by the log itself.
 """
 
 import asyncio
 import contextlib
-import os
-import signal
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
 
-from runner import crew, order, queue, relief
-from runner.claim import Claimable, Held, Slots
+from runner import relief
+from runner.background import Background
 from runner.contract import clock, wake
 from runner.contract.database import Database
-from runner.contract.errors import LeaseLost
+from runner.contract.errors import DatabaseUnavailable
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log
 from runner.crew import Worker
-from runner.handout import HandOut
-from runner.ledger import Ledger
-from runner.wire import TooLong
+from runner.outage import Outage
+from runner.silence import Silence
+from runner.turn import Message, Turn, refusal, unsaved
+from runner.writer import Writer
 
 POLL_S: Final = 1.0  # The net under the wake-up socket.
-START_US: Final = 30_000_000  # A worker that is not up after this long never will be.
-SEEN_EVERY_US: Final = 60_000_000
+SLOW_US: Final = 2_000_000  # For how long a turn may take before somebody is told.
+LET_GO_S: Final = 1.0  # How long to wait at the end for a thread that the database holds.
 
-Message = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class Dispatcher:
-    """Serves worker processes; `attach` and `detach` tell it when one comes and goes."""
+    """Serves worker processes; `attach` and `detach` tell it when one comes and goes.
+
+    What is in memory belongs to the event loop, and what the writer remembers to its
+    thread; a turn goes from one to the other and back, one at a time.
+    """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._settings = settings
-        self._host = os.uname().nodename
-        self._boot = clock.boot_id()
-        self._lease_us = int(settings.runner.lease_s * 1_000_000)
-        self._connection = database.connect()
-        offer = order.offer(settings.runner)
-        crashes_max = settings.runner.crashes_max
-        self._ledger = Ledger(self._connection, self._host, crashes_max, offer)
-        self._handout = HandOut(self._connection, self._ledger, settings)
+        self._memory_max = settings.runner.memory_mb * 1024 * 1024
+        self._beat_s = min(POLL_S, settings.runner.lease_s / 4)
+        self._writer = Writer(database, settings)
+        self._thread = Background("orloj-writer")
         self._workers: dict[str, Worker] = {}
         self._inbox: list[tuple[Worker, Message]] = []
         self._lost: list[tuple[Worker, str]] = []
+        self._pings: dict[Worker, Any] = {}
         self._awake = asyncio.Event()
+        self._look = True
+        self._looked_us = clock.boot_us()
+        self._silence = Silence(int(settings.runner.lease_s * 1_000_000))
+        self._due_us: int | None = None
+        self._one_by_one = 0
+        self._in_hand: Turn | None = None
+        self._outage = Outage()
         self._draining = False
 
     def start(self) -> None:
         """Take back what an earlier dispatcher of this home left leased."""
-        now_us = clock.now_us()
-        with self._database.writing(self._connection):
-            self._ledger.started()
-            for held in self._ledger.leased():
-                self._ledger.release(held, "the runner died", crashed=True, now_us=now_us)
-            queue.forget_workers(self._connection, self._host)
-            self._ledger.flush(now_us)
+        self._writer.start()  # Still in this thread: no turn is under way.
 
     def attach(self, worker: Worker) -> None:
         """A worker process has started."""
@@ -73,6 +76,7 @@ class Dispatcher:
     def detach(self, worker: Worker, reason: str) -> None:
         """A worker process is gone; its tasks go back."""
         if self._workers.pop(worker.id, None) is not None:
+            self._pings.pop(worker, None)
             self._lost.append((worker, reason))
             self._awake.set()
 
@@ -85,204 +89,211 @@ class Dispatcher:
         """Tasks in the hands of workers."""
         return sum(len(worker.held) for worker in self._workers.values())
 
-    def give_back(self) -> None:
-        """Return every running task, its attempt refunded."""
+    async def give_back(self, timeout_s: float) -> int:
+        """Return every running task, its attempt refunded; how many could not be in time.
+
+        While `run` runs. What is left is taken back by the next dispatcher that starts.
+        """
         for worker in list(self._workers.values()):
             self.detach(worker, "the runner stopped")
-        self._write()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._inbox or self._lost or self._in_hand is not None:
+                    await asyncio.sleep(0.01)
+        return sum(len(worker.held) for worker, _ in self._lost)
 
     async def listen(self, worker: Worker) -> None:
         """Take in a worker's messages until it hangs up."""
         while (message := await worker.wire.receive()) is not None:
+            # When it arrived counts, and not when it is written: that may take long.
             worker.heard_us = clock.boot_us()
-            self._inbox.append((worker, message))
             self._awake.set()
-            await worker.heard()  # Reads no further than can be written soon.
+            match message.get("op"):
+                case "ready":
+                    worker.ready = True
+                case "ping":
+                    self._pinged(worker, message.get("at"))
+                    await worker.wire.flush()
+                    await asyncio.sleep(0)  # Many at once keep nobody else waiting.
+                case _:
+                    self._inbox.append((worker, message))
+                    await worker.heard()  # Reads no further than can be written soon.
 
     async def run(self) -> None:
         """Write, answer and hand out, until cancelled."""
-        receiver = wake.listen(self._settings.run, wake.RUNNER)
-
-        def knocked() -> None:
-            wake.drain(receiver)
-            self._stop_cancelled()
-            self._awake.set()
-
         loop = asyncio.get_running_loop()
-        loop.add_reader(receiver, knocked)
-        try:
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause_s()):
-                        await self._awake.wait()
-                self._awake.clear()
-                await asyncio.sleep(0)  # Lets every message that is there join this commit.
-                self._kill_silent()
-                if not self._inbox:  # The poll; a cancel whose knock was lost is seen here.
-                    self._stop_cancelled()
-                relief.hear(self._connection, self._workers)
-                self._write()
-                relief.dismiss(self._workers.values())
-        finally:
-            loop.remove_reader(receiver)
-            receiver.close()
+        with self._database.listen(wake.RUNNER) as receiver:
 
-    def close(self) -> None:
-        """Let go of the database."""
-        self._connection.close()
+            def knocked() -> None:
+                wake.drain(receiver)
+                self._look = True
+                self._awake.set()
 
-    def _kill_silent(self) -> None:
+            loop.add_reader(receiver, knocked)
+            try:
+                while True:
+                    await self._pause()
+                    self._apply(await self._written())
+            finally:
+                loop.remove_reader(receiver)
+
+    def close(self) -> bool:
+        """Let go of the database; False when the writer still waits for it, and keeps it."""
+        if let_go := self._thread.close(LET_GO_S):
+            self._writer.close()
+        return let_go
+
+    async def _pause(self) -> None:
+        """Wait for something to do: until the poll, or until a task's wait is over."""
+        pause_s = self._beat_s
+        if self._due_us is not None:
+            pause_s = min(pause_s, max(0.0, (self._due_us - clock.now_us()) / 1_000_000))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._awake.wait()
+        self._awake.clear()
+        await asyncio.sleep(0)  # Lets every message that is there join this turn.
+        self._end_silent()
+
+    async def _written(self) -> Turn:
+        """A turn that is durable, however long the database is away."""
+        while True:
+            turn = self._in_hand = self._gather()
+            try:
+                await self._aside(partial(self._writer.carry_out, turn))
+            except DatabaseUnavailable as error:
+                if await self._stands(turn, error):
+                    return turn
+            except Exception as error:  # noqa: BLE001 - a worker's message must not end us.
+                self._single_out(turn, error)
+            else:
+                self._outage.over()
+                return turn
+
+    async def _stands(self, turn: Turn, error: DatabaseUnavailable) -> bool:
+        """Whether a turn is durable although its transaction failed; waits to find out."""
+        while True:
+            if turn.mark is None:  # It failed before its commit, or changes nothing twice.
+                self._in_hand = None
+                self._pong_idle()
+            await self._away(error)
+            if turn.mark is None:
+                return False
+            try:
+                found = await self._aside(partial(self._writer.stands, turn.mark))
+            except DatabaseUnavailable as again:
+                error = again
+                continue
+            if found:
+                self._outage.over()
+                if self._database.shared:  # Its leases may be over, and with somebody else.
+                    turn.withhold()
+            return found
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        """What the writer's thread comes back with; the workers are watched meanwhile."""
+        future = self._thread.run(work)
+        slow_us = clock.boot_us() + SLOW_US
+        while not future.done():
+            await asyncio.wait({future}, timeout=self._beat_s)
+            self._end_silent()
+            if clock.boot_us() > slow_us and not future.done():
+                self._outage.began("no answer yet; another process may hold its lock")
+        return future.result()
+
+    async def _away(self, error: DatabaseUnavailable) -> None:
+        """Wait before the database is tried again; the workers are watched meanwhile."""
+        self._look = True
+        until_us = clock.boot_us() + int(self._outage.failed(str(error)) * 1_000_000)
+        while (left_us := until_us - clock.boot_us()) > 0:
+            await asyncio.sleep(min(self._beat_s, left_us / 1_000_000))
+            self._end_silent()
+
+    def _gather(self) -> Turn:
+        """All that is to be written now; one message and no more where one went wrong."""
         now_us = clock.boot_us()
-        for worker in list(self._workers.values()):
-            patience_us = self._lease_us if worker.ready else max(self._lease_us, START_US)
-            if now_us - worker.heard_us >= patience_us:
-                log("worker_killed", "A worker was silent for a whole lease.", worker=worker.id)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
-                self.detach(worker, "the worker was silent for a whole lease")
+        alone = self._one_by_one > 0
+        look = not alone and (self._look or now_us - self._looked_us >= self._beat_s * 1e6)
+        if look:
+            self._look = False
+            self._looked_us = now_us
+        workers = list(self._workers.values())
+        return Turn(
+            workers=workers,
+            open=[worker for worker in workers if self._takes(worker) and not alone],
+            inbox=self._inbox[:1] if alone else list(self._inbox),
+            lost=[] if alone else list(self._lost),
+            pings=dict(self._pings),
+            saves=[saved for worker in self._pings if (saved := unsaved(worker))],
+            look=look,
+            crashed=not self._draining,
+        )
 
-    def _write(self) -> None:
-        now_us = clock.now_us()
-        if not self._inbox and not self._lost and not self._claimable(now_us):
-            return
-        inbox, self._inbox = self._inbox, []
-        lost, self._lost = self._lost, []
-        try:
-            with self._database.writing(self._connection):
-                answers = [(worker, self._take(worker, what, now_us)) for worker, what in inbox]
-                for worker, reason in lost:
-                    self._take_back(worker, reason, now_us)
-                self._renew([worker for worker, what in inbox if what["op"] == "ping"])
-                claims = self._claim(now_us)
-                self._ledger.flush(now_us)
-        except BaseException:
-            self._ledger.forget()
-            raise
-        for worker, answer in answers:
-            worker.caught_up()
-            if answer is not None:
-                worker.wire.send(answer)
-        for task, held in claims:
-            self._hand_out(task, held)
+    def _takes(self, worker: Worker) -> bool:
+        return worker.ready and not worker.draining and not self._draining
 
-    def _stop_cancelled(self) -> None:
-        """Have workers stop what is not theirs any more: a person took it away."""
-        if not self.busy:
-            return
-        leased = {(held.task, held.fence) for held in self._ledger.leased()}
-        self._connection.rollback()
-        for worker in self._workers.values():
-            for task, held in list(worker.held.items()):
-                if (task, held.fence) not in leased:
-                    del worker.held[task]
-                    worker.wire.send({"do": "cancel", "task": task, "fence": held.fence})
-
-    def _free_slots(self) -> Slots:
-        if self._draining:
-            return Slots([])
-        return crew.slots(self._workers.values(), self._ledger.last_chance)
-
-    def _claimable(self, now_us: int) -> bool:
-        if not self._free_slots():
-            return False
-        due_us = queue.next_due_us(self._connection)
-        found = (due_us is not None and due_us <= now_us) or self._ledger.order.waiting()
-        self._connection.rollback()
-        return found
-
-    def _pause_s(self) -> float:
-        """How long there is nothing to do: until the poll, or until a task's wait is over."""
-        poll_s = min(POLL_S, self._settings.runner.lease_s / 4)
-        if not self._free_slots():
-            return poll_s
-        due_us = queue.next_due_us(self._connection)
-        self._connection.rollback()
-        if due_us is None:
-            return poll_s
-        return min(poll_s, max(0.0, (due_us - clock.now_us()) / 1_000_000))
-
-    def _claim(self, now_us: int) -> list[tuple[Claimable, Held]]:
-        free = self._free_slots()
-        if not free:
-            return []
-        until_us = clock.boot_us() + self._lease_us
-        busy = crew.busy(self._workers.values())
-        claims = self._ledger.claim(free, self._boot, until_us, now_us, busy)
-        for _, held in claims:
-            self._workers[held.worker].held[held.task] = held
-        return claims
-
-    def _hand_out(self, task: Claimable, held: Held) -> None:
-        worker = self._workers[held.worker]
-        try:
-            self._handout.give(worker, task, held)
-        except TooLong as error:
-            ending = {"outcome": "failed", "output": None, "error": str(error)}
-            finish = {"op": "finish", "task": held.task, "fence": held.fence, **ending}
-            self._inbox.append((worker, finish))
+    def _apply(self, turn: Turn) -> None:
+        """What is durable becomes true here, and whoever waits for it is told."""
+        self._in_hand = None
+        self._one_by_one -= min(self._one_by_one, len(turn.inbox))
+        del self._inbox[: len(turn.inbox)]
+        del self._lost[: len(turn.lost)]
+        self._due_us = turn.due_us
+        for worker, at in turn.pings.items():
+            if self._pings.get(worker) == at:
+                del self._pings[worker]
+            if self._database.shared:
+                turn.send(worker, {"do": "pong", "at": at})
+        turn.apply()
+        for name in turn.drains:
+            if name in self._workers:
+                relief.drain(self._workers[name], "somebody asked")
+        relief.dismiss(self._workers.values())
+        if turn.again or self._one_by_one:
             self._awake.set()
 
-    def _take(self, worker: Worker, message: Message, now_us: int) -> Message | None:
-        """Carry out one message; what to answer after the commit."""
-        match message["op"]:
-            case "ready":
-                worker.ready = True
-                return None
-            case "ping":
-                relief.weigh(worker, self._settings.runner.memory_mb * 1024 * 1024)
-                self._save(worker, now_us)
-                return {"do": "pong", "at": message["at"]}
-        held = worker.held.get(message["task"])
-        answer: Message = {"do": "answer", "id": message.get("id"), "ok": True}
-        try:
-            if held is None or held.fence != message["fence"]:
-                raise LeaseLost
-            answer |= self._carry_out(worker, held, message, now_us)
-        except LeaseLost:
-            if held is not None and held.fence == message["fence"]:
-                del worker.held[message["task"]]
-            answer |= {"ok": False, "lost": True}
-        return answer if "id" in message else None
-
-    def _carry_out(self, worker: Worker, held: Held, message: Message, now_us: int) -> Message:
-        match message["op"]:
-            case "model":
-                self._ledger.journal.begin_model(held, message, now_us)
-            case "tool":
-                verdict = self._ledger.journal.begin_tool(held, message, now_us)
-                return {"decision": verdict.decision.value, "reason": verdict.reason}
-            case "result":
-                self._ledger.journal.end(held, message, now_us)
-            case "finish":
-                state = self._ledger.finish(held, message, now_us)
-                del worker.held[held.task]
-                log("task_finished", "A task ended.", task=held.task, state=state)
-            case unknown:
-                raise AssertionError(f"a worker sent {unknown}")
-        return {}
-
-    def _take_back(self, worker: Worker, reason: str, now_us: int) -> None:
-        for held in worker.held.values():
-            crashed = not self._draining
-            with contextlib.suppress(LeaseLost):  # It finished in this very transaction.
-                state = self._ledger.release(held, reason, crashed=crashed, now_us=now_us)
-                log("task_released", "A task went back.", task=held.task, state=state)
-        worker.held.clear()
-        queue.forget_worker(self._connection, worker.id)
-
-    def _renew(self, workers: list[Worker]) -> None:
-        holders = [worker.id for worker in workers if worker.held]
-        if holders:
-            queue.renew(self._connection, holders, clock.boot_us() + self._lease_us)
-
-    def _save(self, worker: Worker, now_us: int) -> None:
-        """Write down that a worker lives, now and then: an idle runner lets disks sleep."""
-        last_words = worker.id not in self._workers
-        if last_words or now_us - worker.saved_us < SEEN_EVERY_US:
+    def _single_out(self, turn: Turn, error: Exception) -> None:
+        """Find the message that cannot be written, and end its task; raises what is ours."""
+        self._in_hand = None
+        self._look = True
+        if not turn.inbox:
+            raise error
+        if not self._one_by_one:
+            self._one_by_one = len(turn.inbox)
             return
-        worker.saved_us = now_us
-        queue.save_worker(
-            self._connection,
-            (worker.id, self._host, worker.pid, relief.state(worker), worker.slots)
-            + (worker.started_us, now_us),
-        )
+        worker, message = turn.inbox[0]
+        if message.get("op") == "refused":
+            raise error
+        # Not the error's text, which may hold what the message says.
+        kind = type(getattr(error, "orig", None) or error).__name__
+        log("message_refused", "A message cannot be written.", worker=worker.id, error=kind)
+        self._inbox[0] = (worker, refusal(message, kind))
+
+    def _pinged(self, worker: Worker, at: Any) -> None:
+        """Answer a ping, or have it answered when the leases are renewed durably.
+
+        A database of this host alone is written by no other dispatcher while this process
+        lives, since it holds the lock of its role: nobody can take a lease from a worker
+        that goes on, whatever the database says, so that it may go on while the database is
+        away. Where other hosts write, only what they can read keeps them from taking it.
+        """
+        if worker.id not in self._workers:
+            return
+        relief.weigh(worker, self._memory_max)
+        self._pings[worker] = at
+        if not self._database.shared:
+            worker.wire.send({"do": "pong", "at": at})
+        elif self._outage.lasts and self._in_hand is None:
+            self._pong_idle()
+
+    def _pong_idle(self) -> None:
+        """Keep the workers that hold nothing, of a database that is away.
+
+        Only while no turn is under way or in doubt, which may have given them something.
+        """
+        for worker in [worker for worker in self._pings if not worker.held]:
+            worker.wire.send({"do": "pong", "at": self._pings.pop(worker)})
+
+    def _end_silent(self) -> None:
+        for worker in self._silence.end(self._workers.values()):
+            self.detach(worker, "the worker was silent for a whole lease")

@@ -1,4 +1,4 @@
-"""Hand claimed tasks to workers: the journal first, then the task with what it needs.
+"""What a worker is sent with a claimed task: the journal first, then what the task needs.
 
 A manifest set goes to a worker once. A task whose parts do not fit the wire is not handed
 out at all: the caller ends it, and its worker lives on.
@@ -12,15 +12,14 @@ from runner import credentials
 from runner.claim import Claimable, Held
 from runner.contract import seal
 from runner.contract.settings import Settings
-from runner.contract.telemetry import log
-from runner.crew import Worker
 from runner.ledger import Ledger
+from runner.wire import line
 
 SETS_MAX: Final = 256  # Manifest sets that a worker keeps before it forgets them all.
 
 
 class HandOut:
-    """The way from a claim to its worker, on the dispatcher's connection."""
+    """Makes the messages, in the writer's thread and transaction."""
 
     def __init__(self, connection: Connection, ledger: Ledger, settings: Settings) -> None:
         self._connection = connection
@@ -28,27 +27,33 @@ class HandOut:
         self._settings = settings
         self._sealer = seal.sealer(settings.home)
 
-    def give(self, worker: Worker, task: Claimable, held: Held) -> None:
-        """Send a task to its worker; TooLong when the wire does not take it."""
-        ids: dict[str, Any] = {"task": held.task, "fence": held.fence}
-        message = {"do": "run", **ids, "input": task.input, "manifests": held.manifests}
+    def lines(self, known: set[str], task: Claimable, held: Held) -> list[bytes]:
+        """The lines that hand over a task; TooLong when the wire does not take them.
+
+        `known` are the manifest sets that the worker has; a new one is added.
+        """
+        message = {
+            "do": "run",
+            "task": held.task,
+            "fence": held.fence,
+            "input": task.input,
+            "manifests": held.manifests,
+        }
+        lines = []
         if task.fence > 0:  # Somebody has worked on it: its journal goes ahead.
             for step in self._ledger.journal.steps(task.id):
                 # One by one: together they may be longer than the wire takes.
-                worker.wire.send({"do": "step", "task": task.id, "step": step.to_json()})
-        new = held.manifests not in worker.sets
-        if new:
-            message |= self._manifests(worker, held.manifests)
-        self._connection.rollback()
-        worker.wire.send(message)
-        if new:
-            worker.sets.add(held.manifests)
-        log("task_claimed", "A worker took a task.", **ids, worker=worker.id)
+                lines.append(line({"do": "step", "task": task.id, "step": step.to_json()}))
+        if held.manifests in known:
+            return [*lines, line(message)]
+        lines.append(line(message | self._manifests(held.manifests)))
+        if len(known) >= SETS_MAX:
+            known.clear()
+            lines.insert(0, line({"do": "forget"}))
+        known.add(held.manifests)
+        return lines
 
-    def _manifests(self, worker: Worker, digest: str) -> dict[str, Any]:
-        if len(worker.sets) >= SETS_MAX:
-            worker.sets.clear()
-            worker.wire.send({"do": "forget"})
+    def _manifests(self, digest: str) -> dict[str, Any]:
         manifests = self._ledger.pins.load(digest)
         secrets = credentials.find(self._connection, manifests, self._sealer, self._settings)
         return {"set": manifests.to_text(), "secrets": secrets}

@@ -44,10 +44,14 @@ class Ledger:
         self.pins = Pins(connection)
         self.journal = Journal(connection, self.pins, self._entries.extend)
 
-    def flush(self, now_us: int) -> None:
-        """Append what happened to the audit log; the last statement of a transaction."""
-        audit.append(self._connection, self._entries, now_us)
+    def flush(self, now_us: int) -> audit.Head | None:
+        """Append what happened to the audit log, the last statement of a transaction.
+
+        Where the log ends then, by which a commit in doubt is known; None: nothing to log.
+        """
+        mark = audit.append(self._connection, self._entries, now_us)
         self._entries.clear()
+        return mark
 
     def forget(self) -> None:
         """Drop what a transaction that did not come about has left here."""
@@ -63,7 +67,7 @@ class Ledger:
     def claim(
         self,
         slots: Slots,
-        boot: str,
+        host: str,
         until_us: int,
         now_us: int,
         busy: Mapping[str, int] = MappingProxyType({}),
@@ -78,7 +82,7 @@ class Ledger:
             found = [(task, held) for task in startable if (held := self._hold(task, slots))]
             if found:
                 taken = [held for _, held in found]
-                queue.claim(self._connection, taken, boot, until_us, now_us)
+                queue.claim(self._connection, taken, host, until_us, now_us)
                 self._entries += [entry(EntryType.TASK_CLAIMED, held) for held in taken]
                 turns.update(held.subject for held in taken)
                 claims += found
@@ -93,9 +97,9 @@ class Ledger:
         """
         return 1 < self._crashes_max == crashes + 1
 
-    def leased(self) -> list[Held]:
-        """What the database says that workers hold."""
-        return queue.leased(self._connection)
+    def leased(self, host: str | None = None) -> list[Held]:
+        """What the database says that workers hold, all or those of one host."""
+        return queue.leased(self._connection, host)
 
     def finish(self, held: Held, message: Message, now_us: int) -> str:
         """End a task as its worker says; the state it goes to.

@@ -27,6 +27,7 @@ ROLE: Final = "runner"
 RESTART_MIN_S: Final = 0.1
 RESTART_MAX_S: Final = 30.0
 GROWN_UP_S: Final = 10.0  # A worker that lived this long is restarted without delay.
+GIVE_BACK_S: Final = 5.0  # After the drain: to write that what is left goes back.
 WORKER: Final = (sys.executable, "-m", "runner.worker")
 
 
@@ -71,12 +72,12 @@ class Pool:
         for task in places:
             task.cancel()
         await asyncio.gather(*places, return_exceptions=True)
-        self._dispatcher.give_back()
+        left = 0 if writing.done() else await self._dispatcher.give_back(GIVE_BACK_S)
         stopping.cancel()
         writing.cancel()
         for task in done.difference({stopping}):
             task.result()  # What ended by itself ended by an error: it is raised here.
-        log("pool_stopped", "The runner has stopped.")
+        log("pool_stopped", "The runner has stopped.", left=left)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -154,20 +155,20 @@ def main(settings: Settings) -> int:
     try:
         asyncio.run(_serve(settings, database, stop_asked))
     finally:
-        database.close()
         lock.close()
     return 0
 
 
 async def _serve(settings: Settings, database: Database, stop_asked: threading.Event) -> None:
     dispatcher = Dispatcher(database, settings)
-    dispatcher.start()
     watchdog = asyncio.create_task(_tell_systemd())
     try:
+        dispatcher.start()
         await Pool(settings, dispatcher, stop_asked).run()
     finally:
         watchdog.cancel()
-        dispatcher.close()
+        if dispatcher.close():  # Else its thread waits for the database, and ends with us.
+            database.close()
 
 
 async def _tell_systemd() -> None:

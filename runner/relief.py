@@ -7,7 +7,7 @@ process of this home may write it.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +31,10 @@ def ask(connection: Connection, worker: str) -> None:
         raise NotFound(f"no worker {worker!r}; `orloj workers` lists them")
 
 
-def hear(connection: Connection, workers: dict[str, Worker]) -> None:
-    """Drain the workers that somebody asked to be drained."""
+def asked(connection: Connection) -> Sequence[str]:
+    """The workers that somebody asked to be drained, of any host."""
     rows = connection.exec_driver_sql("SELECT id FROM worker WHERE state = ?", (DRAINING,))
-    for (id,) in rows.all():
-        if id in workers:
-            _drain(workers[id], "somebody asked")
-    connection.rollback()
+    return list(rows.scalars())
 
 
 def weigh(worker: Worker, memory_max: int) -> None:
@@ -45,7 +42,14 @@ def weigh(worker: Worker, memory_max: int) -> None:
     if memory_max and not worker.draining:
         held = memory(worker.pid)
         if held is not None and held > memory_max:
-            _drain(worker, f"it holds {held} bytes of memory")
+            drain(worker, f"it holds {held} bytes of memory")
+
+
+def drain(worker: Worker, reason: str) -> None:
+    """Give a worker nothing new; its next ping has it written down."""
+    if not worker.draining:
+        worker.draining = True
+        log("worker_draining", "A worker takes nothing new.", worker=worker.id, reason=reason)
 
 
 def dismiss(workers: Iterable[Worker]) -> None:
@@ -68,10 +72,3 @@ def memory(pid: int) -> int | None:
 def state(worker: Worker) -> str:
     """The word that stands in a worker's row."""
     return DRAINING if worker.draining else LIVE
-
-
-def _drain(worker: Worker, reason: str) -> None:
-    if not worker.draining:
-        worker.draining = True
-        worker.saved_us = 0  # So that the next ping writes it down.
-        log("worker_draining", "A worker takes nothing new.", worker=worker.id, reason=reason)

@@ -8,6 +8,7 @@ be stored: no number that JSON does not have, no half of a surrogate pair, no NU
 """
 
 import asyncio
+import contextlib
 import json
 import re
 from typing import Any, Final
@@ -19,6 +20,16 @@ _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 class TooLong(ValueError):
     """A message is longer than a line of the wire may be."""
+
+
+def line(message: dict[str, Any]) -> bytes:
+    """A message as it goes over the wire; TooLong, ValueError for what JSON does not have."""
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    written = text.encode("utf-8", "replace") + b"\n"
+    if len(written) > LINE_MAX:
+        size, limit = len(written) >> 20, LINE_MAX >> 20
+        raise TooLong(f"a message of {size} MiB; the wire takes {limit} MiB")
+    return written
 
 
 class Wire:
@@ -33,27 +44,25 @@ class Wire:
 
         What cannot be delivered is noticed by reading.
         """
+        self.write(line(message))
+
+    def write(self, lines: bytes) -> None:
+        """Queue lines that are made already."""
         if not self._writer.is_closing():
-            line = json.dumps(
-                message, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-            )
-            written = line.encode("utf-8", "replace") + b"\n"
-            if len(written) > LINE_MAX:
-                size, limit = len(written) >> 20, LINE_MAX >> 20
-                raise TooLong(f"a message of {size} MiB; the wire takes {limit} MiB")
-            self._writer.write(written)
+            self._writer.write(lines)
 
     async def flush(self) -> None:
-        """Wait until the other end has taken most of what was sent."""
-        await self._writer.drain()
+        """Wait until the other end has taken most of what was sent, or is gone."""
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
         """The next message; None at the end, and when the other end talks nonsense."""
         try:
-            line = await self._reader.readline()
-            if not line.endswith(b"\n"):
+            raw = await self._reader.readline()
+            if not raw.endswith(b"\n"):
                 return None
-            message = json.loads(_without_nul(line).decode(), parse_constant=_refuse)
+            message = json.loads(_without_nul(raw).decode(), parse_constant=_refuse)
         except (ConnectionError, ValueError, RecursionError):
             return None
         return message if isinstance(message, dict) else None
@@ -63,12 +72,12 @@ class Wire:
         self._writer.close()
 
 
-def _without_nul(line: bytes) -> bytes:
+def _without_nul(raw: bytes) -> bytes:
     """The line with the replacement character where a text held a NUL.
 
     PostgreSQL keeps none, and what a model or a program says may hold one.
     """
-    return _NUL.sub(rb"\1\\ufffd", line) if b"\\u0000" in line else line
+    return _NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw
 
 
 def _refuse(constant: str) -> None:

@@ -18,6 +18,9 @@ from runner.contract.database import dialect
 
 PAGE: Final = 5_000
 
+Head = tuple[int, bytes]
+"""How many entries there are, and the hash over all of them."""
+
 _INSERT = (
     "INSERT INTO audit_entry (seq, raw, leaf, chain, time, type, task, agent, tool, decision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -56,10 +59,10 @@ class Verdict:
         return self.problem is None
 
 
-def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int:
-    """Write entries at the end of the log; the sequence number of the last one."""
+def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> Head | None:
+    """Write entries at the end of the log; where it ends then, None without any entry."""
     if not entries:
-        return head(connection)[0]
+        return None
     dialect.alone(connection, dialect.LOG)
     seq, chain = head(connection)
     rows: list[tuple[Any, ...]] = []
@@ -79,14 +82,26 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> int
             (seq, raw, leaf, chain, now_us, entry.type.value)
             + (entry.task, entry.agent, entry.tool, entry.decision)
         )
-    if rows:
-        connection.exec_driver_sql(_INSERT, rows)
+    connection.exec_driver_sql(_INSERT, rows)
     if disclosures:
         connection.exec_driver_sql(_DISCLOSE, disclosures)
-    return seq
+    return seq, chain
 
 
-def head(connection: Connection) -> tuple[int, bytes]:
+def stands(connection: Connection, end: Head) -> bool:
+    """Whether the log goes through what `append` said: its transaction became durable.
+
+    In a write transaction, and after everybody else's who appends now: one that is still
+    being committed is waited for.
+    """
+    dialect.alone(connection, dialect.LOG)
+    found = connection.exec_driver_sql(
+        "SELECT chain FROM audit_entry WHERE seq = ?", (end[0],)
+    ).scalar_one_or_none()
+    return found == end[1]
+
+
+def head(connection: Connection) -> Head:
     """How many entries there are, and the hash over all of them."""
     row = connection.exec_driver_sql(
         "SELECT seq, chain FROM audit_entry ORDER BY seq DESC LIMIT 1"

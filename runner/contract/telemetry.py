@@ -15,9 +15,12 @@ ACTIONS: Final = frozenset(
     {
         "daemon_started",
         "daemon_stopped",
+        "database_back",
+        "database_waiting",
         "leader_elected",
         "leader_lost",
         "leader_waiting",
+        "message_refused",
         "notifications_lost",
         "pass_applied",
         "pass_failed",

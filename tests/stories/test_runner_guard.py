@@ -7,6 +7,7 @@ server and the programs look, at the moment they are called, at what is in the d
 import json
 import os
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,37 +74,54 @@ def test_a_denied_call_never_reaches_the_server(home: Home) -> None:
     assert [entry["decision"] for entry in logged(home, "action.decided")][1] == "deny"
 
 
-NO_DECISION = """
-CREATE TRIGGER full BEFORE INSERT ON audit_entry
-WHEN NEW.type = 'action.decided' AND NEW.tool IS NOT NULL
-BEGIN SELECT RAISE(ABORT, 'no'); END
-"""
+NO_DECISION = {
+    "sqlite": """
+        CREATE TRIGGER full BEFORE INSERT ON audit_entry
+        WHEN NEW.type = 'action.decided' AND NEW.tool IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'no'); END
+    """,
+    "postgresql": """
+        ALTER TABLE audit_entry ADD CONSTRAINT refused
+        CHECK (NOT (type = 'action.decided' AND tool IS NOT NULL))
+    """,
+}
 
 
-def test_a_decision_that_cannot_be_written_lets_nothing_through(home: Home) -> None:
+def test_a_decision_that_can_never_be_written_fails_its_task_alone(home: Home) -> None:
     with LocalServer(lambda _: Answer(200)).running() as server:
         agent = declared(home, server.url, [NEEDS])
+        other = home.record("Agent", "other", {"model": "m"})
         with home.database.write() as connection:
-            connection.exec_driver_sql(NO_DECISION)
-        with home.runner(workers=1) as runner:
-            home.submit(agent)
-            runner.wait(timeout=30)  # It cannot log, so it ends; systemd starts it again.
+            connection.exec_driver_sql(NO_DECISION[connection.dialect.name])
+        with home.runner(workers=1):
+            (task,) = home.submit(agent)
+            others = home.submit(other, 3)
+            home.wait([task], {"failed"})
+            home.wait(others, {"succeeded"})
     assert server.received == []
-    assert logged(home, "action.requested")[1:] == []
+    assert [entry for entry in home.entries(task) if "tool" in entry] == []
+    ((error,),) = home.rows("SELECT error FROM task WHERE id = ?", task)
+    assert error.startswith("its tool cannot be written down (")
 
 
-def test_on_a_full_disk_nothing_is_called(home: Home) -> None:
-    with LocalServer(lambda _: Answer(200)).running() as server:
+@pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
+def test_on_a_full_disk_nothing_is_called_until_there_is_room(home: Home) -> None:
+    with LocalServer(lambda _: Answer(200, b"told")).running() as server:
         agent = declared(home, server.url, [NEEDS])
         with home.runner(workers=1) as runner:
-            home.until(
-                lambda: home.rows("SELECT id FROM worker") or logged(home, "log.started")
-            )
+            home.until(lambda: logged(home, "log.started"))
+            _, hard = resource.prlimit(runner.pid, resource.RLIMIT_FSIZE)
             # No file of the runner may grow beyond this: writing fails as on a full disk.
-            resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, (1, 1))
-            home.submit(agent)
-            runner.wait(timeout=30)
-    assert server.received == []
+            resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, (1, hard))
+            (task,) = home.submit(agent)
+            until = time.monotonic() + 2
+            home.until(lambda: time.monotonic() > until)
+            assert (server.received, home.state(task)) == ([], "pending")
+            resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, (hard, hard))
+            home.wait([task], {"succeeded", "failed"})
+    assert home.state(task) == "succeeded"
+    assert len(server.received) == 1
+    assert len(logged(home, "log.started")) == 1, "it ended, and was started again"
     with home.database.read() as connection:
         assert audit.verify(connection).holds
 
