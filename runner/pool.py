@@ -15,7 +15,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
-from runner.contract import clock, service, settings
+from runner.contract import clock, seal, service, settings
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log
@@ -153,6 +153,9 @@ def main(settings: Settings) -> int:
     lock = service.only_one(settings.run, ROLE)
     database = open_database(settings.home, settings.database.url.get_secret_value())
     try:
+        if database.shared:
+            with database.read() as connection:
+                seal.same_key(connection, settings.home)
         asyncio.run(_serve(settings, database, stop_asked))
     finally:
         lock.close()
