@@ -217,10 +217,9 @@ class Dispatcher:
         if look:
             self._look = False
             self._looked_us = now_us
-        workers = list(self._workers.values())
         return Turn(
-            workers=workers,
-            open=[worker for worker in workers if self._takes(worker) and not alone],
+            workers=list(self._workers.values()),
+            claims=not (alone or self._draining),
             inbox=self._inbox[:1] if alone else list(self._inbox),
             lost=[] if alone else list(self._lost),
             pings=dict(self._pings),
@@ -228,9 +227,6 @@ class Dispatcher:
             look=look,
             crashed=not self._draining,
         )
-
-    def _takes(self, worker: Worker) -> bool:
-        return worker.ready and not worker.draining and not self._draining
 
     def _apply(self, turn: Turn) -> None:
         """What is durable becomes true here, and whoever waits for it is told."""

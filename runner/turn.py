@@ -7,12 +7,12 @@ one that failed is thrown away, and the same messages go into the next.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner import relief
-from runner.claim import Held, Slots
+from runner.claim import Held
 from runner.contract import clock, telemetry
 from runner.contract.audit import Head
 from runner.crew import Worker
@@ -38,8 +38,8 @@ class Turn:
 
     workers: Sequence[Worker]
     """Those that live."""
-    open: Sequence[Worker]
-    """Those that may be given tasks."""
+    claims: bool = True
+    """Whether tasks may be taken for them."""
     inbox: Sequence[tuple[Worker, Message]] = ()
     lost: Sequence[tuple[Worker, str]] = ()
     pings: Mapping[Worker, Any] = field(default_factory=dict)
@@ -89,15 +89,6 @@ class Turn:
         """Have a line logged when the turn is durable."""
         self.logs.append((action, message, fields))
 
-    def slots(self, last_chance: Callable[[int], bool]) -> Slots:
-        """The slots that may be filled; a worker with a task on its last chance has none."""
-        hands = ((worker, self.holds(worker)) for worker in self.open)
-        return Slots(
-            (worker.id, len(hand), worker.slots)
-            for worker, hand in hands
-            if not any(last_chance(held.crashes) for held in hand.values())
-        )
-
     def apply(self) -> None:
         """What is durable becomes true in memory, and whoever waits for it is told."""
         for worker, hand in self.hands.items():
@@ -123,12 +114,6 @@ class Turn:
             del self.hand(worker)[held.task]
         self.handouts.clear()
         self.sets.clear()
-
-    def busy(self) -> Counter[str]:
-        """How many tasks of each subject run."""
-        return Counter(
-            held.subject for worker in self.workers for held in self.holds(worker).values()
-        )
 
 
 def unsaved(worker: Worker) -> Saved | None:

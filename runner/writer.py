@@ -15,9 +15,9 @@ from typing import Final
 
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
-from runner import order, queue, relief
-from runner.claim import Claimable, Held
-from runner.contract import audit, clock
+from runner import crew, order, queue, relief
+from runner.claim import Claimable, Held, Slots
+from runner.contract import audit, clock, service
 from runner.contract.audit import Head
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, LeaseLost
@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._host = os.uname().nodename
+        self._host = service.host_id(settings.home) if database.shared else os.uname().nodename
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
         offer = order.offer(settings.runner)
@@ -113,8 +113,12 @@ class Writer:
                     turn.send(worker, {"do": "cancel", **ids})
         return list(leased.values())
 
+    def _slots(self, turn: Turn) -> Slots:
+        workers = turn.workers if turn.claims else ()
+        return crew.slots(workers, self._ledger.last_chance, turn.holds)
+
     def _claimable(self, turn: Turn, now_us: int) -> bool:
-        if not turn.slots(self._ledger.last_chance):
+        if not self._slots(turn):
             return False
         turn.due_us = queue.next_due_us(self._connection)
         due = turn.due_us is not None and turn.due_us <= now_us
@@ -209,11 +213,11 @@ class Writer:
         return self._database.lease_now_us(self._connection) + self._lease_us
 
     def _claim(self, turn: Turn, now_us: int) -> None:
-        slots = turn.slots(self._ledger.last_chance)
+        slots = self._slots(turn)
         if not slots:
             return
-        workers = {worker.id: worker for worker in turn.open}
-        until_us, busy = self._until_us(), turn.busy()
+        workers = {worker.id: worker for worker in turn.workers}
+        until_us, busy = self._until_us(), crew.busy(turn.workers, turn.holds)
         for task, held in self._ledger.claim(slots, self._host, until_us, now_us, busy):
             self._hand_out(turn, workers[held.worker], task, held, now_us=now_us)
         turn.due_us = queue.next_due_us(self._connection)
