@@ -78,15 +78,17 @@ class Calendar:
 def _trigger(cron: Cron, *, days: bool = True, weekdays: bool = True) -> CronTrigger:
     return CronTrigger(
         timezone=UTC,  # A calendar without summer time.
-        minute=_listed(cron.minutes),
-        hour=_listed(cron.hours),
-        month=_listed(cron.months),
-        day=_listed(cron.days) if days and cron.days is not None else "*",
+        minute=_listed(cron.minutes, 60),
+        hour=_listed(cron.hours, 24),
+        month=_listed(cron.months, 12),
+        day=_listed(cron.days, 31) if days and cron.days is not None else "*",
         day_of_week=",".join(_WEEKDAYS[day] for day in sorted(cron.weekdays))
         if weekdays and cron.weekdays is not None
         else "*",
     )
 
 
-def _listed(numbers: frozenset[int]) -> str:
+def _listed(numbers: frozenset[int], all_of_them: int) -> str:
+    if len(numbers) == all_of_them:
+        return "*"
     return ",".join(str(number) for number in sorted(numbers))

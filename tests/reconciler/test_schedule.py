@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from home import Home
+from home import Home, opened
 from sqlalchemy import Connection
 
 from reconciler import apply, by_hand, schedule_rows
@@ -111,22 +111,31 @@ def test_a_moment_queues_the_template_once_however_often_anybody_looks(world: Wo
     assert tuple(row) == ('{"topic": "sales"}', 1)
 
 
-def test_two_daemons_at_once_queue_one_task(world: World) -> None:
-    world.schedule()
-    both = threading.Barrier(4)
+def test_daemons_at_once_queue_one_task_for_each_moment(world: World) -> None:
+    databases = [opened(world.home.folder, world.home.url) for _ in range(4)]
+    daemons = [Schedules(database, decisions.cancel) for database in databases]
+    names = [f"s{n}" for n in range(40)]
+    world.apply(
+        "---\n".join(SCHEDULE.replace("hourly", name) % "" for name in names), NINE - MINUTE
+    )
+    for schedules in daemons:
+        schedules.tend(NINE - MINUTE)  # So that each knows every schedule before it is due.
+    together = threading.Barrier(len(daemons))
 
-    def look() -> None:
-        schedules = world.started()
-        both.wait()
+    def look(schedules: Schedules) -> None:
+        together.wait()
         schedules.tend(NINE)
 
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=look, args=(schedules,)) for schedules in daemons]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(world.tasks()) == 1
-    assert world.logged() == ["task.queued", "schedule.fired"]
+    for database in databases:
+        database.close()
+    assert [row[2] for row in world.tasks()].count("schedule:default/s7") == 1
+    assert len(world.tasks()) == len(names)
+    assert world.logged().count("schedule.fired") == len(names)
 
 
 def test_a_transaction_that_fails_leaves_nothing_and_the_moment_comes_again(
