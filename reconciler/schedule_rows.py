@@ -92,6 +92,14 @@ def progress(connection: Connection) -> dict[Key, Progress]:
     return dict(map(_progress, connection.exec_driver_sql(_PROGRESS)))
 
 
+def totals(connection: Connection) -> tuple[int, int, int]:
+    """How many schedules there are, how many are suspended, and the moments missed."""
+    row = connection.exec_driver_sql(
+        "SELECT count(*), sum(CASE WHEN suspended THEN 1 ELSE 0 END), sum(missed) FROM schedule"
+    ).one()
+    return row[0], int(row[1] or 0), int(row[2] or 0)
+
+
 def hold(connection: Connection, key: Key) -> Progress | None:
     """How far one is decided, until the transaction ends by nobody else; None: it is new."""
     pair = (key.namespace, key.name)

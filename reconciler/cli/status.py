@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 from sqlalchemy import Connection
 
-from reconciler import census, recorded
+from reconciler import census, recorded, schedule_rows
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
 from reconciler.views import status as view
@@ -30,6 +30,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             resources=census.by_kind(connection),
             daemon_running=service.is_running(settings.run, "daemon"),
             runner_running=service.is_running(settings.run, "runner"),
+            schedules=view.ScheduleTotals(*schedule_rows.totals(connection)),
             tasks=tasks.counts(connection),
             tasks_unmatched=tasks.unmatched(connection, order.offer(settings.runner)),
             workers=tasks.workers(connection),

@@ -39,6 +39,15 @@ class SourceStatus:
     author: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleTotals:
+    """How many schedules there are, how many are suspended, and the moments missed."""
+
+    count: int
+    suspended: int
+    missed: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything `orloj status` says. `resources` maps a kind to (git, by hand)."""
@@ -49,6 +58,7 @@ class Status:
     resources: Mapping[str, tuple[int, int]]
     daemon_running: bool
     runner_running: bool
+    schedules: ScheduleTotals
     tasks: Mapping[str, int]
     tasks_unmatched: int = 0
     workers: Sequence[WorkerRecord]
@@ -170,7 +180,15 @@ def _running(status: Status) -> list[tuple[str, str | Text]]:
         ("runner", mark(status.runner_running)),
         ("workers", workers if status.runner_running else "none"),
         ("tasks", Text(", ").join(counts) if counts else "none"),
+        ("schedules", _schedules(status.schedules)),
     ]
+
+
+def _schedules(totals: ScheduleTotals) -> str:
+    parts = [number(totals.count) if totals.count else "none"]
+    parts += [f"{number(totals.suspended)} suspended"] * (totals.suspended > 0)
+    parts += [f"{number(totals.missed)} moments missed"] * (totals.missed > 0)
+    return ", ".join(parts)
 
 
 def _next(status: Status) -> str:
@@ -200,6 +218,11 @@ def status_json(status: Status) -> dict[str, Any]:
         ],
         "daemon_running": status.daemon_running,
         "runner_running": status.runner_running,
+        "schedules": {
+            "count": status.schedules.count,
+            "suspended": status.schedules.suspended,
+            "missed": status.schedules.missed,
+        },
         "tasks": dict(sorted(status.tasks.items())),
         "tasks_unmatched": status.tasks_unmatched,
         "workers": [

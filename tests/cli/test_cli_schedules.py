@@ -58,6 +58,16 @@ def test_last_and_next_moments_are_shown(templates: Home, orloj) -> None:
     assert "suspended" in cells["default/paused"]
 
 
+def test_the_status_counts_schedules_and_what_they_missed(templates: Home, orloj) -> None:
+    assert "schedules  none" in orloj("status").out
+    record(templates, "often")
+    record(templates, "paused", suspend=True)
+    tend(templates)
+    assert "schedules  2, 1 suspended, 1 000 moments missed" in orloj("status").out
+    found = json.loads(orloj("status", "--json").out)["schedules"]
+    assert found == {"count": 2, "suspended": 1, "missed": 1_000}
+
+
 def test_why_nothing_ran_is_said(templates: Home, orloj) -> None:
     record(templates, "lonely", task_ref="other")
     tend(templates)
