@@ -269,6 +269,11 @@ def forget_worker(connection: Connection, worker: str) -> None:
     connection.exec_driver_sql("DELETE FROM worker WHERE id = ?", (worker,))
 
 
+def forget_silent_workers(connection: Connection, before_us: int) -> None:
+    """Drop the rows of workers that nobody has seen since then; their hosts are gone."""
+    connection.exec_driver_sql("DELETE FROM worker WHERE seen_at < ?", (before_us,))
+
+
 def forget_workers(connection: Connection, host: str) -> None:
     """Drop the rows of workers that an earlier dispatcher of this host had."""
     connection.exec_driver_sql("DELETE FROM worker WHERE host = ?", (host,))

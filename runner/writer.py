@@ -25,9 +25,10 @@ from runner.contract.settings import Settings
 from runner.crew import Worker
 from runner.handout import HandOut
 from runner.ledger import Ledger
-from runner.turn import Message, Turn
+from runner.turn import SEEN_EVERY_US, Message, Turn
 from runner.wire import TooLong
 
+GONE_US: Final = 5 * SEEN_EVERY_US  # After so long without a word, a worker's row goes too.
 RESCUED_MAX: Final = 100  # Tasks of silent hosts that one turn takes back.
 
 
@@ -204,6 +205,7 @@ class Writer:
             for worker in turn.workers
             for held in turn.holds(worker).values()
         }
+        queue.forget_silent_workers(self._connection, now_us - GONE_US)
         lease_now_us = self._database.lease_now_us(self._connection)
         for held in queue.rescuable(self._connection, lease_now_us, RESCUED_MAX):
             if (held.task, held.fence) not in ours:

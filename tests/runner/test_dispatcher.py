@@ -19,7 +19,7 @@ from home import Home
 from sqlalchemy import Connection
 
 from runner.claim import Held, Slots
-from runner.contract import clock, settings
+from runner.contract import clock, service, settings
 from runner.contract.errors import DatabaseUnavailable
 from runner.contract.kinds import Key
 from runner.crew import INBOX_MAX, Worker
@@ -628,7 +628,7 @@ def test_a_task_leased_without_anybody_knowing_is_taken_back(home: Home, agent: 
                 connection.exec_driver_sql(
                     "UPDATE task SET state = 'leased', holder = 'w', fence = 7, attempt = 1,"
                     " lease_host = ?, lease_until = 1 WHERE id = ?",
-                    (os.uname().nodename, task),
+                    (service.host_id(home.folder), task),
                 )
             await until(lambda: home.rows("SELECT state, fence FROM task") == [("pending", 7)])
             assert home.rows("SELECT attempt, crashes FROM task") == [(0, 0)]
