@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Final
 
 import click
 from sqlalchemy import Connection
@@ -12,6 +13,9 @@ from reconciler.condition import Conditions
 from reconciler.views import status as view
 from runner import order, tasks
 from runner.contract import audit, clock, service
+from runner.turn import SEEN_EVERY_US
+
+_SILENT_US: Final = 3 * SEEN_EVERY_US  # Of a worker of another host: then it is gone.
 
 
 @click.command()
@@ -20,20 +24,26 @@ from runner.contract import audit, clock, service
 @click.pass_obj
 def command(context: Context, exit_code: bool, as_json: bool) -> int:
     """Show what is applied, what runs and what is stuck."""
-    settings = context.settings
+    settings, shared = context.settings, context.database.shared
     with context.database.read() as connection:
+        now_us, workers = clock.now_us(), tasks.workers(connection)
+        seen = shared and any(worker.seen_at > now_us - _SILENT_US for worker in workers)
         entries, head = audit.head(connection)
         status = view.Status(
             home=str(settings.home),
-            now_us=clock.now_us(),
+            now_us=now_us,
             source=_source(context, connection),
             resources=census.by_kind(connection),
-            daemon_running=service.is_running(settings.run, "daemon"),
-            runner_running=service.is_running(settings.run, "runner"),
+            daemon_running=service.is_running(settings.run, "daemon")
+            or context.database.led(connection),
+            runner_running=service.is_running(settings.run, "runner") or seen,
             schedules=view.ScheduleTotals(*schedule_rows.totals(connection)),
             tasks=tasks.counts(connection),
-            tasks_unmatched=tasks.unmatched(connection, order.offer(settings.runner)),
-            workers=tasks.workers(connection),
+            # What the hosts that share a database offer, only they know.
+            tasks_unmatched=0
+            if shared
+            else tasks.unmatched(connection, order.offer(settings.runner)),
+            workers=workers,
             audit_entries=entries,
             audit_head=head.hex(),
         )

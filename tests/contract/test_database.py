@@ -174,6 +174,8 @@ def test_one_daemon_leads_until_its_session_ends(tmp_path: Path, postgresql: Ser
     assert leading is not None
     assert leading.held()
     assert second.lead() is None
+    with second.read() as connection:
+        assert second.led(connection)
     with second.write() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"

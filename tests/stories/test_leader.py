@@ -97,6 +97,8 @@ def test_one_daemon_applies_and_the_other_takes_over_when_it_is_killed(
         home.until(lambda: "leader_waiting" in two.actions())
         applied(home, push(repository, "second"))
         assert "pass_applied" not in two.actions()
+        status = json.loads(home.orloj("status", "--json").stdout)
+        assert (status["daemon_running"], status["runner_running"]) == (True, False)
         leading.kill()
         applied(home, push(repository, "third"))
         assert two.actions().count("leader_elected") == 1

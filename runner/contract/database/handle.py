@@ -127,6 +127,10 @@ class Database(ABC):
     def lead(self) -> Leadership | None:
         """Become the one daemon that reconciles; None while another one is."""
 
+    @abstractmethod
+    def led(self, connection: Connection) -> bool:
+        """Whether a daemon of any host is known to lead; False where only this host has one."""
+
     @property
     @abstractmethod
     def _remedy(self) -> str:

@@ -94,6 +94,16 @@ class PostgresqlDatabase(Database):
         session.close()
         return None
 
+    def led(self, connection: Connection) -> bool:
+        """Whether a session of this database holds the leader's lock."""
+        found = connection.exec_driver_sql(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND classid = ? AND objid = ? AND objsubid = 1 AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database()))",
+            (dialect.LEADER >> 32, dialect.LEADER & 0xFFFF_FFFF),
+        )
+        return bool(found.scalar_one())
+
     def session(self) -> psycopg.Connection[Any]:
         """A connection of the driver outside of the pool, in autocommit, to be closed."""
         arguments, keywords = self._engine.dialect.create_connect_args(self._engine.url)

@@ -68,6 +68,10 @@ class SqliteDatabase(Database):
         """Always: the daemon's lock file keeps a second one from starting in this home."""
         return _Alone()
 
+    def led(self, connection: Connection) -> bool:
+        """Never: the lock file in the home says more."""
+        return False
+
     @property
     def _remedy(self) -> str:
         return (
