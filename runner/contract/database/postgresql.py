@@ -125,8 +125,12 @@ class PostgresqlDatabase(Database):
 
     def version(self, connection: Connection) -> int:
         """What the table `schema_version` says."""
-        found = connection.exec_driver_sql("SELECT to_regclass('schema_version')").scalar_one()
-        if found is None:
+        # Looked up as rows: a name is resolved from a cache that may not know it yet.
+        found = connection.exec_driver_sql(
+            "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema()"
+            " AND tablename = 'schema_version')"
+        )
+        if not found.scalar_one():
             return 0
         statement = "SELECT max(version) FROM schema_version"
         return int(connection.exec_driver_sql(statement).scalar_one())
