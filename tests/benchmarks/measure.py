@@ -84,15 +84,22 @@ def drain(peer: Peer, count: int) -> float:
     return (count - first) * 1e9 / (last - begun)
 
 
-def pick_ups(peer: Peer, count: int, samples: int) -> list[float]:
+def pick_ups(peer: Peer, samples: int) -> list[float]:
     """Milliseconds from the call that queues a task until its function begins, being idle."""
-    tally = peer.tally()
+    tally, waits = peer.tally(), []
     chance = random.Random(samples)
-    for number in range(samples + 1):  # The first is not counted: it opens connections.
+    for _ in range(samples + 1):
         time.sleep(chance.uniform(0.1, 0.3))
-        peer.enqueue(time.monotonic_ns())
-        tally.wait(count + number + 1, TIMEOUT_S)
-    return [(at - sent) / 1e6 for sent, at in tally.marks(count + 1)]
+        sent_ns, seen = time.monotonic_ns(), tally.count()
+        peer.enqueue(sent_ns)
+        begun: list[int] = []
+        while not begun:  # Not just any task: some systems begin an earlier one again.
+            known = tally.count()
+            begun = [at for sent, at in tally.marks(seen) if sent == sent_ns]
+            if not begun:
+                tally.wait(known + 1, TIMEOUT_S)
+        waits.append((begun[0] - sent_ns) / 1e6)
+    return waits[1:]  # The first opened connections.
 
 
 def main() -> None:
@@ -106,9 +113,10 @@ def main() -> None:
         rate = drain(peer, count)
         processes = tree(started)
         before_s, at = cpu_s(processes), time.monotonic()
-        waits = pick_ups(peer, count, samples)
+        waits = pick_ups(peer, samples)
         idle = 100 * (cpu_s(processes) - before_s) / (time.monotonic() - at)
         memory = memory_mb(processes)
+    repeated = sum(sent == 0 for sent, _ in peer.tally().marks()) - count
     peer.close()
     about = {"name": peer.name, "promise": peer.promise, "setting": peer.setting}
     versions = {package: metadata.version(package) for package in peer.packages}
@@ -116,7 +124,7 @@ def main() -> None:
         json.dumps(
             about
             | {"versions": versions, "drain": rate, "pick_ups_ms": waits}
-            | {"idle_percent": idle, "memory_mb": memory}
+            | {"idle_percent": idle, "memory_mb": memory, "repeated": repeated}
             | figures
         )
     )

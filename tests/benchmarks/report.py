@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 112
+WIDTH = 116
 
 
 @dataclass
@@ -86,7 +86,7 @@ def figure(value: Any) -> str:
         return "-"
     if not isinstance(value, int | float):
         return str(value)
-    if abs(value) >= 100:
+    if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
