@@ -151,9 +151,11 @@ def _turn(
     reason = None
     if running and spec.concurrency_policy == "forbid":
         reason = f"task {running[0][0]} of an earlier moment is not finished"
-    work = _work(connection, key, spec)
-    if work is None:
-        reason = f"{spec.task(key.namespace)} is not there"
+    work = None
+    try:
+        work = _work(connection, key, spec)
+    except errors.OrlojError as error:
+        reason = str(error)
     if reason is not None:
         return Ruling(
             manifest=manifest, fire_at=fire_at, decision=Decision.SKIPPED, reason=reason
@@ -167,11 +169,12 @@ def _turn(
     )
 
 
-def _work(connection: Connection, key: Key, spec: TaskSchedule) -> Submission | None:
+def _work(connection: Connection, key: Key, spec: TaskSchedule) -> Submission:
+    """What the template asks for now; NotFound, or Refused when it cannot be read."""
     template = spec.task(key.namespace)
     found = recorded.resources_with(connection, [template]).get(template)
     if found is None:
-        return None
+        raise errors.NotFound(f"{template} is not there")
     task = spec_of("Task", found.body)
     assert isinstance(task, Task)
     return submission.of_task(template, task, actor(key))

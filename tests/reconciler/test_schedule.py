@@ -251,13 +251,26 @@ def test_replace_cancels_what_is_not_finished_in_the_same_transaction(world: Wor
     assert cancelled["actor"] == "schedule:default/hourly"
 
 
-def test_a_template_that_is_gone_skips_and_says_so(world: World) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("DELETE FROM resource WHERE kind = 'Task'", "task/default/report is not there"),
+        (
+            "UPDATE resource SET body = replace(body, 'mode', 'mood') WHERE kind = 'Task'",
+            "a recorded Task cannot be read by this version",
+        ),
+    ],
+    ids=["gone", "unreadable"],
+)
+def test_a_template_that_cannot_be_used_skips_and_says_so(
+    world: World, change: str, words: str
+) -> None:
     world.schedule()
     with world.home.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM resource WHERE kind = 'Task'")
+        connection.exec_driver_sql(change)
     world.schedules.tend(NINE)
     assert world.fires() == [(0, "skipped")]
-    assert "task/default/report is not there" in world.home.entries()[-1]["reason"]
+    assert words in world.home.entries()[-1]["reason"]
 
 
 def test_a_schedule_that_cannot_be_read_runs_nothing_and_stops_no_other(world: World) -> None:
