@@ -155,14 +155,14 @@ def report(contestants: list[Contestant], commits_ms: list[float]) -> Report:
         )
     found.table(
         "No-op tasks, two worker processes",
-        ("queue", "enqueue/s", "batched/s", "drain/s", "ours by it", "pick-up p50", "p99 ms")
+        ("queue", "enqueue/s", "batched/s", "drain/s", "ratio", "p50 ms", "p99 ms")
         + ("CPU %", "PSS MB", "twice"),
         rows,
         "enqueue: one durable call a task, nobody else at work. batched: 100 a call. drain: "
-        "the last four fifths of what was queued. ours by it: our drain on the same kind of "
-        "store, on SQLite beside Redis, by theirs. pick-up: from the call that queues a task "
-        "until its function begins, all idle, about five a second; CPU: of the workers, "
-        "meanwhile. A durable commit of one row by bare sqlite3 took p50 "
+        "the last four fifths of what was queued. ratio: our drain on the same kind of "
+        "store, on SQLite beside Redis, by theirs. p50, p99: pick-up, from the call that "
+        "queues a task until its function begins, all idle, about five a second; CPU: of the "
+        "workers, meanwhile. A durable commit of one row by bare sqlite3 took p50 "
         f"{percentile(commits_ms, 0.5):.2f}, p99 {percentile(commits_ms, 0.99):.2f} ms after "
         "such a pause: ours waits for two of them, Redis for none. twice: tasks that began "
         "again without any failure.",
