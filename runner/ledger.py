@@ -8,7 +8,7 @@ somebody else now, and nothing was written.
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -78,6 +78,8 @@ class Ledger:
         turns = Counter(busy)  # Grows by what is claimed here: a second round is fair, too.
         for _ in range(ROUNDS_MAX):
             waiting = self.order.next(len(slots), turns)
+            if waiting and not claims:
+                self.pins.look()
             startable = [task for task in waiting if self._pinned(task, now_us)]
             found = [(task, held) for task in startable if (held := self._hold(task, slots))]
             if found:
@@ -114,10 +116,25 @@ class Ledger:
                 return self._park(held, interrupted, ending, now_us)
         ending = _ending(held, message, now_us)
         self._end(held, ending, now_us)
-        error = (("error", ending.error),) if ending.error else ()
-        kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
-        self._entries.append(entry(kind, held, outcome=ending.state, private=error))
+        self._entries.append(_ended(held, ending))
         return ending.state
+
+    def finish_all(
+        self, finished: Sequence[tuple[Held, Message]], now_us: int
+    ) -> list[str | None]:
+        """End tasks that are not to be tried again; each one's state, None: it was lost."""
+        here = queue.in_hand(self._connection, [held.task for held, _ in finished])
+        endings = [
+            (held, _ending(held, message, now_us) if (held.task, held.fence) in here else None)
+            for held, message in finished
+        ]
+        ended = [(held, ending) for held, ending in endings if ending is not None]
+        if ended:
+            rows = [(held.task, held.fence, ending) for held, ending in ended]
+            everyone = queue.end_all(self._connection, rows, now_us)
+            assert everyone, "a task that was in a worker's hands was not ended"
+            self._entries += [_ended(held, ending) for held, ending in ended]
+        return [None if ending is None else ending.state for _, ending in endings]
 
     def release(self, held: Held, reason: str, *, crashed: bool, now_us: int) -> str:
         """Take a task back from a worker that cannot go on with it; the state it goes to.
@@ -214,6 +231,12 @@ def _parked(interrupted: Step, reason: str, attempt: int, crashes: int) -> Endin
         crashes=crashes,
         outcome="interrupted",
     )
+
+
+def _ended(held: Held, ending: Ending) -> Entry:
+    error = (("error", ending.error),) if ending.error else ()
+    kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
+    return entry(kind, held, outcome=ending.state, private=error)
 
 
 def _ending(held: Held, message: Message, now_us: int) -> Ending:

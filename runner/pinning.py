@@ -6,7 +6,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from runner import queue
 from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
@@ -26,19 +25,22 @@ class Pins:
         self._resolved: dict[Key, tuple[str, str]] = {}
         self._serial = -1
 
+    def look(self) -> None:
+        """Notice what was applied since; before the first `pin` of a transaction."""
+        serial = _serial(self._connection)
+        if serial != self._serial:
+            self._resolved.clear()
+            self._serial = serial
+
     def pin(self, task: Claimable) -> tuple[str, str]:
         """The digest of a task's set, and its commit; NotFound when its subject is gone."""
         if task.manifest_set is not None and task.commit is not None:
             return task.manifest_set, task.commit
-        serial = queue.serial(self._connection)
-        if serial != self._serial:
-            self._resolved.clear()
-            self._serial = serial
         if task.subject not in self._resolved:
             manifests, commit = resolve(self._connection, task.subject)
             text = manifests.to_text()
             digest = kinds.digest(text)
-            queue.save_set(self._connection, digest, text)
+            _save_set(self._connection, digest, text)
             self._keep(digest, manifests)
             self._resolved[task.subject] = (digest, commit)
         return self._resolved[task.subject]
@@ -46,7 +48,7 @@ class Pins:
     def load(self, digest: str) -> ManifestSet:
         """A set by its digest."""
         if digest not in self._sets:
-            self._keep(digest, from_text(queue.load_set(self._connection, digest)))
+            self._keep(digest, from_text(_load_set(self._connection, digest)))
         self._sets.move_to_end(digest)
         return self._sets[digest]
 
@@ -105,3 +107,25 @@ def _named(key: Key, spec: Spec) -> list[Key]:
         if model is not None:
             targets.append(Key(key.namespace, "ModelEndpoint", model))
     return targets
+
+
+def _save_set(connection: Connection, digest: str, content: str) -> None:
+    """Keep a manifest set."""
+    connection.exec_driver_sql(
+        "INSERT INTO manifest_set (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (digest, content),
+    )
+
+
+def _load_set(connection: Connection, digest: str) -> str:
+    """The text of a kept manifest set."""
+    return str(
+        connection.exec_driver_sql(
+            "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+        ).scalar_one()
+    )
+
+
+def _serial(connection: Connection) -> int:
+    """The serial of the recorded state, which stays as it is until the transaction ends."""
+    return int(connection.exec_driver_sql("SELECT serial FROM state /* share */").scalar_one())

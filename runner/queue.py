@@ -141,22 +141,50 @@ def _held(row: Sequence[Any]) -> Held:
 
 def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:
     """Take the task out of its holder's hands; False when it was not in them."""
+    return end_all(connection, [(task, fence, ending)], now_us)
+
+
+def end_all(
+    connection: Connection, endings: Sequence[tuple[str, int, Ending]], now_us: int
+) -> bool:
+    """Take tasks out of their holders' hands; False when not all were in them.
+
+    Of several, look first which are (`in_hand`): False comes after some are written.
+    """
     changed = connection.exec_driver_sql(
         "UPDATE task SET state = ?, output = COALESCE(?, output), error = ?,"
         " run_at = COALESCE(?, run_at), attempt = COALESCE(?, attempt),"
         " crashes = COALESCE(?, crashes), finished_at = ?,"
         f" holder = NULL, lease_host = NULL, lease_until = NULL WHERE {_HELD}",
-        (ending.state, ending.output, ending.error, ending.run_at, ending.attempt)
-        + (ending.crashes, now_us if ending.finished else None, task, fence),
+        [
+            (ending.state, ending.output, ending.error, ending.run_at, ending.attempt)
+            + (ending.crashes, now_us if ending.finished else None, task, fence)
+            for task, fence, ending in endings
+        ],
     )
-    if changed.rowcount != 1:
+    if changed.rowcount != len(endings):
         return False
     connection.exec_driver_sql(
         "UPDATE attempt SET ended_at = ?, outcome = ?, error = ?"
         " WHERE task_id = ? AND fence = ?",
-        (now_us, ending.outcome, ending.error, task, fence),
+        [
+            (now_us, ending.outcome, ending.error, task, fence)
+            for task, fence, ending in endings
+        ],
     )
     return True
+
+
+def in_hand(connection: Connection, tasks: Sequence[str]) -> set[tuple[str, int]]:
+    """Those of these tasks that are leased, with their fences; they stay so until the end
+    of the transaction.
+    """
+    rows = connection.exec_driver_sql(
+        "SELECT id, fence FROM task WHERE state = 'leased'"
+        " AND id IN (SELECT value FROM json_each(?)) /* lock */",
+        (json.dumps(tasks),),
+    )
+    return {(row[0], row[1]) for row in rows}
 
 
 def refuse(connection: Connection, task: str, error: str, now_us: int) -> None:
@@ -221,28 +249,6 @@ def steps(connection: Connection, task: str) -> Sequence[Any]:
         (task,),
     ).all()
     return rows
-
-
-def save_set(connection: Connection, digest: str, content: str) -> None:
-    """Keep a manifest set."""
-    connection.exec_driver_sql(
-        "INSERT INTO manifest_set (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (digest, content),
-    )
-
-
-def load_set(connection: Connection, digest: str) -> str:
-    """The text of a kept manifest set."""
-    return str(
-        connection.exec_driver_sql(
-            "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
-        ).scalar_one()
-    )
-
-
-def serial(connection: Connection) -> int:
-    """The serial of the recorded state, which stays as it is until the transaction ends."""
-    return int(connection.exec_driver_sql("SELECT serial FROM state /* share */").scalar_one())
 
 
 def ciphertext(connection: Connection, digest: str) -> str | None:

@@ -105,8 +105,7 @@ class Turn:
             self.log("task_claimed", "A worker took a task.", **ids, worker=worker.id)
         for worker, sent in self.lines.items():
             worker.wire.write(b"".join(sent))
-        for action, message, fields in self.logs:
-            telemetry.log(action, message, **fields)
+        telemetry.log_all(self.logs)
 
     def withhold(self) -> None:
         """Hand nothing out: what was claimed is left leased, for the next look to take back."""

@@ -24,8 +24,7 @@ class TooLong(ValueError):
 
 def line(message: dict[str, Any]) -> bytes:
     """A message as it goes over the wire; TooLong, ValueError for what JSON does not have."""
-    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    written = text.encode("utf-8", "replace") + b"\n"
+    written = _ENCODER.encode(message).encode("utf-8", "replace") + b"\n"
     if len(written) > LINE_MAX:
         size, limit = len(written) >> 20, LINE_MAX >> 20
         raise TooLong(f"a message of {size} MiB; the wire takes {limit} MiB")
@@ -62,7 +61,7 @@ class Wire:
             raw = await self._reader.readline()
             if not raw.endswith(b"\n"):
                 return None
-            message = json.loads(_without_nul(raw).decode(), parse_constant=_refuse)
+            message = _DECODER.decode(_without_nul(raw).decode())
         except (ConnectionError, ValueError, RecursionError):
             return None
         return message if isinstance(message, dict) else None
@@ -82,3 +81,8 @@ def _without_nul(raw: bytes) -> bytes:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+# Made once: what `json.dumps` and `json.loads` would make for every line.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)

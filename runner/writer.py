@@ -126,8 +126,14 @@ class Writer:
         return due or self._ledger.order.waiting()
 
     def _write(self, turn: Turn, strays: Sequence[Held], now_us: int) -> None:
+        finished: list[tuple[Worker, Held, Message]] = []
         for worker, message in turn.inbox:
-            self._take(turn, worker, message, now_us)
+            held = _finishes(turn.holds(worker), message)
+            if held is None:
+                self._take(turn, worker, message, now_us)
+            else:  # Most messages of short tasks are ends: they are written all at once.
+                finished.append((worker, turn.hand(worker).pop(held.task), message))
+        self._finish_all(turn, finished, now_us)
         for worker, reason in turn.lost:
             self._take_back(turn, worker, reason, now_us)
         for held in strays:
@@ -182,6 +188,20 @@ class Writer:
         state = self._ledger.finish(held, message, now_us)
         turn.log("task_finished", "A task ended.", task=held.task, state=state)
 
+    def _finish_all(
+        self, turn: Turn, finished: Sequence[tuple[Worker, Held, Message]], now_us: int
+    ) -> None:
+        if not finished:
+            return
+        ends = [(held, message) for _, held, message in finished]
+        states = self._ledger.finish_all(ends, now_us)
+        for (worker, held, message), state in zip(finished, states, strict=True):
+            if state is not None:
+                turn.log("task_finished", "A task ended.", task=held.task, state=state)
+            if "id" in message:
+                answer = {"do": "answer", "id": message["id"], "ok": state is not None}
+                turn.send(worker, answer | ({"lost": True} if state is None else {}))
+
     def _take_back(self, turn: Turn, worker: Worker, reason: str, now_us: int) -> None:
         for held in turn.holds(worker).values():
             self._release(turn, held, reason, turn.crashed, now_us)
@@ -235,6 +255,13 @@ class Writer:
             return
         turn.hand(worker)[held.task] = held
         turn.handouts.append((worker, held, lines))
+
+
+def _finishes(hand: dict[str, Held], message: Message) -> Held | None:
+    """The task that a message ends for good, if its worker holds it."""
+    if message.get("op") != "finish" or message.get("outcome") == "retry":
+        return None
+    return _named(hand, message)
 
 
 def _named(hand: dict[str, Held], message: Message) -> Held | None:

@@ -17,6 +17,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 CHAIN_START: Final = bytes(32)
@@ -89,6 +90,10 @@ class Entry:
 _FIELDS: Final = tuple(
     name for name in Entry.__dataclass_fields__ if name not in {"type", "private"}
 )
+_values: Final = attrgetter(*_FIELDS)
+_ENCODER: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def canonical(value: Any) -> str:
@@ -96,9 +101,7 @@ def canonical(value: Any) -> str:
 
     Equal to RFC 8785 for values without floats and without keys above U+D7FF.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _ENCODER.encode(value)
 
 
 def commitment(salt: bytes, field: str, value: str) -> str:
@@ -110,7 +113,9 @@ def commitment(salt: bytes, field: str, value: str) -> str:
 def raw(entry: Entry, seq: int, time_us: int, commitments: dict[str, str]) -> bytes:
     """The bytes of an entry at its place in the log."""
     body: dict[str, Any] = {
-        name: value for name in _FIELDS if (value := getattr(entry, name)) is not None
+        name: value
+        for name, value in zip(_FIELDS, _values(entry), strict=True)
+        if value is not None
     }
     body |= {"v": VERSION, "seq": seq, "time": time_us, "type": entry.type.value}
     if commitments:

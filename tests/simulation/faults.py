@@ -133,8 +133,8 @@ FAULTS: Final = (
     Fault(
         "an end is not logged",
         LEDGER,
-        "self._entries.append(entry(kind, held, outcome=ending.state, private=error))",
-        "assert kind",
+        "self._entries.append(_ended(held, ending))",
+        "assert ending",
     ),
     Fault(
         "turns are not counted",
