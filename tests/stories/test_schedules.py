@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -69,10 +70,17 @@ class World:
         self.repository.commit("Change")
         self.repository.push()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        with (self.folder / "daemon.log").open("ab") as log:
+    def start(self, home: str = "home") -> subprocess.Popen[bytes]:
+        """A daemon; in another home of this folder it is one as another host has it."""
+        there = self.folder / home
+        there.mkdir(exist_ok=True)
+        for key in self.home.folder.glob("secret.key"):
+            (there / key.name).write_bytes(key.read_bytes())
+        with (self.folder / f"{home}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "reconciler", "daemon"], env=self.environment, stderr=log
+                [sys.executable, "-m", "reconciler", "--home", str(there), "daemon"],
+                env=self.environment,
+                stderr=log,
             )
 
     @contextmanager
@@ -104,8 +112,8 @@ class World:
             " LEFT JOIN task t ON t.id = f.task_id ORDER BY f.name, f.fire_at"
         )
 
-    def log(self) -> list[dict[str, Any]]:
-        text = (self.folder / "daemon.log").read_text(encoding="utf-8")
+    def log(self, home: str = "home") -> list[dict[str, Any]]:
+        text = (self.folder / f"{home}.log").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
     def last_words(self) -> list[dict[str, Any]]:
@@ -153,6 +161,33 @@ def test_daemons_killed_at_any_moment_fire_each_moment_once(world: World) -> Non
         assert audit.verify(connection).holds
     types = [entry["type"] for entry in world.home.entries()]
     assert types.count("schedule.fired") == types.count("task.queued") == len(queued)
+
+
+def test_another_host_fires_what_a_killed_one_left(tmp_path: Path, postgresql_url: str) -> None:
+    world = World(tmp_path, postgresql_url)
+    names = [f"s{number:03}" for number in range(120)]
+    world.push(names)
+    with world.daemon():
+        world.followed(len(names))
+    world.sleep_through(names)
+    first = world.start()
+    world.home.until(lambda: world.decided(names), explain=world.last_words)
+    first.send_signal(signal.SIGSTOP)  # It leads and decides no more, and nobody knows.
+    second = world.start("elsewhere")
+    try:
+        world.home.until(
+            lambda: "leader_waiting" in {line["action"] for line in world.log("elsewhere")}
+        )
+        first.kill()
+        first.wait()
+        world.home.until(lambda: world.decided(names) == len(names), explain=world.last_words)
+    finally:
+        second.terminate()
+        second.wait(timeout=30)
+    queued = [row for row in world.fires() if row[2] == "queued"]
+    assert len({row[3] for row in queued}) == len(queued)
+    assert world.home.rows("SELECT count(*) FROM task") == [(len(queued),)]
+    world.home.close()
 
 
 def test_a_schedule_fires_by_itself_at_the_minute_and_its_task_runs(tmp_path: Path) -> None:
