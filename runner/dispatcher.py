@@ -235,11 +235,10 @@ class Dispatcher:
         del self._inbox[: len(turn.inbox)]
         del self._lost[: len(turn.lost)]
         self._due_us = turn.due_us
-        for worker, at in turn.pings.items():
-            if self._pings.get(worker) == at:
-                del self._pings[worker]
-            if self._database.shared:
-                turn.send(worker, {"do": "pong", "at": at})
+        if turn.renewed:
+            self._answer_pings(turn)
+        else:  # The next turn looks what was lost, before anybody is told to go on.
+            self._look = turn.again = True
         turn.apply()
         for name in turn.drains:
             if name in self._workers:
@@ -247,6 +246,12 @@ class Dispatcher:
         relief.dismiss(self._workers.values())
         if turn.again or self._one_by_one:
             self._awake.set()
+
+    def _answer_pings(self, turn: Turn) -> None:
+        for worker, at in turn.pings.items():
+            if self._database.shared:
+                turn.send(worker, {"do": "pong", "at": at})
+        self._pings = {one: at for one, at in self._pings.items() if turn.pings.get(one) != at}
 
     def _single_out(self, turn: Turn, error: Exception) -> None:
         """Find the message that cannot be written, and end its task; raises what is ours."""

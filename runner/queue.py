@@ -107,12 +107,13 @@ def claim(
     )
 
 
-def renew(connection: Connection, holders: Sequence[str], until_us: int) -> None:
-    """Move the end of every lease of these workers."""
-    connection.exec_driver_sql(
+def renew(connection: Connection, holders: Sequence[str], until_us: int) -> int:
+    """Move the end of every lease of these workers; how many those are."""
+    moved = connection.exec_driver_sql(
         "UPDATE task SET lease_until = ? WHERE holder = ? AND state = 'leased'",
         [(until_us, holder) for holder in holders],
     )
+    return moved.rowcount
 
 
 def leased(connection: Connection, host: str | None = None) -> list[Held]:

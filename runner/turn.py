@@ -51,6 +51,8 @@ class Turn:
 
     mark: Head | None = None
     """The end of the audit log as this turn leaves it; None: it logs nothing."""
+    renewed: bool = True
+    """Whether who pinged holds what we think; else a lease ran out, and is somebody's."""
     handouts: list[tuple[Worker, Held, list[bytes]]] = field(default_factory=list)
     """What was claimed, and the lines that give it to its worker."""
     again: bool = False

@@ -214,9 +214,10 @@ class Writer:
             turn.log("task_released", "A task went back.", task=held.task, state=state)
 
     def _renew(self, turn: Turn) -> None:
-        holders = [worker.id for worker in turn.pings if turn.holds(worker)]
-        if holders:
-            queue.renew(self._connection, holders, self._until_us())
+        held = {one.id: len(turn.holds(one)) for one in turn.pings if turn.holds(one)}
+        if held:
+            moved = queue.renew(self._connection, list(held), self._until_us())
+            turn.renewed = moved == sum(held.values())
 
     def _rescue(self, turn: Turn, now_us: int) -> None:
         """Take back what hosts hold that have been silent for a whole lease."""

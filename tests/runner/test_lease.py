@@ -209,6 +209,19 @@ def test_another_fence_writes_nothing(fence: int) -> None:
     assert lease.release(held, fence) is None
 
 
+def test_a_renewal_says_how_many_leases_it_moved(home: Home) -> None:
+    """Fewer than its dispatcher knows of: then it does not let its workers go on."""
+    home.record("ModelEndpoint", "default", {"provider": "mock", "default_model": "m"})
+    home.submit(home.record("Agent", "clerk", {"model": "m"}), 3)
+    with home.database.connect() as connection, home.database.writing(connection):
+        slots = Slots([("w1", 0, 2), ("w2", 0, 1)])
+        ledger = Ledger(connection, "host", crashes_max=3)
+        ((_, first), *_) = ledger.claim(slots, "host", TTL_US, 0)
+        assert queue.renew(connection, ["w1", "w2", "w3"], TTL_US) == 3
+        ledger.release(first, "silent", crashed=True, now_us=0)
+        assert queue.renew(connection, ["w1", "w2", "w3"], TTL_US) == 2
+
+
 def test_a_renewal_never_shortens_a_lease() -> None:
     held = Lease(fence=1, holder="w1", until_us=5 * TTL_US)
     renewed = lease.renew(held, 1, 0, TTL_US)
