@@ -10,6 +10,8 @@ from typing import Final
 
 from reconciler.problem import Problem
 
+PATH_BYTES_MAX: Final = 1_024
+"""A path is looked up in an index, and PostgreSQL's take 2 700 bytes."""
 _ABSENT: Final = "000000"
 _SYMLINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -175,6 +177,11 @@ def _problem(raw: bytes, mode: str) -> Problem | None:
         return Problem(
             _shown(raw), 1, 1, "the path is not UTF-8, or cannot be printed",
             "rename the file with letters, digits, spaces, - and _",
+        )  # fmt: skip
+    if len(raw) > PATH_BYTES_MAX:
+        return Problem(
+            _shown(raw), 1, 1, f"the path is longer than {PATH_BYTES_MAX} bytes",
+            "move the manifest further up",
         )  # fmt: skip
     return None
 

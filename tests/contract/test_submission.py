@@ -1,15 +1,19 @@
 """A task and the entry that says who queued it are there together, or neither is."""
 
 import json
+import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
 import home
 import pytest
 
+from reconciler.git import tree
 from runner.contract import audit, submission
 from runner.contract.database import Database
 from runner.contract.kinds import Key
+from runner.contract.kinds.task import Requirements
 from runner.contract.submission import Submission
 
 AGENT = Key("default", "Agent", "triage")
@@ -77,3 +81,26 @@ def test_nothing_to_queue_is_nothing_logged(opened: Database) -> None:
     with opened.write() as connection:
         assert submission.submit(connection, [], COMMIT, 5) == []
         assert audit.head(connection)[0] == 0
+
+
+def test_the_longest_names_and_requirements_fit_every_index(opened: Database) -> None:
+    """An index of PostgreSQL refuses a row of 2 700 bytes, and with it the whole apply."""
+    chance = random.Random(1)  # Random, or it would be kept compressed.
+
+    def text(first: int, last: int) -> str:
+        return "".join(chr(chance.randint(first, last)) for _ in range(128))
+
+    def name() -> str:
+        return "".join(chance.choices(string.ascii_letters + string.digits, k=128))
+
+    wanted = Requirements(region=text(0x1F300, 0x1FAFF), model=text(0x4E00, 0x9FFF))
+    task = Submission(
+        Key(name(), "AgentSystem", name()), "p", requirements=wanted.model_dump(mode="json")
+    )
+    with opened.write() as connection:
+        submission.submit(connection, [task], COMMIT, 5)
+        insert = (
+            "INSERT INTO resource VALUES (?, 'Agent', ?, ?, ?, ?, 1, NULL, '', '', '', 1, 1)"
+        )
+        path = "".join(chance.choices(string.ascii_letters, k=tree.PATH_BYTES_MAX))
+        connection.exec_driver_sql(insert, (name(), name(), "git:default", COMMIT, path))

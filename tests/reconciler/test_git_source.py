@@ -663,6 +663,23 @@ def test_a_path_that_cannot_be_printed_is_a_problem_shown_with_escapes(
     assert following.changes(commit, first).problems == (), "removing it is the way out"
 
 
+def test_a_path_that_no_index_takes_is_a_problem(
+    tmp_path: Path, repository: Repository
+) -> None:
+    first = repository.manifest("one")
+    folder = "/".join("f" * 100 for _ in range(10))
+    repository.write(f"{folder}/{'a' * 9}.yaml", "x")
+    repository.write(f"{folder}/{'b' * 10}.yaml", "x")
+    repository.commit("Go deep")
+    repository.push()
+    following, commit = followed(repository, tmp_path)
+
+    for found in (following.tree(commit), following.changes(first, commit)):
+        assert [problem.message for problem in found.problems] == [
+            "the path is longer than 1024 bytes"
+        ]
+
+
 def test_a_change_names_the_blobs_before_and_after(
     tmp_path: Path, repository: Repository
 ) -> None:

@@ -39,11 +39,11 @@ class MessageRetry(Strict):
 
 
 class Requirements(Strict):
-    """What a worker must offer."""
+    """What a worker must offer. Tasks stand in an index by it, which bounds its length."""
 
-    region: str | None = None
+    region: str | None = Field(default=None, max_length=128)
     gpu: bool = False
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=128)
 
 
 class Task(Spec):
