@@ -7,6 +7,7 @@ whoever is given its tasks then must not find it still acting.
 """
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -28,6 +29,8 @@ from runner.wire import LINE_MAX, TooLong, Wire
 
 EXIT_ORPHANED: Final = 71
 EXIT_UNTRUSTED: Final = 72
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class Worker:
@@ -148,6 +151,8 @@ async def _main(descriptor: int) -> None:
 def main() -> None:
     """Serve on the socket whose number is the first argument."""
     configure()
+    # A worker that hangs or was stopped does not see its dispatcher go; the kernel does.
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     gc.freeze()
     asyncio.run(_main(int(sys.argv[1])))
 

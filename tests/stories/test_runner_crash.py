@@ -214,6 +214,19 @@ def test_a_killed_runner_takes_its_workers_along_and_the_next_one_goes_on(
     assert log_holds(home)
 
 
+def test_a_worker_that_hangs_ends_with_its_killed_runner_and_acts_no_more(
+    home: Home, gate: Gate
+) -> None:
+    agent = gated(home, gate, idempotent=False)
+    with home.runner(workers=1) as runner:
+        (task,) = home.submit(agent)
+        at_the_gate(home, gate)
+        hanging = holder(home, task)
+        os.kill(hanging, signal.SIGSTOP)
+        runner.kill()
+        home.until(lambda: gone(hanging), timeout_s=5)
+
+
 def test_a_worker_that_sleeps_past_its_lease_is_killed_and_its_task_saved(
     home: Home, gate: Gate
 ) -> None:
