@@ -27,7 +27,7 @@ import postgresql_server  # noqa: E402
 import redis  # noqa: E402
 import redis_server  # noqa: E402
 from postgresql_server import Server  # noqa: E402
-from report import Report, middle, percentile  # noqa: E402
+from report import FORMS, Report, middle, percentile  # noqa: E402
 
 OURS = "orloj"
 FSYNC = "redisfsync"
@@ -234,11 +234,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12, help="pick-ups a round")
     keys = ", ".join(item.key for item in CONTESTANTS)
     parser.add_argument("--only", default="", help=f"starts of names, with commas, of {keys}")
-    parser.add_argument("--json", action="store_true", help="print JSON and no tables")
+    parser.add_argument("--form", choices=FORMS, default="table", help="what to print")
+    parser.add_argument("--json", dest="form", action="store_const", const="json")
     given = parser.parse_args()
     if not chosen(given.only):
         parser.error(f"nothing is called {given.only}; there are {keys}")
-    run(given.only, given.rounds, given.samples).show(given.json)
+    run(given.only, given.rounds, given.samples).show(given.form)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from home import COMMIT  # noqa: E402
 from ours import Ours  # noqa: E402
 from postgresql_server import Server  # noqa: E402
 from processes import cpu_s, memory_mb, tree  # noqa: E402
-from report import Report, middle, percentile  # noqa: E402
+from report import FORMS, Report, middle, percentile  # noqa: E402
 
 from runner.contract import clock, submission  # noqa: E402
 from runner.contract.database import open_database  # noqa: E402
@@ -321,12 +321,13 @@ def main() -> None:
     )
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=2, help="how often each is measured")
-    parser.add_argument("--json", action="store_true", help="print JSON and no tables")
+    parser.add_argument("--form", choices=FORMS, default="table", help="what to print")
+    parser.add_argument("--json", dest="form", action="store_const", const="json")
     given = parser.parse_args()
     parts = [name for name in given.parts.split(",") if name]
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    run(parts, given.rounds).show(given.json)
+    run(parts, given.rounds).show(given.form)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What a run of the benchmarks prints: tables for people, one JSON object for programs."""
+"""What a run of the benchmarks prints: tables for people, sections for docs, or JSON."""
 
 import json
 import os
 import platform
 import sqlite3
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -15,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 116
+VERDICT = ("what", "target", "measured", "verdict")
+FORMS = ("table", "json", "markdown")
 
 
 @dataclass
@@ -43,11 +46,14 @@ class Report:
             | {"unit": unit}
         )
 
-    def show(self, as_json: bool) -> None:
-        """Print everything."""
-        if as_json:
+    def show(self, form: str) -> None:
+        """Print everything, in one of `FORMS`."""
+        if form == "json":
             body = {"machine": machine(), "tables": self.tables, "checks": self.checks}
             print(json.dumps(body, indent=1))
+            return
+        if form == "markdown":
+            print(_markdown(self))
             return
         console = Console(width=WIDTH)
         console.print("[bold]Machine[/]:", ", ".join(f"{k} {v}" for k, v in machine().items()))
@@ -69,14 +75,37 @@ def _print(console: Console, table: dict[str, Any]) -> None:
         console.print(table["note"], style="dim")
 
 
+def _markdown(report: Report) -> str:
+    """Sections as docs/benchmarks.md has them."""
+    lines = ["Machine: " + ", ".join(f"{name} {what}" for name, what in machine().items())]
+    verdicts = [_verdict(check) for check in report.checks]
+    targets = {"title": "Targets", "columns": list(VERDICT), "note": ""}
+    targets["rows"] = [dict(zip(VERDICT, verdict, strict=True)) for verdict in verdicts]
+    for table in (*report.tables, *([targets] if verdicts else [])):
+        columns = table["columns"]
+        lines += ["", f"### {table['title']}", "", f"| {' | '.join(columns)} |"]
+        lines += ["|" + "---|" * len(columns)]
+        for row in table["rows"]:
+            lines.append("| " + " | ".join(figure(row[column]) for column in columns) + " |")
+        if table["note"]:
+            lines += ["", *textwrap.wrap(table["note"], 96)]
+    return "\n".join(lines)
+
+
+def _verdict(check: dict[str, Any]) -> tuple[str, str, str, str]:
+    sign = "above" if check["above"] else "below"
+    target = f"{sign} {figure(check['bar'])} {check['unit']}".strip()
+    measured = f"{figure(check['figure'])} {check['unit']}".strip()
+    return check["what"], target, measured, "met" if check["met"] else "missed"
+
+
 def _verdicts(checks: list[dict[str, Any]]) -> Table:
     shown = Table(title="Targets", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("what", "target", "measured", ""):
+    for column in VERDICT:
         shown.add_column(column)
     for check in checks:
-        bar = f"{'>' if check['above'] else '<'} {figure(check['bar'])} {check['unit']}"
-        verdict = "[green]met[/]" if check["met"] else "[red]missed[/]"
-        shown.add_row(check["what"], bar, f"{figure(check['figure'])} {check['unit']}", verdict)
+        *said, verdict = _verdict(check)
+        shown.add_row(*said, f"[{'green' if check['met'] else 'red'}]{verdict}[/]")
     return shown
 
 
