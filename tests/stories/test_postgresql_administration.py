@@ -16,7 +16,7 @@ import pytest
 from home import Home
 from postgresql_server import Server
 
-from runner.contract import audit
+from runner.contract import audit, errors
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -103,7 +103,7 @@ def test_a_role_that_cannot_rewrite_the_log_is_enough_to_run(
         assert holds(home)
         assert json.loads(orloj(home.folder, url, "audit", "verify", "--json"))["holds"]
         with (
-            pytest.raises(Exception, match="permission denied for table audit_entry"),
+            pytest.raises(errors.DatabaseUnavailable, match="denied for table audit_entry"),
             home.database.write() as connection,
         ):
             connection.exec_driver_sql("UPDATE audit_entry SET task = 'x'")

@@ -99,7 +99,8 @@ class Database(ABC):
         try:
             yield
         except (DBAPIError, PoolTimeout) as error:
-            if isinstance(error, _OURS) or self._is_wrong_statement(error):
+            ours = isinstance(error, _OURS) and not self._is_missing_right(error)
+            if ours or self._is_wrong_statement(error):
                 raise
             cause = str(error.orig if isinstance(error, DBAPIError) else error)
             raise errors.DatabaseUnavailable(
@@ -150,6 +151,10 @@ class Database(ABC):
 
     def _is_wrong_statement(self, error: Exception) -> bool:
         """Whether the driver says of a mistake of ours only that something went wrong."""
+        return False
+
+    def _is_missing_right(self, error: Exception) -> bool:
+        """Whether the statement is fine, and nobody has granted the right to it."""
         return False
 
     # Migrations.

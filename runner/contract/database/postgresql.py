@@ -113,6 +113,10 @@ class PostgresqlDatabase(Database):
     def _remedy(self) -> str:
         return "check that the server runs, that it can be reached, and database.url"
 
+    def _is_missing_right(self, error: Exception) -> bool:
+        cause = getattr(error, "orig", None)
+        return isinstance(cause, psycopg.errors.InsufficientPrivilege)
+
     def _begin_reading(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
