@@ -162,6 +162,12 @@ FAULTS: Final = (
         "\"UPDATE step SET phase = 'begun', result = ?, finished_at = ?\"",
     ),
     Fault(
+        "a commit in doubt stands when any entry does",
+        "runner/contract/audit.py",
+        "return found == end[1]",
+        "return found is not None",
+    ),
+    Fault(
         "a finished task may be cancelled",
         DECISIONS,
         "frozenset(TaskState) - FINISHED",

@@ -33,6 +33,7 @@ class Job:
 
     held: Held
     done: int
+    asked: int = 0
     waiting: bool = False
     answered: str | None = None
     acted: bool = False
@@ -101,8 +102,8 @@ class Host:
     """One machine."""
 
     def __init__(self, nature: Nature, name: str, slots: tuple[int, ...], offer: Offer) -> None:
-        self._nature = nature
-        self._stage = nature.stage
+        self.nature = nature
+        self.stage = nature.stage
         self.name = name
         self._slots = slots
         self._offer = offer
@@ -120,30 +121,30 @@ class Host:
     @property
     def boot_us(self) -> int:
         """The clock that nobody can set."""
-        return self._nature.true_us - self._booted_us
+        return self.nature.true_us - self._booted_us
 
     @property
     def wall_us(self) -> int:
         """The clock that anybody can set."""
-        return self._nature.true_us + self.skew_us
+        return self.nature.true_us + self.skew_us
 
     @property
     def lease_now_us(self) -> int:
         """The clock that leases are measured on: the database server's, where there is one."""
-        return self._nature.server_us if self._nature.shared else self.boot_us
+        return self.nature.server_us if self.nature.shared else self.boot_us
 
     @property
     def awake(self) -> bool:
         """Whether the dispatcher runs."""
-        return self.up and self._nature.true_us >= self.asleep_until
+        return self.up and self.nature.true_us >= self.asleep_until
 
     def start(self) -> None:
         """A dispatcher starts, and takes back what its own earlier life left leased."""
-        self._nature.tell("a dispatcher starts", self.name)
+        self.nature.tell("a dispatcher starts", self.name)
         self._forget()
-        self.ledger = Ledger(self._stage.connection, self.name, CRASHES_MAX, self._offer)
+        self.ledger = Ledger(self.stage.connection, self.name, CRASHES_MAX, self._offer)
         now_us = self.wall_us
-        with self._stage.writing():
+        with self.stage.writing():
             self.ledger.started()
             for held in self.ledger.leased(self.name):
                 self.ledger.release(held, "the runner died", crashed=True, now_us=now_us)
@@ -155,10 +156,10 @@ class Host:
         """The dispatcher is killed; its workers see that and leave, unless they sleep."""
         for worker in self.processes:
             worker.orphan = True
-            if machine or self._nature.true_us >= worker.asleep_until:
+            if machine or self.nature.true_us >= worker.asleep_until:
                 worker.die()
         if machine:
-            self._booted_us = self._nature.true_us
+            self._booted_us = self.nature.true_us
         self._forget()
         self.up = False
 
@@ -168,6 +169,9 @@ class Host:
         self.lost.clear()
         self.doubt = None
         self.asleep_until = 0
+
+    def close(self) -> None:
+        """The world has ended."""
 
     def detach(self, worker: Worker, reason: str) -> None:
         """A worker process is gone, or is taken to be."""
@@ -183,7 +187,7 @@ class Host:
         """Workers that are awake ask for another lease in time."""
         for worker in self.workers.values():
             due = self.boot_us - worker.pinged_us >= LEASE_US // 3
-            if due and worker.alive and self._nature.true_us >= worker.asleep_until:
+            if due and worker.alive and self.nature.true_us >= worker.asleep_until:
                 worker.pinged_us = self.boot_us
                 self.send(worker, {"op": "ping", "at": self.boot_us})
 
@@ -207,18 +211,18 @@ class Host:
         except WriteFailed:
             self.ledger.forget()
             self._undo(batch)
-            if self._nature.happens(0.3):
+            if self.nature.happens(0.3):
                 self.die()
         else:
             self._answer(batch)
 
     def _commit(self, batch: Batch) -> None:
         now_us = self.wall_us
-        with self._stage.writing():
-            self._nature.slow()
+        with self.stage.writing():
+            self.nature.slow()
             self._fill(batch, now_us)
-            self._nature.slow()
-            batch.fate = self._nature.lost_answer()
+            self.nature.slow()
+            batch.fate = self.nature.lost_answer()
             if batch.fate == "rolled back":
                 raise OutcomeUnknown
         if batch.fate == "stands":
@@ -232,11 +236,11 @@ class Host:
         pinged = {worker.id for worker, message in batch.inbox if message["op"] == "ping"}
         if pinged:
             until_us = self.lease_now_us + LEASE_US
-            queue.renew(self._stage.connection, sorted(pinged), until_us)
-        if self._nature.shared:
+            queue.renew(self.stage.connection, sorted(pinged), until_us)
+        if self.nature.shared:
             self._rescue(now_us)
         self._claim(batch, now_us)
-        self._nature.fail()
+        self.nature.fail()
         batch.stamp = self.ledger.flush(now_us)
 
     def _take(self, worker: Worker, message: Message, now_us: int) -> str:
@@ -244,7 +248,7 @@ class Host:
             return "pong"
         held = message["held"]
         query = "SELECT state, fence FROM task WHERE id = ?"
-        valid = self._stage.rows(query, (held.task,)) == [("leased", held.fence)]
+        valid = self.stage.rows(query, (held.task,)) == [("leased", held.fence)]
         try:
             answer = self._carry_out(held, message, now_us)
         except LeaseLost:
@@ -280,9 +284,9 @@ class Host:
     def _rescue(self, now_us: int) -> None:
         """Take back what other hosts let run out; its own workers it knows by their silence."""
         mine = {task for worker in self.workers.values() for task in worker.held}
-        for held in queue.rescuable(self._stage.connection, self.lease_now_us, RESCUES_MAX):
+        for held in queue.rescuable(self.stage.connection, self.lease_now_us, RESCUES_MAX):
             if held.task not in mine:
-                self._nature.tell("rescued", held.worker, held.fence)
+                self.nature.tell("rescued", held.worker, held.fence)
                 self.ledger.release(held, "silent", crashed=True, now_us=now_us)
 
     def _claim(self, batch: Batch, now_us: int) -> None:
@@ -299,7 +303,7 @@ class Host:
         until_us = self.lease_now_us + LEASE_US
         claims = self.ledger.claim(slots, self.name, until_us, now_us, busy)
         promises.in_turn(
-            self._stage.raw, {held.task for _, held in claims}, busy, self._offer, CRASHES_MAX
+            self.stage.raw, {held.task for _, held in claims}, busy, self._offer, CRASHES_MAX
         )
         for task, held in claims:
             worker = self.workers[held.worker]
@@ -312,7 +316,7 @@ class Host:
             if answer == "pong":
                 worker.trusted_us = lease.trusted_until(message["at"], LEASE_US)
             elif answer == "lost":
-                self._nature.tell("refused", worker.id, message["op"], message["held"].fence)
+                self.nature.tell("refused", worker.id, message["op"], message["held"].fence)
                 worker.drop(message["held"])
             else:
                 worker.learn(message, answer)
@@ -335,10 +339,10 @@ class Host:
         self.doubt = None
         stands = False
         if batch.stamp is not None:
-            with self._stage.writing():
-                stands = audit.stands(self._stage.connection, batch.stamp)
+            with self.stage.writing():
+                stands = audit.stands(self.stage.connection, batch.stamp)
             promise(stands == (batch.fate == "stands"), "a dispatcher was misled")
-        self._nature.tell("found out", self.name, "stands" if stands else "does not stand")
+        self.nature.tell("found out", self.name, "stands" if stands else "does not stand")
         if stands:
             self._answer(batch)
         else:
@@ -350,17 +354,20 @@ class Host:
             worker.heard_us = self.boot_us
         for worker in list(self.workers.values()):
             if self.boot_us - worker.heard_us >= LEASE_US:
-                self._nature.tell("is taken for dead", worker.id)
-                if self._nature.chance.random() < 0.5:
-                    worker.die()
-                self.detach(worker, "the worker was silent for a whole lease")
+                self._give_up(worker)
+
+    def _give_up(self, worker: Worker) -> None:
+        self.nature.tell("is taken for dead", worker.id)
+        if self.nature.chance.random() < 0.5:
+            worker.die()
+        self.detach(worker, "the worker was silent for a whole lease")
 
     def _stop_cancelled(self) -> None:
         """Have workers stop what is not theirs any more."""
         if not any(worker.held for worker in self.workers.values()):
             return
         query = "SELECT id, fence FROM task WHERE state = 'leased'"
-        leased = set(self._stage.rows(query))
+        leased = set(self.stage.rows(query))
         for worker in self.workers.values():
             for held in list(worker.held.values()):
                 if (held.task, held.fence) not in leased:
@@ -384,7 +391,7 @@ class Host:
         """Whether a round has something to do although nobody said anything."""
         overdue = "SELECT 1 FROM task WHERE state = 'leased' AND lease_until <= ? LIMIT 1"
         return self._waiting(self.wall_us) or (
-            self._nature.shared and bool(self._stage.rows(overdue, (self.lease_now_us,)))
+            self.nature.shared and bool(self.stage.rows(overdue, (self.lease_now_us,)))
         )
 
     def _waiting(self, now_us: int) -> bool:
@@ -392,4 +399,4 @@ class Host:
             "SELECT 1 FROM task WHERE state = 'pending'"
             " OR (state = 'backing_off' AND run_at <= ?) LIMIT 1"
         )
-        return bool(self._stage.rows(query, (now_us,)))
+        return bool(self.stage.rows(query, (now_us,)))

@@ -19,6 +19,7 @@ class Work:
     """What a task is made of: its steps in order, and whether it takes its worker down."""
 
     name: str
+    agent: str
     plan: tuple[str, ...]
     poison: bool
     attempts_max: int
@@ -30,6 +31,7 @@ class Moves:
     def __init__(self, nature: Nature, works: dict[str, Work]) -> None:
         self._nature = nature
         self._works = works
+        self._questions = 0
         self.effects: Counter[tuple[str, int]] = Counter()
         self.taken_by_hand: set[tuple[str, int]] = set()
         """Claims, as task and fence, that a person has ended."""
@@ -68,10 +70,20 @@ class Moves:
 
     def _ask(self, worker: Worker, job: Job, kind: str) -> None:
         job.waiting = True
+        self._questions += 1
+        job.asked = self._questions
         if kind == "model":
-            self._say(worker, job, "model", request=REQUEST, endpoint="default", model="m")
+            self._say(
+                worker,
+                job,
+                "model",
+                id=job.asked,
+                request=REQUEST,
+                endpoint="default",
+                model="m",
+            )
         else:
-            self._say(worker, job, "tool", request=REQUEST, tool=kind)
+            self._say(worker, job, "tool", id=job.asked, request=REQUEST, tool=kind)
 
     def _act(self, worker: Worker, job: Job, work: Work) -> None:
         kind, number = work.plan[job.done], job.done + 1
@@ -114,6 +126,6 @@ class Moves:
 
     def _say(self, worker: Worker, job: Job, op: str, **more: Any) -> None:
         self._nature.tell("says", worker.id, op, self._works[job.held.task].name, job.done + 1)
-        agent = job.held.subject.rpartition("/")[2]
+        agent = self._works[job.held.task].agent
         message = {"op": op, "held": job.held, "step": job.done + 1, "agent": agent, **more}
         worker.host.send(worker, message)

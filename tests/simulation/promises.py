@@ -38,6 +38,7 @@ ENTRY_OF: Final[dict[tuple[str, str], str | None]] = {
 
 _MOVES = " OR ".join(f"(OLD.state = '{old}' AND NEW.state = '{new}')" for old, new in ENTRY_OF)
 _FINISHED = "(OLD.phase IN ('done', 'denied') OR (OLD.phase = 'failed' AND OLD.kind = 'tool'))"
+_HOLDER = "SELECT 1 FROM task WHERE id = NEW.task_id AND fence = NEW.fence AND state = 'leased'"
 
 TRIGGERS: Final = f"""
 CREATE TABLE moved (n INTEGER PRIMARY KEY, task, old, new, fence, run_at);
@@ -56,6 +57,19 @@ CREATE TRIGGER fences AFTER UPDATE ON task BEGIN
     WHERE OLD.state = 'leased' AND NEW.state = 'leased' AND OLD.holder IS NOT NEW.holder;
   SELECT RAISE(ABORT, 'promise: a holder of a task that is not leased')
     WHERE (NEW.state = 'leased') <> (NEW.holder IS NOT NULL);
+END;
+CREATE TRIGGER late_intents AFTER INSERT ON step BEGIN
+  SELECT RAISE(ABORT, 'promise: a late holder began a step')
+    WHERE NOT EXISTS ({_HOLDER});
+END;
+CREATE TRIGGER late_results AFTER UPDATE ON step BEGIN
+  SELECT RAISE(ABORT, 'promise: a late holder wrote on a step') WHERE NOT EXISTS ({_HOLDER})
+    AND (SELECT state FROM task WHERE id = NEW.task_id) <> 'unknown_outcome';
+END;
+CREATE TRIGGER late_ends AFTER UPDATE OF ended_at ON attempt BEGIN
+  SELECT RAISE(ABORT, 'promise: a late holder ended a task')
+    WHERE NEW.fence <> (SELECT fence FROM task WHERE id = NEW.task_id);
+  SELECT RAISE(ABORT, 'promise: a claim ended twice') WHERE OLD.ended_at IS NOT NULL;
 END;
 CREATE TRIGGER journal AFTER UPDATE ON step WHEN {_FINISHED} BEGIN
   SELECT RAISE(ABORT, 'promise: a finished step was written again');

@@ -17,11 +17,19 @@ from typing import Any
 import promises
 from home import Home
 from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 AGENTS = ("clerk", "porter", "scribe")
 TOOLS = {"once": False, "again": True, "forbidden": False}
 """Whether each is declared idempotent. No agent is granted the last one."""
+
+
+class Kept(sqlite3.Connection):
+    """A connection whose database lives on when somebody gives it up."""
+
+    def close(self) -> None:
+        """End what was under way, and nothing else."""
+        self.rollback()
 
 
 class Stage:
@@ -29,15 +37,13 @@ class Stage:
 
     def __init__(self) -> None:
         self._template = _template()
-        engine = create_engine(
-            "sqlite://",
-            poolclass=StaticPool,
-            connect_args={"isolation_level": None, "check_same_thread": False},
+        self.raw = sqlite3.connect(
+            ":memory:", factory=Kept, isolation_level=None, check_same_thread=False
         )
-        self.connection = engine.connect()
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        self.raw = driver
+        self.engine = create_engine("sqlite://", creator=lambda: self.raw, poolclass=NullPool)
+        self.connection = self.engine.connect()
+        self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
+        self.home = Path(self._folder.name)
 
     def clear(self) -> None:
         """Forget the last world."""

@@ -13,6 +13,7 @@ from host import CRASHES_MAX, Host, Worker
 from moves import Moves, Work
 from nature import HOUR, LEASE_US, SECOND, Nature
 from promises import SETTLED, Record, promise
+from runner_host import RunnerHost
 from stage import AGENTS, TOOLS, Stage
 
 from runner import decisions
@@ -23,7 +24,8 @@ from runner.contract.kinds import Key
 from runner.contract.submission import Submission, submit
 
 COMMIT: Final = "a" * 40
-EVENTS: Final = 70
+REAL: Final = 0.3  # Of the worlds are written by the real writer.
+EVENTS: Final = 60
 CALM_ROUNDS_MAX: Final = 400
 VERBS: Final = ("cancel", "retry", "resolve", "drop")
 FITTING: Final = {
@@ -44,8 +46,9 @@ class World:
         self.seed = seed
         self._stage = stage
         self._nature = nature = Nature(stage, seed)
+        kind = RunnerHost if nature.chance.random() < REAL else Host
         self._hosts = [
-            Host(nature, name, nature.chance.choice([(1,), (2,), (1, 1), (2, 1)]), offer)
+            kind(nature, name, nature.chance.choice([(1,), (2,), (1, 1), (2, 1)]), offer)
             for name, offer in _offers(nature)
         ]
         self._works = self._submit()
@@ -67,6 +70,8 @@ class World:
                 host.beat()
             self._check()
         self._settle()
+        for host in self._hosts:
+            host.close()
         if self.seed % VERIFIED_EVERY == 0:
             verdict = audit.verify(self._stage.connection)
             promise(verdict.holds, f"the log does not verify: {verdict.problem}")
@@ -85,9 +90,10 @@ class World:
         for number in range(chance.choice([3, 4, 5])):
             attempts_max = chance.choice([1, 2, 3, 4])
             backoff = f"{chance.choice([1, 20, 3_000])}s"
+            agent = chance.choice(AGENTS)
             submissions.append(
                 Submission(
-                    subject=Key("default", "Agent", chance.choice(AGENTS)),
+                    subject=Key("default", "Agent", agent),
                     actor="person:test",
                     priority=chance.choice(["normal", "normal", "normal", "high", "low"]),
                     retry={"maxAttempts": attempts_max, "backoff": backoff, "jitter": "none"},
@@ -97,7 +103,7 @@ class World:
             steps = chance.choice([1, 2, 3, 4])
             plan = tuple(chance.choices(["model", *TOOLS], [3, 3, 2, 1], k=steps))
             poison = chance.random() < 0.06
-            works.append(Work(f"t{number + 1}", plan, poison, attempts_max))
+            works.append(Work(f"t{number + 1}", agent, plan, poison, attempts_max))
         with self._stage.writing():
             ids = submit(self._stage.connection, submissions, COMMIT, self._nature.true_us)
         return dict(zip(ids, works, strict=True))
