@@ -5,8 +5,8 @@ and come back late; dispatchers that sleep, die and start again; transactions th
 fail, or end without an answer; clocks that are set by hours; machines that restart; people
 who cancel, retry, resolve and drop. The ledger, the queue, the journal and the decisions are
 the real ones. In three worlds of ten the dispatcher's real writer carries out its turns; in
-the others nothing but the fence stands against writes that come late. A failing seed is in the message, and `python tests/simulation SEED` tells its
-whole story again.
+the others nothing but the fence stands against writes that come late. A failing seed is in
+the message, and `python tests/simulation SEED` tells its whole story again.
 """
 
 import os
