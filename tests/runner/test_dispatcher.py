@@ -231,6 +231,56 @@ def test_a_finished_task_cannot_be_finished_again(home: Home, agent: Key) -> Non
     asyncio.run(story())
 
 
+def test_of_ends_that_are_written_together_only_those_count_that_are_in_hand(
+    home: Home, agent: Key
+) -> None:
+    async def story() -> None:
+        async with dispatching(home, lease_s=60) as (dispatcher, hire):
+            crew = [await hire(name) for name in ("a", "b", "c")]
+            home.submit(agent, 3)
+            given = [claim(await worker.run()) for worker in crew]
+            with home.database.write() as connection:  # A person cancels; no knock is heard.
+                connection.exec_driver_sql(
+                    "UPDATE task SET state = 'cancelled' WHERE id = ?", (given[1]["task"],)
+                )
+            for worker, mine in zip(crew, given, strict=True):
+                say = {"op": "finish", "id": 1, **mine, **DONE, "output": worker.seen.id}
+                again = {"op": "result", "id": 2, **mine, **RESULT}
+                dispatcher._inbox += [(worker.seen, say), (worker.seen, again)]
+                worker.seen.unwritten += 2
+            dispatcher._awake.set()
+            answers = [await answered(worker, 2) for worker in crew]
+            assert [[one["ok"] for one in said] for said in answers] == [
+                [True, False],
+                [False, False],
+                [True, False],
+            ]
+            states = home.rows("SELECT state, output FROM task ORDER BY id")
+            expected = [("succeeded", "a"), ("cancelled", None), ("succeeded", "c")]
+            assert sorted(states, key=str) == sorted(expected, key=str)
+            finished = [one for one in home.entries() if one["type"] == "task.finished"]
+            assert {one["task"] for one in finished} == {
+                given[0]["task"],
+                given[2]["task"],
+            }
+            assert home.rows("SELECT count(*) FROM attempt WHERE outcome = 'succeeded'") == [
+                (2,)
+            ]
+
+    asyncio.run(story())
+
+
+async def answered(puppet: Puppet, questions: int) -> list[dict[str, Any]]:
+    """The answers to its first questions, in their order."""
+    answers: dict[int, dict[str, Any]] = {}
+    while len(answers) < questions:
+        message = await puppet.wire.receive()
+        assert message is not None
+        if message["do"] == "answer":
+            answers[message["id"]] = message
+    return [answers[number] for number in sorted(answers)]
+
+
 def test_an_answer_comes_after_its_fact_is_durable(home: Home, agent: Key) -> None:
     async def story() -> None:
         async with dispatching(home) as (_, hire):
