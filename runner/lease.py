@@ -6,7 +6,8 @@
 
 The fence grows at every claim and never falls. Whoever writes names the fence of its
 claim, so a late holder's write changes nothing, whatever its clock says. Times are
-microseconds on the boot clock of one host.
+microseconds on the clock that leases end by: the boot clock of one host, or that of the
+database server where several hosts write.
 """
 
 from dataclasses import dataclass, replace
@@ -34,10 +35,14 @@ def writable(lease: Lease, fence: int) -> bool:
 
 
 def renew(lease: Lease, fence: int, now_us: int, ttl_us: int) -> Lease | None:
-    """The lease with a later end; None when it is no longer this holder's."""
+    """The lease with a new end; None when it is no longer this holder's.
+
+    Earlier than the old end after the clock was set back: by that one, a holder that died
+    would keep its tasks for as long as the clock has to catch up.
+    """
     if not writable(lease, fence):
         return None
-    return replace(lease, until_us=max(lease.until_us, now_us + ttl_us))
+    return replace(lease, until_us=now_us + ttl_us)
 
 
 def release(lease: Lease, fence: int) -> Lease | None:

@@ -1,8 +1,9 @@
 """A task is finished at most once, and only by whoever claimed it last.
 
-Workers claim, oversleep, are rescued and report late, in any order. After every step the
-database agrees with the pure rules, fences have only grown, and nobody late has changed
-anything. The last test takes the fence check away and sees that it is missed.
+Workers of two hosts claim, oversleep, are rescued and report late, in any order; hosts start
+again, and every clock is set, back as well. After every step the database agrees with the
+pure rules, fences have only grown, and nobody late has changed anything. One test takes the
+fence check away and sees that it is missed.
 """
 
 import shutil
@@ -28,12 +29,14 @@ from runner.lease import Lease
 from runner.ledger import Ledger
 
 TTL_US = 1_000
-WORKERS = ("w1", "w2", "w3")
+WORKERS = {"w1": "near", "w2": "near", "w3": "far"}
+"""Each with its host."""
 TASKS = 4
+HOUR_US = 3_600_000_000
 
 
 class Leases(RuleBasedStateMachine):
-    """three workers and four tasks over a real database, beside the pure rules."""
+    """three workers of two hosts and four tasks over one database, beside the pure rules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +46,9 @@ class Leases(RuleBasedStateMachine):
         agent = self.home.record("Agent", "clerk", {"model": "m"})
         tasks = self.home.submit(agent, TASKS)
         self.connection = self.home.database.connect()
-        self.ledger = Ledger(self.connection, "host", crashes_max=100)
+        hosts = sorted(set(WORKERS.values()))
+        self.ledgers = {name: Ledger(self.connection, name, crashes_max=100) for name in hosts}
+        self.walls_us = dict.fromkeys(hosts, 10 * HOUR_US)
         self.leases = dict.fromkeys(tasks, Lease())
         self.finished: dict[str, list[int]] = {task: [] for task in tasks}
         self.claims: list[Held] = []
@@ -55,27 +60,40 @@ class Leases(RuleBasedStateMachine):
         self.home.close()
         shutil.rmtree(self.folder)
 
-    def _written(self, write: object, task: str, fence: int) -> bool:
+    def _written(self, host: str, write: object, task: str, fence: int) -> bool:
         """Whether a write under a fence was let through, which the pure rule must foresee."""
         assert callable(write)
         try:
             with self.home.database.writing(self.connection):
-                write()
-                self.ledger.flush(self.now_us)
+                write(self.ledgers[host], self.walls_us[host])
+                self.ledgers[host].flush(self.walls_us[host])
         except LeaseLost:
-            self.ledger.forget()
+            self.ledgers[host].forget()
             assert not lease.writable(self.leases[task], fence), "a holder was refused"
             return False
         assert lease.writable(self.leases[task], fence), "a late holder's write counted"
         return True
 
-    @rule(worker=st.sampled_from(WORKERS))
+    def _freed(self, held: Held, host: str, reason: str) -> None:
+        """A host takes a task out of its holder's hands, which the pure rule must allow."""
+        assert self._written(
+            host,
+            lambda ledger, wall_us: ledger.release(held, reason, crashed=True, now_us=wall_us),
+            held.task,
+            held.fence,
+        )
+        freed = lease.release(self.leases[held.task], held.fence)
+        assert freed is not None
+        self.leases[held.task] = freed
+
+    @rule(worker=st.sampled_from(sorted(WORKERS)))
     def claim(self, worker: str) -> None:
+        host = WORKERS[worker]
+        ledger, wall_us = self.ledgers[host], self.walls_us[host]
         with self.home.database.writing(self.connection):
-            claims = self.ledger.claim(
-                Slots([(worker, 0, 1)]), "boot", self.now_us + TTL_US, self.now_us
-            )
-            self.ledger.flush(self.now_us)
+            slots = Slots([(worker, 0, 1)])
+            claims = ledger.claim(slots, host, self.now_us + TTL_US, wall_us)
+            ledger.flush(wall_us)
         free = [
             task
             for task, held in self.leases.items()
@@ -93,7 +111,16 @@ class Leases(RuleBasedStateMachine):
     def oversleep(self, step_us: int) -> None:
         self.now_us += step_us
 
-    @rule(worker=st.sampled_from(WORKERS))
+    @rule(by_us=st.sampled_from([-HOUR_US, -TTL_US, HOUR_US]))
+    def set_the_clock_of_leases(self, by_us: int) -> None:
+        """It is the database server's, which people may set, where several hosts write."""
+        self.now_us += by_us
+
+    @rule(host=st.sampled_from(sorted(set(WORKERS.values()))), hours=st.integers(-5, 5))
+    def set_a_wall_clock(self, host: str, hours: int) -> None:
+        self.walls_us[host] += hours * HOUR_US
+
+    @rule(worker=st.sampled_from(sorted(WORKERS)))
     def renew(self, worker: str) -> None:
         with self.home.database.writing(self.connection):
             queue.renew(self.connection, [worker], self.now_us + TTL_US)
@@ -103,23 +130,27 @@ class Leases(RuleBasedStateMachine):
                 assert renewed is not None
                 self.leases[task] = renewed
 
-    @rule()
-    def rescue(self) -> None:
-        held_now = {held.task: held for held in self.ledger.leased()}
+    @rule(host=st.sampled_from(sorted(set(WORKERS.values()))))
+    def rescue(self, host: str) -> None:
+        """Any host takes back what has run out, whoever held it."""
+        found = queue.rescuable(self.connection, self.now_us, TASKS)
         self.connection.rollback()
-        for task, at in self.leases.items():
-            if lease.expired(at, self.now_us):
-                held = held_now[task]
-                assert self._written(
-                    lambda held=held: self.ledger.release(
-                        held, "silent", crashed=True, now_us=self.now_us
-                    ),
-                    task,
-                    at.fence,
-                )
-                freed = lease.release(at, at.fence)
-                assert freed is not None
-                self.leases[task] = freed
+        expired = {task for task, at in self.leases.items() if lease.expired(at, self.now_us)}
+        assert {held.task for held in found} == expired
+        for held in found:
+            self._freed(held, host, "its host was silent")
+
+    @rule(host=st.sampled_from(sorted(set(WORKERS.values()))))
+    def start_again(self, host: str) -> None:
+        """A host takes back what its own earlier life held, and nothing else."""
+        found = self.ledgers[host].leased(host)
+        self.connection.rollback()
+        held = {
+            task for task, at in self.leases.items() if WORKERS.get(at.holder or "") == host
+        }
+        assert {one.task for one in found} == held
+        for one in found:
+            self._freed(one, host, "the runner died")
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -127,7 +158,10 @@ class Leases(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.claims))
         message = {"outcome": "succeeded", "output": f"by {held.fence}", "error": None}
         if self._written(
-            lambda: self.ledger.finish(held, message, self.now_us), held.task, held.fence
+            WORKERS[held.worker],
+            lambda ledger, wall_us: ledger.finish(held, message, wall_us),
+            held.task,
+            held.fence,
         ):
             self.finished[held.task].append(held.fence)
             freed = lease.release(self.leases[held.task], held.fence)
@@ -146,7 +180,8 @@ class Leases(RuleBasedStateMachine):
             "request": {"by": held.fence},
         }
         self._written(
-            lambda: self.ledger.journal.begin_model(held, message, self.now_us),
+            WORKERS[held.worker],
+            lambda ledger, wall_us: ledger.journal.begin_model(held, message, wall_us),
             held.task,
             held.fence,
         )
@@ -222,11 +257,11 @@ def test_a_renewal_says_how_many_leases_it_moved(home: Home) -> None:
         assert queue.renew(connection, ["w1", "w2", "w3"], TTL_US) == 2
 
 
-def test_a_renewal_never_shortens_a_lease() -> None:
-    held = Lease(fence=1, holder="w1", until_us=5 * TTL_US)
+def test_after_the_clock_was_set_back_a_renewal_ends_by_the_new_time() -> None:
+    held = Lease(fence=1, holder="w1", until_us=HOUR_US)
     renewed = lease.renew(held, 1, 0, TTL_US)
     assert renewed is not None
-    assert renewed.until_us == 5 * TTL_US
+    assert renewed.until_us == TTL_US
 
 
 def test_a_holder_stops_before_the_rescuer_starts() -> None:
