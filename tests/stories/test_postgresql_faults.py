@@ -25,6 +25,7 @@ from runner.contract import audit
 pytestmark = [pytest.mark.story, pytest.mark.timeout(240)]
 
 LEASE_S = 8.0
+PATIENT_S = 60.0  # A lease that no outage here outlasts, however busy the machine is.
 OVER = {"succeeded", "unknown_outcome"}
 AGENT = (
     "apiVersion: orloj.dev/v1\nkind: Agent\nmetadata:\n  name: {name}\n"
@@ -35,13 +36,13 @@ AGENT = (
 class Stage:
     """A server, a host with runner and daemon on it, and a repository to push to."""
 
-    def __init__(self, folder: Path, server: Server) -> None:
+    def __init__(self, folder: Path, server: Server, lease_s: float) -> None:
         self.server = server
         self.url = server.create("state")
         self.home = Home(folder / "desk", self.url)
         self.world = World(folder / "world")
         self.host = RunnerHost(
-            folder / "host", self.url, self.world, workers=2, slots=4, lease_s=LEASE_S
+            folder / "host", self.url, self.world, workers=2, slots=4, lease_s=lease_s
         )
         self.repository = Repository(folder)
         with (self.host.folder / "orloj.toml").open("a") as settings:
@@ -88,11 +89,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     if reason := postgresql_server.missing():
         pytest.skip(reason)
     with Server() as server:
-        stage = Stage(tmp_path, server)
+        stage = Stage(tmp_path, server, request.param)
         daemon = stage.daemon()
         try:
             with closing(stage.home), stage.host.running():
@@ -104,6 +105,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             daemon.wait(30)
 
 
+@pytest.mark.parametrize("stage", [PATIENT_S], indirect=True, ids=["patient"])
 @pytest.mark.parametrize("mode", ["fast", "immediate", "kill"])
 def test_a_server_that_restarts_costs_nobody_anything(stage: Stage, mode: str) -> None:
     home, world = stage.home, stage.world
@@ -126,6 +128,7 @@ def test_a_server_that_restarts_costs_nobody_anything(stage: Stage, mode: str) -
     stage.check(repeatable + single, at_most_once=set(single))
 
 
+@pytest.mark.parametrize("stage", [PATIENT_S], indirect=True, ids=["patient"])
 def test_a_session_that_ends_at_its_commit_leaves_no_doubt(stage: Stage) -> None:
     """The transaction is durable, its session is ended before anybody could be told."""
     home, world, server = stage.home, stage.world, stage.server
@@ -150,6 +153,7 @@ def test_a_session_that_ends_at_its_commit_leaves_no_doubt(stage: Stage) -> None
     stage.check(repeatable + single, at_most_once=set(single))
 
 
+@pytest.mark.parametrize("stage", [LEASE_S], indirect=True, ids=["short lease"])
 def test_a_server_that_pauses_for_longer_than_a_lease_finds_nobody_acting(
     stage: Stage,
 ) -> None:
