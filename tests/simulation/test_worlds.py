@@ -18,6 +18,8 @@ import pytest
 from play import play
 from promises import ENTRY_OF
 
+pytestmark = pytest.mark.timeout(300)  # On a machine with much else to do.
+
 WORLDS = 10_000
 SHARDS = 40
 EACH = WORLDS // SHARDS

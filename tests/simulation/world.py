@@ -60,6 +60,13 @@ class World:
 
     def play(self) -> None:
         """The whole story: a time of misfortunes, and a calm end in which all is settled."""
+        try:
+            self._play()
+        finally:  # The next world plays on the same connection.
+            for host in self._hosts:
+                host.close()
+
+    def _play(self) -> None:
         for host in self._hosts:
             host.start()
         events, weights = zip(*self._events(), strict=True)
@@ -70,8 +77,6 @@ class World:
                 host.beat()
             self._check()
         self._settle()
-        for host in self._hosts:
-            host.close()
         if self.seed % VERIFIED_EVERY == 0:
             verdict = audit.verify(self._stage.connection)
             promise(verdict.holds, f"the log does not verify: {verdict.problem}")
