@@ -190,7 +190,7 @@ CHILD = dedent(
     """
     import os, signal, sys
     from pathlib import Path
-    sys.path.insert(0, sys.argv[1])
+    sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
     import test_apply

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.contract.kinds import KINDS
+
 GOOD = "apiVersion: orloj.dev/v1\nkind: Agent\nmetadata: {name: a}\nspec: {model: x}\n"
 BAD = GOOD.replace("model:", "modle:")
 TASK = "apiVersion: orloj.dev/v1\nkind: Task\nmetadata: {name: t}\nspec: {agent: a}\n"
@@ -144,7 +146,7 @@ def test_the_schema_is_printed_with_the_line_for_the_editor(tmp_path: Path) -> N
 def test_the_schema_is_written_to_a_file_on_request(tmp_path: Path) -> None:
     done = orloj("schema", "--out", "all.json", folder=tmp_path)
 
-    assert len(json.loads((tmp_path / "all.json").read_text())["oneOf"]) == 6
+    assert len(json.loads((tmp_path / "all.json").read_text())["oneOf"]) == len(KINDS)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.endswith("$schema=all.json\n")
 

@@ -331,10 +331,10 @@ def hostile() -> Iterator[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("content", [pytest.param(c, id=name) for name, c in hostile()])
 def test_hostile_text_is_refused_quickly(content: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parsed = parse(content)
 
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 2.0
     assert not parsed.resources
     assert has_errors(parsed.problems)
     assert len(parsed.problems) <= parser.PROBLEMS_MAX

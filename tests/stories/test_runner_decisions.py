@@ -74,7 +74,7 @@ def test_a_cancelled_turn_of_a_model_frees_its_slot_and_writes_nothing_more(
         started = time.monotonic()
         assert decide(home, decisions.cancel, task).was == "running"
         slot_is_free(home, quick)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 5.0
         written = home.entries(task)
     assert home.state(task) == "cancelled"
     assert home.entries(task) == written
@@ -106,7 +106,7 @@ def test_a_cancelled_program_is_killed_with_its_group_and_noted_as_unknown(
         started = time.monotonic()
         decided = decide(home, decisions.cancel, task)
         home.until(lambda: not any(lives(pid) for pid in group), timeout_s=5)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 5.0
         slot_is_free(home, quick)
     assert (decided.step, decided.call) == (2, "sleep")
     assert types(home, task)[-2:] == ["action.unknown", "task.cancelled"]
