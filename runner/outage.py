@@ -3,6 +3,7 @@
 there ──failed──> away ──failed──> away (longer pauses) ──written──> there
 """
 
+import logging
 import random
 from typing import Final
 
@@ -29,7 +30,12 @@ class Outage:
         """Note that the database gives no answer."""
         if self._since_us is None:
             self._since_us = clock.boot_us()
-            log("database_waiting", "Tasks wait for the database.", reason=reason)
+            log(
+                "database_waiting",
+                "Tasks wait for the database.",
+                level=logging.WARNING,
+                reason=reason,
+            )
 
     def failed(self, reason: str) -> float:
         """Note a failure; how many seconds to wait, never in step with other hosts."""

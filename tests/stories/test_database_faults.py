@@ -192,21 +192,22 @@ def outlives(home: Home, post: Post, log: Log, fault: Fault, lasts_s: float) -> 
     with runner(home, log, workers=2, lease_s=LEASE_S):
         tasks = home.submit(agent, TASKS)
         home.until(lambda: len(post.letters) == TASKS)
+        before = len(log.lines("database_waiting"))  # The disk may be slow without us.
         with fault(home):
             post.gate.set()
-            home.until(lambda: log.lines("database_waiting"))
+            home.until(lambda: len(log.lines("database_waiting")) > before)
             passed(home, lasts_s)
             assert len(post.letters) == TASKS, "a call was made that is not written down"
+            assert len(log.lines("database_waiting")) == before + 1, "it was said twice"
         home.wait(tasks, {"succeeded"}, timeout_s=60)
-        home.until(lambda: log.lines("database_back"))
+        home.until(lambda: len(log.lines("database_back")) > before)
     assert len(post.letters) == 2 * TASKS
     assert set(post.letters.values()) == {1}, "a letter was sent twice"
     assert home.rows("SELECT DISTINCT fence, crashes FROM task") == [(1, 0)]
-    assert len(log.lines("database_waiting")) == len(log.lines("database_back")) == 1
+    assert len(log.lines("database_waiting")) == len(log.lines("database_back"))
     assert log.lines("worker_killed") == []
     assert len(log.lines("worker_started")) == 2
-    (back,) = log.lines("database_back")
-    assert back["after_s"] >= lasts_s
+    assert log.lines("database_back")[before]["after_s"] >= lasts_s
     with home.database.read() as connection:
         assert audit.verify(connection).holds
 
