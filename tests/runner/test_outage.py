@@ -1,22 +1,11 @@
 """A database that is away is tried again, later and later, and it is said once."""
 
 import logging
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from runner.contract.telemetry import configure
 from runner.outage import AGAIN_MAX_S, AGAIN_MIN_S, Outage
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """Our log lines, on a standard error that is captured."""
-    logger = logging.getLogger("orloj")
-    configure()
-    yield capsys
-    logger.handlers.clear()
-    logger.propagate = True
 
 
 def test_pauses_grow_up_to_a_limit_and_begin_anew_afterwards() -> None:
@@ -29,8 +18,9 @@ def test_pauses_grow_up_to_a_limit_and_begin_anew_afterwards() -> None:
 
 
 def test_each_outage_is_said_once_and_its_end_too(
-    said: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "orloj")
     outage = Outage()
     for _ in range(2):
         outage.over()
@@ -41,7 +31,6 @@ def test_each_outage_is_said_once_and_its_end_too(
         outage.over()
         outage.over()
         assert not outage.lasts
-    log = said.readouterr().err
-    assert log.count("database_waiting") == log.count("database_back") == 2
-    assert log.count("slow") == 2
-    assert "full" not in log
+    said: list[Any] = [line for record in caplog.records for line in record.lines]
+    assert [line[0] for line in said] == ["database_waiting", "database_back"] * 2
+    assert [line[2].get("reason") for line in said] == ["slow", None] * 2
