@@ -26,6 +26,7 @@ from runner.contract.kinds import Key
 ACT = {"write": "world"}
 SHELL = "/bin/sh"
 STOP_LIMIT_S = 60
+BUSY_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,21 @@ class World:
         self.file = folder / "acts"
         self.file.touch()
 
-    def acts(self, host: str | None = None, phase: str = "begin") -> list[Act]:
-        """What happened, in order."""
+    def acts(self, host: str | None = None, phase: str | None = "begin") -> list[Act]:
+        """What happened, in order: of a call its begin, that it is busy, its end, or all."""
         fields = [line.split() for line in self.file.read_text().splitlines()]
         acts = [Act(float(one[0]), one[1], one[2], one[3]) for one in fields]
-        return [act for act in acts if act.phase == phase and host in (None, act.host)]
+        return [act for act in acts if phase in (None, act.phase) and host in (None, act.host)]
 
     def times(self) -> Counter[str]:
         """How often each call was begun, by its key."""
         return Counter(act.key for act in self.acts())
 
     def agent(self, home: Home, name: str, seconds: float, *, idempotent: bool) -> Key:
-        """An agent that makes one act of some length, and says so."""
+        """An agent that makes one act of some length, and says all the while that it does."""
         note = "echo $(date +%s.%N) $(basename $PWD) $IDEMPOTENCY_KEY"
+        times = max(1, round(seconds / BUSY_EVERY_S))
+        busy = f"sleep {seconds / times}; {note} busy >>../acts"
         home.record(
             "Tool",
             name,
@@ -73,7 +76,8 @@ class World:
                 "command": [
                     SHELL,
                     "-c",
-                    f"{note} begin >>../acts; sleep {seconds}; {note} end >>../acts; echo done",
+                    f"{note} begin >>../acts; for _ in $(seq {times}); do {busy}; done;"
+                    f" {note} end >>../acts; echo done",
                 ],
                 "requires": [ACT],
                 "idempotent": idempotent,

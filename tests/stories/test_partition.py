@@ -19,10 +19,12 @@ from network import Cut, Network
 from postgresql_server import Server
 
 from runner.contract import audit
+from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
 
 LEASE_S = 6.0
+SLOTS = 8
 OVER = {"succeeded", "unknown_outcome"}
 
 
@@ -39,6 +41,13 @@ class Stage:
         assert host.host is not None
         query = "SELECT id FROM task WHERE state = 'leased' AND lease_host LIKE ?"
         return [row[0] for row in self.home.rows(query, f"{host.host.name}-%")]
+
+    def in_flight(self, host: RunnerHost) -> list[Key]:
+        """The agents whose calls are under way on a host."""
+        ended = {act.key for act in self.world.acts(host.name, "end")}
+        tasks = [act.task for act in self.world.acts(host.name) if act.key not in ended]
+        names = dict(self.home.rows("SELECT id, subject_name FROM task"))
+        return [Key("default", "Agent", names[task]) for task in tasks]
 
     def pending(self) -> int:
         query = "SELECT count(*) FROM task WHERE state = 'pending'"
@@ -67,7 +76,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
                 world,
                 host,
                 workers=2,
-                slots=4,
+                slots=SLOTS // 2,
                 lease_s=LEASE_S,
                 crashes_max=100,
             )
@@ -86,19 +95,17 @@ def test_a_host_that_is_cut_off_acts_no_more_and_its_tasks_are_finished_elsewher
     assert lost.host is not None
     again = world.agent(home, "again", 0.5, idempotent=True)
     once = world.agent(home, "once", 0.5, idempotent=False)
+    # Only a call that was under way can still act: every new one is asked for first.
+    long = world.agent(home, "long", 2 * LEASE_S, idempotent=True)
     tasks = home.submit(again, 40) + home.submit(once, 20)
-    home.until(
-        lambda: (
-            {act.key for act in world.acts(lost.name)}
-            - {act.key for act in world.acts(lost.name, "end")}
-        )
-    )
+    tasks += home.submit(long, SLOTS + 1)  # One host alone cannot take all of them.
+    home.until(lambda: long in stage.in_flight(lost))
     lost.host.cut(how)
     cut_at = time.time()
     held = set(stage.holding(lost))
-    wait(home, tasks, OVER)
+    wait(home, tasks, OVER, timeout_s=120)
     healed_at = time.time()
-    late = [act for act in world.acts(lost.name) if cut_at + LEASE_S < act.at_s]
+    late = [act for act in world.acts(lost.name, None) if cut_at + LEASE_S < act.at_s]
     assert not late, "a host without a lease acted"
     rescued = {
         one["task"]: one["time"] / 1_000_000
@@ -106,7 +113,7 @@ def test_a_host_that_is_cut_off_acts_no_more_and_its_tasks_are_finished_elsewher
         if one.get("reason", "").startswith("its host was silent")
     }
     assert rescued.keys() & held, "the host was cut off while it held nothing"
-    for act in world.acts(lost.name):
+    for act in world.acts(lost.name, None):
         assert act.at_s < rescued.get(act.task, act.at_s + 1), "it acted on what it had lost"
 
     lost.host.heal()
@@ -124,10 +131,10 @@ def test_a_host_that_is_cut_off_acts_no_more_and_its_tasks_are_finished_elsewher
     finished = [one["task"] for one in ended if one["type"] == "task.finished"]
     succeeded = {row[0] for row in home.rows("SELECT id FROM task WHERE state = 'succeeded'")}
     assert sorted(finished) == sorted(succeeded), "a task was finished twice, or not at all"
-    assert {act.task for act in world.acts()} == set(tasks + after)
+    assert succeeded <= {act.task for act in world.acts()}
     singles = {key: count for key, count in world.times().items() if count > 1}
     for key in singles:
         task = key.partition(":")[0]
         name = home.rows("SELECT subject_name FROM task WHERE id = ?", task)[0][0]
-        assert name == "again", f"{key} may not be repeated, and was"
+        assert name != "once", f"{key} may not be repeated, and was"
     assert stage.log_holds()
