@@ -4,9 +4,9 @@ A seed makes a world: one host or several over one database; workers that crash,
 and come back late; dispatchers that sleep, die and start again; transactions that are slow,
 fail, or end without an answer; clocks that are set by hours; machines that restart; people
 who cancel, retry, resolve and drop. The ledger, the queue, the journal and the decisions are
-the real ones. In three worlds of ten the dispatcher's real writer carries out its turns; in
-the others nothing but the fence stands against writes that come late. A failing seed is in
-the message, and `python tests/simulation SEED` tells its whole story again.
+the real ones. In one world of five the dispatcher's real writer carries out its turns; in the
+others nothing but the fence stands against writes that come late. A failing seed is in the
+message, and `python tests/simulation SEED` tells its whole story again.
 """
 
 import os

@@ -24,7 +24,7 @@ from runner.contract.kinds import Key
 from runner.contract.submission import Submission, submit
 
 COMMIT: Final = "a" * 40
-REAL: Final = 0.3  # Of the worlds are written by the real writer.
+REAL: Final = 0.2  # Of the worlds are written by the real writer.
 EVENTS: Final = 60
 CALM_ROUNDS_MAX: Final = 400
 VERBS: Final = ("cancel", "retry", "resolve", "drop")
