@@ -91,6 +91,9 @@ _FIELDS: Final = tuple(
     name for name in Entry.__dataclass_fields__ if name not in {"type", "private"}
 )
 _values: Final = attrgetter(*_FIELDS)
+_integers: Final = attrgetter(
+    *(name for name, field in Entry.__dataclass_fields__.items() if field.type == int | None)
+)
 _ENCODER: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 )
@@ -120,9 +123,8 @@ def raw(entry: Entry, seq: int, time_us: int, commitments: dict[str, str]) -> by
     body |= {"v": VERSION, "seq": seq, "time": time_us, "type": entry.type.value}
     if commitments:
         body["private"] = commitments
-    assert all(
-        abs(value) <= INTEGER_MAX for value in body.values() if isinstance(value, int)
-    ), "an integer that JSON readers would round"
+    for value in (seq, time_us, *_integers(entry)):
+        assert value is None or abs(value) <= INTEGER_MAX, "JSON readers would round it"
     return encoded(body)
 
 
