@@ -3,6 +3,7 @@
 So it is on SQLite and on PostgreSQL. The SQLite file is in WAL mode, every commit synced.
 """
 
+import random
 import select
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import home
 import pytest
 from postgresql_server import Server
+from sqlalchemy.exc import OperationalError
 
 from runner.contract import database, errors, wake
 from runner.contract.database import Database, dialect
@@ -269,3 +271,11 @@ def test_a_statement_says_what_it_locks_and_only_postgresql_hears_it() -> None:
     assert dialect.for_postgresql(statement) == (
         "SELECT id FROM task WHERE id = %s FOR UPDATE SKIP LOCKED"
     )
+
+
+def test_a_value_too_large_for_an_index_is_our_mistake(opened: Database) -> None:
+    if not opened.shared:
+        return  # SQLite takes it.
+    name = random.Random(1).randbytes(10_000).hex()  # Else it would be compressed.
+    with pytest.raises(OperationalError), opened.write() as connection:
+        connection.exec_driver_sql("INSERT INTO manifest_set VALUES (?, '')", (name,))

@@ -127,6 +127,11 @@ class PostgresqlDatabase(Database):
     def _alone(self) -> Iterator[None]:
         yield
 
+    def _is_wrong_statement(self, error: Exception) -> bool:
+        # Class 54, a limit of the program: a value too large for an index, say.
+        state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+        return bool(state.startswith("54"))
+
     def version(self, connection: Connection) -> int:
         """What the table `schema_version` says."""
         # Looked up as rows: a name is resolved from a cache that may not know it yet.
