@@ -326,6 +326,7 @@ class Drill:
                 self._strike_while(lambda: not asking.done())
             finally:
                 self._wake_stopped(self._deadline)
+                self._deadline = 0.0
             asking.result()
         self.took_s = time.monotonic() - self._began
         self.settling_s = time.monotonic() - self._struck
@@ -454,8 +455,11 @@ class Drill:
         victim = self._victim(blow)
         if victim is None:
             return False
+        try:
+            descriptor = os.pidfd_open(victim)
+        except ProcessLookupError:
+            return False  # It ended by itself just now.
         self._struck = now
-        descriptor = os.pidfd_open(victim)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(descriptor, blow.signal)
         if blow.signal is signal.SIGSTOP:
