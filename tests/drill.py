@@ -56,11 +56,12 @@ class Plan:
     """What a drill does. `second_thoughts`: running tasks cancelled and retried at once.
 
     `lead` tasks are there from the start, 0 for twice as many as run at once, and the rest
-    comes in step with the blows. Without `knocks` the runner hears of nothing but by polling.
-    `weights` says how often daemon, dispatchers and workers are struck, `rests` how many
-    leases somebody is stopped for. `url` is that of a PostgreSQL, which more than one host
-    needs; `program` is the folder that the processes are started from, so that a changed
-    copy can be drilled.
+    comes in step with the blows. With `nice` the processes stand behind whatever else the
+    machine does: other tests wait for their leases. Without `knocks` the runner hears of
+    nothing but by polling. `weights` says how often daemon, dispatchers and workers are
+    struck, `rests` how many leases somebody is stopped for. `url` is that of a PostgreSQL,
+    which more than one host needs; `program` is the folder that the processes are started
+    from, so that a changed copy can be drilled.
     """
 
     seed: int
@@ -80,6 +81,7 @@ class Plan:
     lead: int = 0
     knocks: bool = True
     delay_ms: int = 200
+    nice: int = 10
     patience_s: float = 600.0
     program: Path = PROJECT
 
@@ -87,20 +89,22 @@ class Plan:
 class Service:
     """A process that is started again whenever it ends."""
 
-    def __init__(self, role: str, argv: list[str], cwd: Path, log: Path, **env: str) -> None:
+    def __init__(
+        self, role: str, argv: list[str], log: Path, plan: Plan, env: dict[str, str]
+    ) -> None:
         self.role = role
         self.exits: Counter[int] = Counter()
         self._argv = argv
-        self._cwd = cwd
+        self._cwd = plan.program
+        self._nice = plan.nice
         self._env = {"PATH": os.environ["PATH"], **env}
         self._log = log
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            # Behind whatever else this machine does: other tests wait for their leases.
             return subprocess.Popen(
-                ["nice", "-n", "10", sys.executable, "-m", *self._argv],
+                ["nice", "-n", str(self._nice), sys.executable, "-m", *self._argv],
                 env=self._env,
                 cwd=self._cwd,
                 stderr=log,
@@ -266,29 +270,24 @@ class Drill:
             self._declare(kind, name, spec)
         self.repository.commit("Declare the clerk")
         self.repository.push()
-        effects, cwd = self.folder / "effects", self.plan.program
         common = {
             "ORLOJ_DATABASE_URL": self.plan.url,
             "ORLOJ_SOURCE_URL": self.repository.url,
             "ORLOJ_SOURCE_INTERVAL_S": "3600",
-            "ORLOJ_TOOLS_FILES": str(effects),
+            "ORLOJ_TOOLS_FILES": str(self.folder / "effects"),
             "ORLOJ_RUNNER_WORKERS": str(self.plan.workers),
             "ORLOJ_RUNNER_SLOTS": str(self.plan.slots),
             "ORLOJ_RUNNER_LEASE_S": str(self.plan.lease_s),
             "ORLOJ_RUNNER_CRASHES_MAX": "100",
         }
-        self._daemon = Service(
-            "daemon",
-            ["reconciler", "--home", str(self.home.folder), "daemon"],
-            cwd,
-            self.folder / "daemon.log",
-            **common,
-        )
+        argv = ["reconciler", "--home", str(self.home.folder), "daemon"]
+        self._daemon = Service("daemon", argv, self.folder / "daemon.log", self.plan, common)
         self.home.until(lambda: self.home.rows("SELECT 1 FROM revision"))
         for number in range(1, self.plan.hosts + 1):
             home = self._host(number)
             log = self.folder / f"runner-{number}.log"
-            self._hosts.append(Service("dispatcher", ["runner", str(home)], cwd, log, **common))
+            argv = ["runner", str(home)]
+            self._hosts.append(Service("dispatcher", argv, log, self.plan, common))
 
     def _host(self, number: int) -> Path:
         """The home of a host: the first shares the daemon's, others have their own."""

@@ -30,6 +30,8 @@ FENCES = (
     ),
 )
 """Where what a worker says is compared with the fence in the database, and without that."""
+TRIES_MAX = 5
+"""One finds it on a quiet machine, several times over; where all are late, few are too late."""
 
 
 def carried_out(plan: Plan, folder: Path) -> list[str]:
@@ -49,10 +51,10 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def changed_minds(program: Path) -> Plan:
+def changed_minds(program: Path, seed: int) -> Plan:
     """Tasks are cancelled while they run, and retried before their workers are told."""
     return Plan(
-        seed=3,
+        seed=seed,
         kills=0,
         tasks=200,
         second_thoughts=150,
@@ -60,7 +62,8 @@ def changed_minds(program: Path) -> Plan:
         lead=24,  # Half of the slots stay free: a task that comes back is taken at once.
         knocks=False,
         delay_ms=100,
-        lease_s=4,
+        lease_s=10,
+        nice=0,
         program=program,
     )
 
@@ -85,7 +88,7 @@ def test_kills_at_random_lose_nothing_and_repeat_nothing(
 
 def test_minds_that_change_while_tasks_run_repeat_nothing(tmp_path: Path) -> None:
     program = copied(tmp_path / "program")
-    assert carried_out(changed_minds(program), tmp_path / "drill") == []
+    assert carried_out(changed_minds(program, 3), tmp_path / "drill") == []
 
 
 def test_the_drill_finds_that_the_fence_is_gone(tmp_path: Path) -> None:
@@ -95,5 +98,9 @@ def test_the_drill_finds_that_the_fence_is_gone(tmp_path: Path) -> None:
         text = file.read_text(encoding="utf-8")
         assert text.count(checked) == 1, f"{name} checks it elsewhere now: take it out there"
         file.write_text(text.replace(checked, unchecked), encoding="utf-8")
-    wrong = carried_out(changed_minds(program), tmp_path / "drill")
+    wrong: list[str] = []
+    for seed in range(3, 3 + TRIES_MAX):
+        wrong += carried_out(changed_minds(program, seed), tmp_path / f"drill-{seed}")
+        if wrong:
+            break
     assert any("did not succeed in its last claim only" in finding for finding in wrong), wrong
