@@ -6,6 +6,7 @@ requirements no worker here meets are passed by, a whole lane at a time.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -40,10 +41,12 @@ class Order:
         """
         found: list[Claimable] = []
         passed: set[str] = set()
+        turns = Counter(busy)
         for _ in range(PASSES_MAX):
-            wanted = self._heads(limit - len(found), busy, passed)
+            wanted = self._heads(limit - len(found), turns, passed)
             free = queue.claimable(self._connection, wanted) if wanted else []
             found += free
+            turns.update("/".join(task.subject) for task in free)
             if len(free) == len(wanted):
                 break
             passed.update(wanted)
