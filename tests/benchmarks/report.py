@@ -128,7 +128,7 @@ def machine() -> dict[str, str]:
         "memory": f"{memory:.0f} GiB",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
-        "load before": f"{os.getloadavg()[0]:.1f}",
+        "load at the end": f"{os.getloadavg()[0]:.1f}",
         "orloj": metadata.version("orloj"),
     }
 
