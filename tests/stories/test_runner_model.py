@@ -183,6 +183,21 @@ def test_no_answer_of_a_model_takes_the_runner_down(home: Home) -> None:
         assert audit.verify(connection).holds
 
 
+def test_a_runner_with_another_key_does_not_start_beside_the_others(
+    home: Home, postgresql_url: str
+) -> None:
+    beside = Home(home.folder.parent / "beside", postgresql_url)
+    with beside.database.write() as connection:
+        sealed = seal.sealer(home.folder).seal("hunter2")
+        connection.exec_driver_sql("INSERT INTO sealed_secret VALUES (?, ?)", sealed)
+    with beside.runner() as runner:
+        assert runner.wait(timeout=30) == 1
+    said = (beside.folder / "runner.log").read_text(encoding="utf-8")
+    assert "copy secret.key from the home of another host" in said
+    beside.close()
+
+
+@pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
 def test_a_secret_sealed_by_another_home_stops_only_who_needs_it(home: Home) -> None:
     with ModelServer(failure(401, "who are you")).running() as model:
         agent = declared(home, model.url, "http://127.0.0.1:1")
