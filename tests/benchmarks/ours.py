@@ -78,7 +78,7 @@ class Ours:
         return [sys.executable, str(HERE / "noop_runner.py"), str(self.home.folder), *marks]
 
     @contextmanager
-    def runner(self, workers: int, *, noop: bool = True) -> Iterator[int]:
+    def runner(self, workers: int, slots: int = 16, *, noop: bool = True) -> Iterator[int]:
         """The process id of a runner with so many workers; it is up when this returns."""
         command = (
             self.command() if noop else [sys.executable, "-m", "runner", str(self.home.folder)]
@@ -86,6 +86,7 @@ class Ours:
         environment = {
             **os.environ,
             "ORLOJ_RUNNER_WORKERS": str(workers),
+            "ORLOJ_RUNNER_SLOTS": str(slots),
             "ORLOJ_DATABASE_URL": self.url,
         }
         log_path = self.home.folder / "runner.log"
