@@ -40,6 +40,8 @@ class Ledger:
         self._actor = f"dispatcher:{host}"
         self._crashes_max = crashes_max
         self._entries: list[Entry] = []
+        self.due_us: int | None = None
+        """When the next task backs off no longer, as the last claim found it."""
         self.order = Order(connection, offer)
         self.pins = Pins(connection)
         self.journal = Journal(connection, self.pins, self._entries.extend)
@@ -73,7 +75,10 @@ class Ledger:
         busy: Mapping[str, int] = MappingProxyType({}),
     ) -> list[tuple[Claimable, Held]]:
         """Lease as many tasks as there are free slots; `busy` counts what subjects run."""
-        queue.promote(self._connection, now_us)
+        self.due_us = queue.next_due_us(self._connection)
+        if self.due_us is not None and self.due_us <= now_us:
+            queue.promote(self._connection, now_us)
+            self.due_us = queue.next_due_us(self._connection)
         claims: list[tuple[Claimable, Held]] = []
         turns = Counter(busy)  # Grows by what is claimed here: a second round is fair, too.
         for _ in range(ROUNDS_MAX):

@@ -32,7 +32,7 @@ class Order:
     def __init__(self, connection: Connection, offer: Offer) -> None:
         self._connection = connection
         self._offer = offer
-        self._after = dict.fromkeys(sorted(PRIORITIES.values()), "")
+        self._after = dict.fromkeys(PRIORITIES.values(), "")
 
     def next(self, limit: int, busy: Mapping[str, int]) -> list[Claimable]:
         """Up to `limit` tasks to start; `busy` counts what runs of each subject.
@@ -54,7 +54,7 @@ class Order:
 
     def _heads(self, limit: int, busy: Mapping[str, int], passed: set[str]) -> list[str]:
         ids: list[str] = []
-        for priority in self._after:
+        for priority in queue.priorities(self._connection):
             lanes, last = self._lanes(priority, limit + len(passed))
             heads = [
                 (lane, [id for id in lane_ids if id not in passed]) for lane, lane_ids in lanes
@@ -67,7 +67,7 @@ class Order:
 
     def waiting(self) -> bool:
         """Whether a task waits that a worker here may take."""
-        for priority in self._after:
+        for priority in queue.priorities(self._connection):
             lanes, last = self._lanes(priority, 1)
             if lanes:
                 return True  # `next` begins at the same lane, and so finds it too.

@@ -13,13 +13,25 @@ from sqlalchemy import Connection
 
 from runner.claim import Claimable, Ending, Held
 from runner.contract.kinds import Key
+from runner.contract.submission import PRIORITIES
 
 _WAITING = "FROM task WHERE state = 'pending' AND priority = ?"
+_LEVELS = ", ".join(f"({level})" for level in sorted(PRIORITIES.values()))
 _HELD = "id = ? AND fence = ? AND state = 'leased'"
 _LEASED = (
     "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
     " WHERE state = 'leased'"
 )
+
+
+def priorities(connection: Connection) -> list[int]:
+    """The priorities at which tasks wait, the most urgent first; a seek for each there is."""
+    rows = connection.exec_driver_sql(
+        f"WITH line(level) AS (VALUES {_LEVELS}) SELECT level FROM line WHERE"
+        " (SELECT 1 FROM task WHERE state = 'pending' AND priority = level LIMIT 1) IS NOT NULL"
+        " ORDER BY level"
+    )
+    return [int(level) for level in rows.scalars()]
 
 
 def lanes(

@@ -226,7 +226,8 @@ class Writer:
             for worker in turn.workers
             for held in turn.holds(worker).values()
         }
-        queue.forget_silent_workers(self._connection, now_us - GONE_US)
+        if turn.saves:
+            queue.forget_silent_workers(self._connection, now_us - GONE_US)
         lease_now_us = self._database.lease_now_us(self._connection)
         for held in queue.rescuable(self._connection, lease_now_us, RESCUED_MAX):
             if (held.task, held.fence) not in ours:
@@ -243,7 +244,7 @@ class Writer:
         until_us, busy = self._until_us(), crew.busy(turn.workers, turn.holds)
         for task, held in self._ledger.claim(slots, self._host, until_us, now_us, busy):
             self._hand_out(turn, workers[held.worker], task, held, now_us=now_us)
-        turn.due_us = queue.next_due_us(self._connection)
+        turn.due_us = self._ledger.due_us
 
     def _hand_out(
         self, turn: Turn, worker: Worker, task: Claimable, held: Held, *, now_us: int

@@ -67,7 +67,11 @@ class PostgresqlDatabase(Database):
         """NOTIFY the listeners of every host; whether one of this home listens."""
         here = wake.knock(self.home / "run", role)
         with self.foreseen(), self._engine.connect() as connection:
-            connection.exec_driver_sql("SELECT pg_notify(?, '')", (_channel(role),))
+            # Nothing that must last: a lost notification costs a look, a sync costs each.
+            connection.exec_driver_sql(
+                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(?, '')",
+                (_channel(role),),
+            )
             connection.commit()
         return here
 
