@@ -144,9 +144,9 @@ FAULTS: Final = (
     ),
     Fault(
         "the least urgent comes first",
-        "runner/order.py",
-        'dict.fromkeys(sorted(PRIORITIES.values()), "")',
-        'dict.fromkeys(sorted(PRIORITIES.values(), reverse=True), "")',
+        "runner/queue.py",
+        '" ORDER BY level"',
+        '" ORDER BY level DESC"',
     ),
     Fault(
         "a retry by hand forgets an open call",
