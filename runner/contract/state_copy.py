@@ -79,8 +79,8 @@ def _settled(ours: Connection, source: Database) -> audit.Verdict:
     """The log's verdict on a source that nobody works on."""
     if source.shared and (others := ours.exec_driver_sql(_OTHERS).scalar_one()):
         raise errors.Refused(
-            f"other sessions of Orloj ({others}) are open on {source.name}: stop the daemons and "
-            "runners of every host first"
+            f"other sessions of Orloj ({others}) are open on {source.name}:"
+            " stop the daemons and runners of every host first"
         )
     leased = ours.exec_driver_sql("SELECT count(*) FROM task WHERE state = 'leased'")
     if count := leased.scalar_one():
