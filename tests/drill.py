@@ -120,7 +120,9 @@ class Service:
     def end(self) -> None:
         """Ask it to stop, and wait for that."""
         self.process.send_signal(signal.SIGTERM)
-        self.exits[self.process.wait(timeout=60)] += 1
+        code = self.process.wait(timeout=60)
+        # One that was started a moment ago does not listen yet: the signal itself ends it.
+        self.exits[0 if code == -signal.SIGTERM else code] += 1
 
 
 @dataclass(frozen=True)
