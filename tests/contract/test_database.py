@@ -164,6 +164,13 @@ def test_a_knock_reaches_other_hosts_of_a_server(tmp_path: Path, postgresql_url:
         wake.drain(receiver)
         assert not here.knock(wake.RUNNER), "nobody in this home listens"
         assert select.select([receiver], [], [], 10)[0]
+        wake.drain(receiver)
+        assert there.knock(wake.RUNNER), "by datagram, and not by the server as well"
+        here.knock(wake.RUNNER)
+        heard = [
+            receiver.recv(16) for _ in range(2) if select.select([receiver], [], [], 10)[0]
+        ]
+        assert (len(heard), select.select([receiver], [], [], 0.2)[0]) == (2, [])
     here.close()
     there.close()
 

@@ -20,7 +20,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from runner.contract import errors, telemetry, wake
+from runner.contract import clock, errors, telemetry, wake
 from runner.contract.database import dialect
 from runner.contract.database.handle import Database, Leadership
 
@@ -56,6 +56,8 @@ class PostgresqlDatabase(Database):
     def __init__(self, home: Path, url: str) -> None:
         engine = _engine(url)
         shown = engine.url.set(drivername=SCHEMES[0])
+        self.place = f"{clock.boot_id()}:{home}"
+        """This home on this host, for who knocks here and need not be told twice."""
         super().__init__(home, shown.render_as_string(hide_password=True), engine)
 
     def lease_now_us(self, connection: Connection) -> int:
@@ -66,11 +68,12 @@ class PostgresqlDatabase(Database):
     def knock(self, role: str) -> bool:
         """NOTIFY the listeners of every host; whether one of this home listens."""
         here = wake.knock(self.home / "run", role)
+        payload = self.place if here else ""
         with self.foreseen(), self._engine.connect() as connection:
             # Nothing that must last: a lost notification costs a look, a sync costs each.
             connection.exec_driver_sql(
-                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(?, '')",
-                (_channel(role),),
+                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(?, ?)",
+                (_channel(role), payload),
             )
             connection.commit()
         return here
@@ -211,8 +214,9 @@ class _Bridge(threading.Thread):
         run = self._database.home / "run"
         wake.knock(run, self._role)  # For whatever came while nobody listened.
         while not self._stopped.is_set():
-            for _ in session.notifies(timeout=LISTEN_AGAIN_S, stop_after=1):
-                wake.knock(run, self._role)
+            for notice in session.notifies(timeout=LISTEN_AGAIN_S, stop_after=1):
+                if notice.payload != self._database.place:  # Else it came by datagram.
+                    wake.knock(run, self._role)
 
     def stop(self) -> None:
         self._stopped.set()
