@@ -14,13 +14,14 @@ class Orloj(Peer):
     name = "orloj (PostgreSQL)" if place.STORE else "orloj (SQLite)"
     packages = ("orloj",)
     promise = "lease and fence on every write; audit entries in the same commit; durable"
-    setting = "2 no-op workers of 16 slots; a task counts when its end is durable"
+    setting = "2 no-op workers of 64 slots; a task counts when its end is durable"
     batch = 100
 
     def prepare(self) -> None:
         self._ours = Ours(place.FOLDER, place.STORE)
         os.environ["ORLOJ_DATABASE_URL"] = place.STORE
         os.environ["ORLOJ_RUNNER_WORKERS"] = "2"
+        os.environ["ORLOJ_RUNNER_SLOTS"] = "64"
 
     def workers(self) -> list[list[str]]:
         return [self._ours.command(place.TALLY)]
