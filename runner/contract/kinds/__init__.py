@@ -10,22 +10,36 @@ from typing import Any, Final
 
 from runner.contract.errors import Refused
 from runner.contract.kinds.agent import Agent
+from runner.contract.kinds.agent_policy import AgentPolicy
+from runner.contract.kinds.agent_role import AgentRole
 from runner.contract.kinds.agent_system import AgentSystem
+from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
+from runner.contract.kinds.data_source import DataSource
 from runner.contract.kinds.model_endpoint import ModelEndpoint
+from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
+from runner.contract.kinds.tool_approval import ToolApproval
+from runner.contract.kinds.tool_permission import ToolPermission
 
 KINDS: Final[dict[str, type[Spec]]] = {
     "Agent": Agent,
+    "AgentPolicy": AgentPolicy,
+    "AgentRole": AgentRole,
     "AgentSystem": AgentSystem,
+    "Approver": Approver,
+    "DataSource": DataSource,
     "ModelEndpoint": ModelEndpoint,
+    "Namespace": Namespace,
     "Secret": Secret,
     "Task": Task,
     "TaskSchedule": TaskSchedule,
     "Tool": Tool,
+    "ToolApproval": ToolApproval,
+    "ToolPermission": ToolPermission,
 }
 
 
@@ -61,10 +75,15 @@ __all__ = [
     "API_VERSION",
     "KINDS",
     "Agent",
+    "AgentPolicy",
+    "AgentRole",
     "AgentSystem",
+    "Approver",
+    "DataSource",
     "Key",
     "Metadata",
     "ModelEndpoint",
+    "Namespace",
     "Permission",
     "Reference",
     "Secret",
@@ -72,6 +91,8 @@ __all__ = [
     "Task",
     "TaskSchedule",
     "Tool",
+    "ToolApproval",
+    "ToolPermission",
     "canonical",
     "digest",
     "spec_of",

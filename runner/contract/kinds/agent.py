@@ -1,10 +1,12 @@
 """Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from runner.contract.kinds.base import (
+    AcceptedRisk,
     Duration,
     Key,
     Permission,
@@ -31,13 +33,37 @@ def _grant(value: Any) -> Any:
 
 
 class Governance(Strict):
-    """Rules over everything the agent does."""
+    """Rules over everything the agent does. Each limit is checked before a call is made.
+
+    `max_tokens_per_minute` holds in any 60 seconds, over all tasks, processes and hosts;
+    `max_cost_per_day` in any 24 hours, in the currency of the endpoint's prices;
+    `max_concurrent` counts tasks that work with this agent at once.
+    """
 
     max_tokens_per_minute: int | None = Field(
         default=None,
         gt=0,
         validation_alias=AliasChoices("maxTokensPerMinute", "max_tokens_per_minute"),
         serialization_alias="maxTokensPerMinute",
+    )
+    max_tokens_per_run: int | None = Field(
+        default=None,
+        gt=0,
+        validation_alias=AliasChoices("maxTokensPerRun", "max_tokens_per_run"),
+        serialization_alias="maxTokensPerRun",
+    )
+    max_cost_per_day: Decimal | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000_000,
+        validation_alias=AliasChoices("maxCostPerDay", "max_cost_per_day"),
+        serialization_alias="maxCostPerDay",
+    )
+    max_concurrent: int | None = Field(
+        default=None,
+        gt=0,
+        validation_alias=AliasChoices("maxConcurrent", "max_concurrent"),
+        serialization_alias="maxConcurrent",
     )
     require_approval: list[Permission] = Field(
         default=[],
@@ -72,9 +98,10 @@ class Execution(Strict):
 
 
 class Limits(Strict):
-    """How long one turn of the agent may be."""
+    """How long one turn of the agent may be, and how long an answer of its model."""
 
     max_steps: int = Field(default=10, ge=1, le=1000)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     timeout: Duration | None = None
 
 
@@ -92,6 +119,7 @@ class Agent(Spec):
     execution: Execution = Execution()
     limits: Limits = Limits()
     governance: Governance = Governance()
+    accept_risk: list[AcceptedRisk] = []
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -105,13 +133,16 @@ class Agent(Spec):
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
 
     def references(self, namespace: str) -> list[Reference]:
-        """Its endpoint if named, and its tools; an unknown tool is denied when called."""
-        tools = [
-            Reference(
-                named("Tool", tool.name, namespace), ("spec", "tools", index), required=False
+        """Its endpoint if named, its tools and its roles; what is not there is denied."""
+        found = [
+            Reference(named(kind, name, namespace), ("spec", field, index), required=False)
+            for kind, field, names in (
+                ("Tool", "tools", [tool.name for tool in self.tools]),
+                ("Tool", "allowed_tools", self.allowed_tools),
+                ("AgentRole", "roles", self.roles),
             )
-            for index, tool in enumerate(self.tools)
+            for index, name in enumerate(names)
         ]
         if self.model_ref is None:
-            return tools
-        return [Reference(self.endpoint(namespace)[0], ("spec", "model_ref")), *tools]
+            return found
+        return [Reference(self.endpoint(namespace)[0], ("spec", "model_ref")), *found]

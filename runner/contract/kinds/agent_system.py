@@ -4,7 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from runner.contract.kinds.base import Reference, Spec, Strict, named
+from runner.contract.kinds.base import (
+    AcceptedRisk,
+    Permission,
+    Reference,
+    Spec,
+    Strict,
+    named,
+)
 
 
 class Edge(Strict):
@@ -36,17 +43,33 @@ class Node(Strict):
         return [*([self.next] if self.next else []), *(edge.to for edge in self.edges)]
 
 
+class Gain(Strict):
+    """What an agent may do in this system although those before it may not."""
+
+    agent: str = Field(min_length=1)
+    permissions: list[Permission] = Field(min_length=1)
+
+
 class AgentSystem(Spec):
-    """Agents and the order they work in; without a graph, the order they are listed in."""
+    """Agents and the order they work in; without a graph, the order they are listed in.
+
+    Over a hand-off permissions only get fewer: an agent may do what it is granted and all
+    those before it are granted too. `gains` declares the exceptions.
+    """
 
     agents: list[str] = Field(min_length=1)
     graph: dict[str, Node] = {}
+    gains: list[Gain] = []
+    accept_risk: list[AcceptedRisk] = []
 
     @model_validator(mode="after")
     def _graph_names_its_agents(self) -> Self:
         known = set(self.agents)
         if len(known) != len(self.agents):
             raise ValueError("agents lists a name twice")
+        for gain in self.gains:
+            if gain.agent not in known:
+                raise ValueError(f"gains names {gain.agent}, which is not in agents")
         for name, node in self.graph.items():
             for other in [name, *node.successors()]:
                 if other not in known:

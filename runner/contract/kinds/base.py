@@ -6,7 +6,8 @@ knows is refused. Values are frozen.
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, Self
+from datetime import date
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -87,7 +88,10 @@ Text = Annotated[str, Field(max_length=262_144)]
 
 
 class Permission(Strict):
-    """`verb: resource`, as in `read: compliance_docs`."""
+    """`verb: resource`, as in `read: compliance_docs`; the public dialect writes one text.
+
+    In a grant `*` stands for any run of characters; in what a call needs it never does.
+    """
 
     verb: str
     resource: str
@@ -95,6 +99,9 @@ class Permission(Strict):
     @model_validator(mode="before")
     @classmethod
     def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, str) and ":" in value:
+            verb, _, resource = value.partition(":")
+            return {"verb": verb.strip(), "resource": resource.strip()}
         if isinstance(value, dict) and len(value) == 1:
             ((verb, resource),) = value.items()
             if isinstance(verb, str) and isinstance(resource, str):
@@ -116,6 +123,15 @@ class Permission(Strict):
     def __str__(self) -> str:
         """As the log writes it: `read:compliance_docs`."""
         return f"{self.verb}:{self.resource}"
+
+    def covers(self, needed: "Permission") -> bool:
+        """Whether this grant is enough for what a call needs; letter by letter, no folding."""
+        if self.verb != needed.verb:
+            return False
+        if "*" not in self.resource:
+            return self.resource == needed.resource
+        parts = (re.escape(part) for part in self.resource.split("*"))
+        return re.fullmatch(".*".join(parts), needed.resource, re.DOTALL) is not None
 
 
 class Metadata(Strict):
@@ -143,6 +159,15 @@ class SecretAuth(Strict):
         """The Secret's key and the entry to take from it."""
         name, _, entry = self.secret_ref.partition(":")
         return named("Secret", name, namespace), entry or "value"
+
+
+class AcceptedRisk(Strict):
+    """A finding of the plan that somebody answers for, until a day (`2027-03-31`)."""
+
+    risk: Literal["lethal-trifecta"]
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    expires: date
 
 
 class Spec(Strict):

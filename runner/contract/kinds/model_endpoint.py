@@ -1,5 +1,6 @@
 """ModelEndpoint: where a model is asked. `mock` answers from a script in the manifest."""
 
+from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,8 +29,19 @@ class ScriptedTurn(Strict):
     output_tokens: int = Field(default=10, ge=0)
 
 
+class Price(Strict):
+    """What a million tokens cost, in one currency for all prices of the repository."""
+
+    input: Decimal = Field(ge=0, le=1_000_000)
+    output: Decimal = Field(ge=0, le=1_000_000)
+
+
 class ModelEndpoint(Spec):
-    """A model endpoint. `script` is read by the provider `mock` only, a list per agent."""
+    """A model endpoint. `script` is read by the provider `mock` only, a list per agent.
+
+    `prices` is the price table, by the model's name; `*` is every other model. Without a
+    price a model cannot be asked by an agent whose cost is limited.
+    """
 
     provider: Literal[
         "mock", "openai", "openai-compatible", "anthropic", "azure-openai", "azure", "ollama"
@@ -39,6 +51,7 @@ class ModelEndpoint(Spec):
     options: dict[str, str] = {}
     auth: SecretAuth | None = None
     timeout: Duration = "120s"
+    prices: dict[str, Price] = {}
     script: dict[str, list[ScriptedTurn]] = {}
 
     @model_validator(mode="after")

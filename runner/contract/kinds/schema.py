@@ -2,7 +2,7 @@
 
 The schema is generated, never written, so that an editor says what the parser says. Both
 spellings of a field are in it. What pydantic cannot know is added here by hand: that a
-permission is written as one pair, and that a tool may be written as its name alone.
+permission is written as a pair or a text, and that a tool may be written as its name alone.
 """
 
 import json
@@ -169,7 +169,8 @@ def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
 def _written(model: type[BaseModel], definition: dict[str, Any]) -> dict[str, Any]:
     """A model's definition as people write it: both spellings, short forms."""
     if model is Permission:
-        return {"description": _first_paragraph(model.__doc__), **_PAIR}
+        text = {"type": "string", "pattern": r"^\s*[a-z][a-z_]{0,31}\s*:.*\S"}
+        return {"description": _first_paragraph(model.__doc__), "anyOf": [_PAIR, text]}
     properties: dict[str, Any] = {}
     required: list[dict[str, Any]] = []
     for name, field in model.model_fields.items():

@@ -1,8 +1,11 @@
 """Tool: something an agent may call, how it is run, and which permission a call needs."""
 
-from typing import Any, Literal, Self
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any, Final, Literal, Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from runner.contract.kinds.base import (
     Duration,
@@ -29,10 +32,16 @@ class RetryPolicy(Strict):
 
 
 class ToolRuntime(Strict):
-    """How a call is bounded."""
+    """How a call is bounded. Programs and functions run in a sandbox unless `none` says not."""
 
     timeout: Duration = "30s"
-    isolation_mode: Literal["none", "sandboxed", "container", "wasm"] | None = None
+    isolation_mode: Literal["none", "sandboxed", "container", "wasm"] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("isolation_mode", "isolationMode", "isolation"),
+        serialization_alias="isolation_mode",
+    )
+    memory_mb: int = Field(default=512, ge=16, le=65_536)
+    processes: int = Field(default=32, ge=1, le=4096)
     retry: RetryPolicy = RetryPolicy()
 
 
@@ -55,8 +64,54 @@ class ToolAuth(SecretAuth):
     scopes: list[str] = []
 
 
+class Network(Strict):
+    """Where a call may connect: nothing named, to the host of `endpoint` and nowhere else.
+
+    A host is a name, `*.name` or a literal address, with `:port` where only one is meant; a
+    program can only be given the whole network, `*`. `private` lists the networks (CIDR) of
+    private addresses that a host may stand for; an endpoint that is such an address itself
+    needs no entry.
+    """
+
+    hosts: list[str] = []
+    private: list[str] = []
+
+    @field_validator("private")
+    @classmethod
+    def _networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)
+        return networks
+
+
+class ToolLimits(Strict):
+    """How often a tool may be called, by all agents together."""
+
+    max_calls_per_minute: int | None = Field(default=None, gt=0)
+
+
+_TEMPLATE: Final = re.compile(r"\{args((?:\.[A-Za-z_][\w-]*)+)\}")
+
+
+def template_arguments(text: str) -> list[tuple[str, ...]]:
+    """The arguments that a text names as `{args.name}`, each as a path; ValueError."""
+    if "{" in _TEMPLATE.sub("", text) or "}" in _TEMPLATE.sub("", text):
+        raise ValueError("a template is written {args.name}, with the name of an argument")
+    return [tuple(path[1:].split(".")) for path in _TEMPLATE.findall(text)]
+
+
+def fill_template(text: str, value: Callable[[tuple[str, ...]], str]) -> str:
+    """The text with each `{args.name}` replaced by the value of that path."""
+    return _TEMPLATE.sub(lambda match: value(tuple(match[1][1:].split("."))), text)
+
+
 class Tool(Spec):
-    """A tool. `requires` is what a call needs; a tool that declares nothing is denied."""
+    """A tool. `requires` is what a call needs; a tool that declares nothing is denied.
+
+    In `requires`, `{args.name}` stands for an argument of the call. `reads`, `ingests` and
+    `egress` say what data flows through it: the plan looks along hand-offs for paths on which
+    private data, untrusted input and a way out come together.
+    """
 
     type: Literal[
         "http",
@@ -69,10 +124,16 @@ class Tool(Spec):
         "mcp",
         "wasm",
         "cli",
+        "sql",
     ] = "http"
     description: Text = ""
     input_schema: dict[str, Any] = {}
     requires: list[Permission] = []
+    reads: list[str] = []
+    ingests: Literal["trusted", "untrusted"] | None = None
+    egress: Literal["none", "internal", "external"] | None = None
+    network: Network = Network()
+    limits: ToolLimits = ToolLimits()
     idempotent: bool = False
 
     endpoint: str | None = None
@@ -88,6 +149,12 @@ class Tool(Spec):
     risk_level: Literal["low", "medium", "high", "critical"] = "low"
     runtime: ToolRuntime = ToolRuntime()
     auth: ToolAuth | None = None
+
+    @model_validator(mode="after")
+    def _templates(self) -> Self:
+        for permission in self.requires:
+            template_arguments(permission.resource)
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
