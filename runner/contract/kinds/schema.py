@@ -170,7 +170,8 @@ def _written(model: type[BaseModel], definition: dict[str, Any]) -> dict[str, An
     """A model's definition as people write it: both spellings, short forms."""
     if model is Permission:
         text = {"type": "string", "pattern": r"^\s*[a-z][a-z_]{0,31}\s*:.*\S"}
-        return {"description": _first_paragraph(model.__doc__), "anyOf": [_PAIR, text]}
+        pair = {"description": _first_paragraph(model.__doc__), **_PAIR}
+        return {"anyOf": [text, pair]}
     properties: dict[str, Any] = {}
     required: list[dict[str, Any]] = []
     for name, field in model.model_fields.items():
