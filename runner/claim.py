@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from runner.contract.kinds import Key
+from runner.contract.task_state import TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Claimable:
     retry: dict[str, Any]
     commit: str | None
     manifest_set: str | None
+    task_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Held:
     retry: dict[str, Any]
     commit: str
     manifests: str
+    task_name: str | None = None
     subject: str = ""
 
 
@@ -79,6 +82,18 @@ def fair(
         for place, id in enumerate(sorted(ids))
     )
     return [id for _, id in heapq.nsmallest(limit, turns)]
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """Why a task cannot go on now: the state that it waits in, until when, and the reason.
+
+    It holds no worker meanwhile, and the attempt does not count.
+    """
+
+    state: TaskState
+    until_us: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

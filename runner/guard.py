@@ -35,12 +35,14 @@ class Guard:
         """The model's reply; ModelFailed, and LeaseLost when the task is not ours any more."""
         key, endpoint, model = self.manifests.endpoint(agent)
         facts = {"step": step, "agent": self.manifests.called(agent), "model": model}
-        await self._ask(
+        answer = await self._ask(
             "model",
             **facts,
             endpoint=key.name,
             request={"exchanges": len(conversation.exchanges)},
         )
+        if answer["decision"] != "allow":
+            raise ModelFailed(f"the guard denied the model: {answer['reason']}")
         started = time.monotonic_ns()
         try:
             reply = checked(

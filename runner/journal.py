@@ -6,17 +6,18 @@ LeaseLost means that the task belongs to somebody else now, and nothing was writ
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import governance, queue
+from runner import governance, policies, queue
 from runner.agent import Step
-from runner.claim import Held
+from runner.claim import Held, Parking
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError
-from runner.governance import Decision, Verdict
 from runner.pinning import Pins
+from runner.verdict import Call, Decision, Verdict
 
 Message = dict[str, Any]
 
@@ -54,32 +55,37 @@ class Journal:
             for row in queue.steps(self._connection, task)
         ]
 
-    def begin_model(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down that an agent asks its model, before it does."""
-        agent = self._pins.load(held.manifests).agent(message["agent"])
-        by_reference = agent.spec.model_ref is not None
-        verdict = Verdict(
-            Decision.ALLOW,
-            "the agent's own model",
-            agent.at("/spec/model_ref" if by_reference else "/spec/model"),
-        )
-        self._begin(held, message, ("model", message["endpoint"], "begun", None), now_us)
-        self._decided(held, verdict, {"model": message["model"]}, message)
+    def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
+        """Decide on a question to a model and write it down, before it is asked."""
+        manifests = self._pins.load(held.manifests)
+        agent = manifests.agent(message["agent"])
+        verdict = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        if verdict.decision is Decision.ALLOW:
+            self._begin(held, message, ("model", message["endpoint"], "begun", None), now_us)
+        facts = {"model": message["model"], "chain": manifests.chain_names(agent)}
+        self._decided(held, verdict, facts, message)
+        return verdict
 
-    def begin_tool(self, held: Held, message: Message, now_us: int) -> Verdict:
+    def begin_tool(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a tool call and write request and decision down, before it is made."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        name = message["tool"]
-        verdict = governance.decide(agent, name, manifests.tool(agent, name))
+        name, arguments = message["tool"], message["request"]["arguments"]
+        verdict = governance.decide(manifests, agent, Call(name, arguments, held.task_name))
+        if verdict.decision is Decision.ASK:
+            reason = f"{verdict.reason}, and none was given"
+            verdict = replace(verdict, decision=Decision.DENY, reason=reason)
         if verdict.decision is Decision.ALLOW:
             self._begin(held, message, ("tool", name, "begun", None), now_us)
         else:
             result = canonical({"denied": verdict.reason})
             self._begin(held, message, ("tool", name, "denied", result), now_us)
-        facts = {"tool": name, "permission": verdict.permission}
-        arguments = (("arguments", message["request"]["arguments"]),)
-        self._decided(held, verdict, facts, message, arguments)
+        facts = {
+            "tool": name,
+            "permission": verdict.permission,
+            "chain": manifests.chain_names(agent),
+        }
+        self._decided(held, verdict, facts, message, (("arguments", arguments),))
         return verdict
 
     def end(self, held: Held, message: Message, now_us: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from runner import queue, retry
 from runner.agent import Step
-from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Slots
+from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.errors import LeaseLost, OrlojError
@@ -118,7 +118,7 @@ class Ledger:
             interrupted = self.journal.interrupted(held)
             if interrupted is not None:
                 ending = _parked(interrupted, message["error"], held.attempt, held.crashes)
-                return self._park(held, interrupted, ending, now_us)
+                return self._leave_open(held, interrupted, ending, now_us)
         ending = _ending(held, message, now_us)
         self._end(held, ending, now_us)
         self._entries.append(_ended(held, ending))
@@ -151,7 +151,7 @@ class Ledger:
         crashes = held.crashes + 1 if crashed else held.crashes
         if interrupted is not None:
             ending = _parked(interrupted, reason, held.attempt - 1, crashes)
-            return self._park(held, interrupted, ending, now_us)
+            return self._leave_open(held, interrupted, ending, now_us)
         state = TaskState.DEAD if crashes >= self._crashes_max else TaskState.PENDING
         ending = Ending(
             state=state.value,
@@ -167,7 +167,21 @@ class Ledger:
         self._entries.append(entry(kind, held, **facts, outcome=state.value))
         return state.value
 
-    def _park(self, held: Held, interrupted: Step, ending: Ending, now_us: int) -> str:
+    def park(self, held: Held, parking: Parking, now_us: int) -> str:
+        """Take a task out of its worker's hands until it can go on; the state it goes to."""
+        ending = Ending(
+            state=parking.state.value,
+            error=parking.reason,
+            run_at=parking.until_us,
+            attempt=held.attempt - 1,
+            outcome="parked",
+        )
+        self._end(held, ending, now_us)
+        facts: dict[str, Any] = {"actor": self._actor, "reason": parking.reason}
+        self._entries.append(entry(EntryType.TASK_PARKED, held, **facts, outcome=ending.state))
+        return ending.state
+
+    def _leave_open(self, held: Held, interrupted: Step, ending: Ending, now_us: int) -> str:
         """Leave it to a person what to do about a call whose outcome is unknown."""
         self._end(held, ending, now_us)
         facts: dict[str, Any] = {"actor": self._actor, "reason": ending.error}
@@ -206,6 +220,7 @@ class Ledger:
             retry=task.retry,
             commit=commit,
             manifests=digest,
+            task_name=task.task_name,
             subject="/".join(task.subject),
         )
 

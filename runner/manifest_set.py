@@ -6,7 +6,7 @@ nothing for it. The set's digest stands in every audit entry of the task.
 
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from runner import workflow
@@ -18,11 +18,14 @@ from runner.contract.kinds import (
     AgentSystem,
     Key,
     ModelEndpoint,
+    Namespace,
     Secret,
     Spec,
     Tool,
 )
 from runner.contract.kinds.base import named
+
+S = TypeVar("S", bound=Spec)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class ManifestSet:
         self.resources = resources
         self._agents: dict[str, PlacedAgent] = {}
         self._tools: dict[Key, PlacedTool] = {}
+        self._of_kind: dict[str, list[Placed]] = {}
 
     @cached_property
     def order(self) -> list[str]:
@@ -89,6 +93,33 @@ class ManifestSet:
             placed = self._placed(key)
             self._agents[name] = PlacedAgent(*_parts(placed))
         return self._agents[name]
+
+    def chain(self, agent: PlacedAgent) -> tuple[PlacedAgent, ...]:
+        """The agents whose work led to this one's, itself last."""
+        order = self.order
+        position = order.index(self.called(agent))
+        return tuple(self.agent(name) for name in order[: position + 1])
+
+    def chain_names(self, agent: PlacedAgent) -> tuple[str, ...] | None:
+        """The chain by name; None for an agent that works alone."""
+        names = tuple(self.called(member) for member in self.chain(agent))
+        return names if len(names) > 1 else None
+
+    def of_kind(self, kind: str) -> list[Placed]:
+        """The resources of a kind, sorted by key."""
+        if kind not in self._of_kind:
+            found = sorted(key for key in self.resources if key.kind == kind)
+            self._of_kind[kind] = [self.resources[key] for key in found]
+        return self._of_kind[kind]
+
+    def spec(self, placed: Placed, kind: type[S]) -> S:
+        """What a resource declares; Refused when this version cannot read it."""
+        return _spec(placed, kind)
+
+    def rules(self, namespace: str) -> Namespace:
+        """The rules of a namespace, the defaults where nobody declared any."""
+        placed = self.resources.get(Key(namespace, "Namespace", namespace))
+        return Namespace() if placed is None else _spec(placed, Namespace)
 
     def called(self, agent: PlacedAgent) -> str:
         """The name that `agent` answers to in this set, and that its steps are kept under."""
@@ -176,11 +207,13 @@ def from_text(text: str) -> ManifestSet:
     return ManifestSet(Key(*value["subject"]), {item.key: item for item in placed})
 
 
-S = TypeVar("S", bound=Spec)
+@lru_cache(maxsize=4096)
+def _read(kind: str, body: str) -> Spec:
+    return kinds.spec_of(kind, body)
 
 
 def _spec(placed: Placed, kind: type[S]) -> S:
-    spec = kinds.spec_of(placed.key.kind, placed.body)
+    spec = _read(placed.key.kind, placed.body)
     assert isinstance(spec, kind)
     return spec
 

@@ -16,10 +16,12 @@ from runner.contract.kinds import Key
 from runner.contract.submission import PRIORITIES
 
 _WAITING = "FROM task WHERE state = 'pending' AND priority = ?"
+_PARKED = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
 _LEVELS = ", ".join(f"({level})" for level in sorted(PRIORITIES.values()))
 _HELD = "id = ? AND fence = ? AND state = 'leased'"
 _LEASED = (
-    "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set FROM task"
+    "SELECT id, holder, fence, attempt, crashes, retry, commit_sha, manifest_set, task_name"
+    " FROM task"
     " WHERE state = 'leased'"
 )
 
@@ -59,7 +61,7 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
     """Those of these tasks that are free, in this order, and kept from other dispatchers."""
     rows = connection.exec_driver_sql(
         "SELECT id, namespace, subject_kind, subject_name, input, fence, attempt, crashes,"
-        " retry, commit_sha, manifest_set FROM task"
+        " retry, commit_sha, manifest_set, task_name FROM task"
         " WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?))"
         " /* skip locked */",
         (json.dumps(ids),),
@@ -75,6 +77,7 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
             retry=json.loads(row[8]),
             commit=row[9],
             manifest_set=row[10],
+            task_name=row[11],
         )
         for row in rows
     }
@@ -82,9 +85,9 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
 
 
 def next_due_us(connection: Connection) -> int | None:
-    """When the first task backs off no longer; None when none does."""
+    """When the first parked task can go on by itself; None when none can."""
     found = connection.exec_driver_sql(
-        "SELECT run_at FROM task WHERE state = 'backing_off' ORDER BY run_at LIMIT 1"
+        f"SELECT run_at FROM task WHERE {_PARKED} ORDER BY run_at LIMIT 1"
     ).scalar_one_or_none()
     return None if found is None else int(found)
 
@@ -93,7 +96,7 @@ def promote(connection: Connection, now_us: int) -> None:
     """Make the tasks pending whose wait is over."""
     connection.exec_driver_sql(
         "UPDATE task SET state = 'pending' WHERE id IN (SELECT id FROM task"
-        " WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at LIMIT 1000"
+        f" WHERE {_PARKED} AND run_at <= ? ORDER BY run_at LIMIT 1000"
         " /* skip locked */)",
         (now_us,),
     )
@@ -149,7 +152,9 @@ def rescuable(connection: Connection, now_us: int, limit: int) -> list[Held]:
 
 
 def _held(row: Sequence[Any]) -> Held:
-    return Held(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
+    return Held(
+        *(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7], row[8])
+    )
 
 
 def end(connection: Connection, task: str, fence: int, ending: Ending, now_us: int) -> bool:
@@ -270,29 +275,3 @@ def ciphertext(connection: Connection, digest: str) -> str | None:
         "SELECT ciphertext FROM sealed_secret WHERE digest = ?", (digest,)
     ).scalar_one_or_none()
     return None if found is None else str(found)
-
-
-def save_worker(connection: Connection, row: tuple[Any, ...]) -> None:
-    """Write what is known of a worker: id, host, pid, state, slots, started, seen."""
-    connection.exec_driver_sql(
-        "INSERT INTO worker (id, host, pid, state, slots, started_at, seen_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-        " state = CASE worker.state WHEN 'draining' THEN worker.state ELSE excluded.state END,"
-        " seen_at = excluded.seen_at",
-        row,
-    )
-
-
-def forget_worker(connection: Connection, worker: str) -> None:
-    """Drop the row of a worker that is gone."""
-    connection.exec_driver_sql("DELETE FROM worker WHERE id = ?", (worker,))
-
-
-def forget_silent_workers(connection: Connection, before_us: int) -> None:
-    """Drop the rows of workers that nobody has seen since then; their hosts are gone."""
-    connection.exec_driver_sql("DELETE FROM worker WHERE seen_at < ?", (before_us,))
-
-
-def forget_workers(connection: Connection, host: str) -> None:
-    """Drop the rows of workers that an earlier dispatcher of this host had."""
-    connection.exec_driver_sql("DELETE FROM worker WHERE host = ?", (host,))

@@ -15,8 +15,8 @@ from typing import Final
 
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
-from runner import crew, order, queue, relief
-from runner.claim import Claimable, Held, Slots
+from runner import crew, order, queue, relief, roster
+from runner.claim import Claimable, Held, Parking, Slots
 from runner.contract import audit, clock, service
 from runner.contract.audit import Head
 from runner.contract.database import Database
@@ -26,6 +26,7 @@ from runner.crew import Worker
 from runner.handout import HandOut
 from runner.ledger import Ledger
 from runner.turn import SEEN_EVERY_US, Message, Turn
+from runner.verdict import Verdict
 from runner.wire import TooLong
 
 GONE_US: Final = 5 * SEEN_EVERY_US  # After so long without a word, a worker's row goes too.
@@ -51,7 +52,7 @@ class Writer:
             self._ledger.started()
             for held in self._leased():
                 self._ledger.release(held, "the runner died", crashed=True, now_us=now_us)
-            queue.forget_workers(self._connection, self._host)
+            roster.forget_host(self._connection, self._host)
             self._ledger.flush(now_us)
 
     def carry_out(self, turn: Turn) -> None:
@@ -142,7 +143,7 @@ class Writer:
         for saved in turn.saves:
             of = saved.worker
             row = (of.id, self._host, of.pid, saved.state, of.slots, of.started_us)
-            queue.save_worker(self._connection, (*row, saved.at_us))
+            roster.save(self._connection, (*row, saved.at_us))
         if turn.look and self._database.shared:
             self._rescue(turn, now_us)
         self._claim(turn, now_us)
@@ -167,10 +168,11 @@ class Writer:
     ) -> Message:
         match message["op"]:
             case "model":
-                self._ledger.journal.begin_model(held, message, now_us)
+                verdict = self._ledger.journal.begin_model(held, message, now_us)
+                return self._decided(turn, held, verdict, now_us)
             case "tool":
                 verdict = self._ledger.journal.begin_tool(held, message, now_us)
-                return {"decision": verdict.decision.value, "reason": verdict.reason}
+                return self._decided(turn, held, verdict, now_us)
             case "result":
                 self._ledger.journal.end(held, message, now_us)
             case "finish":
@@ -183,6 +185,21 @@ class Writer:
             case unknown:
                 raise AssertionError(f"a worker sent {unknown}")
         return {}
+
+    def _decided(
+        self, turn: Turn, held: Held, verdict: Verdict | Parking, now_us: int
+    ) -> Message:
+        """What the worker is told; LeaseLost when the task waits and is its no more."""
+        if isinstance(verdict, Parking):
+            state = self._ledger.park(held, verdict, now_us)
+            turn.log("task_parked", "A task waits.", task=held.task, state=state)
+            turn.again = True  # Its slot is free.
+            raise LeaseLost
+        return {
+            "decision": verdict.decision.value,
+            "reason": verdict.reason,
+            "permissions": [str(permission) for permission in verdict.permissions],
+        }
 
     def _finish(self, turn: Turn, held: Held, message: Message, now_us: int) -> None:
         state = self._ledger.finish(held, message, now_us)
@@ -206,7 +223,7 @@ class Writer:
         for held in turn.holds(worker).values():
             self._release(turn, held, reason, turn.crashed, now_us)
         turn.hand(worker).clear()
-        queue.forget_worker(self._connection, worker.id)
+        roster.forget(self._connection, worker.id)
 
     def _release(self, turn: Turn, held: Held, reason: str, crashed: bool, now_us: int) -> None:
         with contextlib.suppress(LeaseLost):  # It is in nobody's hands already.
@@ -227,7 +244,7 @@ class Writer:
             for held in turn.holds(worker).values()
         }
         if turn.saves:
-            queue.forget_silent_workers(self._connection, now_us - GONE_US)
+            roster.forget_silent(self._connection, now_us - GONE_US)
         lease_now_us = self._database.lease_now_us(self._connection)
         for held in queue.rescuable(self._connection, lease_now_us, RESCUED_MAX):
             if (held.task, held.fence) not in ours:

@@ -47,6 +47,7 @@ class EntryType(StrEnum):
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
+    TASK_PARKED = "task.parked"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_EXECUTED = "action.executed"
@@ -59,7 +60,8 @@ class Entry:
     """An entry before it has a place in the log.
 
     `commit` is the commit it happened under, 40 or 64 hex digits, or `none` while nothing
-    has been applied from Git. `rule` is `path:line` of the manifest that decided.
+    has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
+    the agents whose work led to this one's, itself last.
     `manifests` is the digest of the whole manifest set the task works under. `private`
     holds values that go in as commitments only.
     """
@@ -71,6 +73,7 @@ class Entry:
     attempt: int | None = None
     step: int | None = None
     agent: str | None = None
+    chain: tuple[str, ...] | None = None
     tool: str | None = None
     model: str | None = None
     permission: str | None = None

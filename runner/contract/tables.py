@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
 Big = BigInteger
+_PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
 
@@ -45,7 +46,10 @@ class ResourceRow(SQLModel, table=True):
     """A resource as it was applied, where it came from and who owns it."""
 
     __tablename__: ClassVar[str] = "resource"
-    __table_args__ = (Index("resource_path", "owner", "path"),)
+    __table_args__ = (
+        Index("resource_path", "owner", "path"),
+        Index("resource_kind", "kind", "namespace"),
+    )
     namespace: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
@@ -129,7 +133,7 @@ class TaskRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "task"
     __table_args__ = (
         Index("task_ready", "priority", "lane", "id", sqlite_where=text("state = 'pending'")),
-        Index("task_scheduled", "run_at", sqlite_where=text("state = 'backing_off'")),
+        Index("task_scheduled", "run_at", sqlite_where=text(_PARKED)),
         Index("task_leased", "holder", sqlite_where=text("state = 'leased'")),
         Index("task_dead", "id", sqlite_where=text("state IN ('failed', 'dead')")),
     )

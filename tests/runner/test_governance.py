@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from runner import governance
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
-from runner.governance import Decision
-from runner.manifest_set import PlacedAgent, PlacedTool
+from runner.manifest_set import ManifestSet, Placed, PlacedAgent, PlacedTool
+from runner.verdict import Call, Decision, Verdict
 
 AGENT_LINES = {
     "": 1,
@@ -42,6 +42,13 @@ def tool(spec: dict[str, Any]) -> PlacedTool:
     return PlacedTool(
         Key("default", "Tool", "search"), body, "tools/search.yaml", 3, TOOL_LINES
     )
+
+
+def decided(who: PlacedAgent, name: str, what: PlacedTool | None, **arguments: Any) -> Verdict:
+    """The verdict on a call by an agent that works alone."""
+    resources: list[Placed] = [who, *([what] if what else [])]
+    manifests = ManifestSet(who.key, {placed.key: placed for placed in resources})
+    return governance.decide(manifests, who, Call(name, arguments))
 
 
 READ, WRITE = {"read": "files"}, {"write": "files"}
@@ -75,7 +82,6 @@ NEEDS = {**HTTP, "requires": [READ]}
             "agents/clerk.yaml:11",
             "read:files",
         ),
-        (agent([GRANT], approval=[READ]), tool(NEEDS), "agents/clerk.yaml:15", "read:files"),
         (
             agent([GRANT]),
             tool({"type": "wasm", "requires": [READ]}),
@@ -92,16 +98,21 @@ NEEDS = {**HTTP, "requires": [READ]}
         "one of two permissions granted",
         "same verb, other resource",
         "the second grant is the rule",
-        "waits for a person",
         "a type that cannot be run",
     ],
 )
 def test_a_denial_names_the_line_that_made_it(
     who: PlacedAgent, what: PlacedTool | None, rule: str, permission: str | None
 ) -> None:
-    verdict = governance.decide(who, "search", what)
+    verdict = decided(who, "search", what)
     assert verdict.decision is Decision.DENY
     assert (verdict.rule, verdict.permission) == (rule, permission)
+
+
+def test_a_call_that_needs_a_person_names_the_line_that_wants_one() -> None:
+    verdict = decided(agent([GRANT], approval=[READ]), "search", tool(NEEDS))
+    assert (verdict.decision, verdict.rule) == (Decision.ASK, "agents/clerk.yaml:15")
+    assert verdict.grant == "agents/clerk.yaml:9"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,7 @@ def test_a_denial_names_the_line_that_made_it(
     ids=["first", "second"],
 )
 def test_what_is_allowed_names_the_grant(requires: list[Any], rule: str) -> None:
-    verdict = governance.decide(agent([GRANT]), "search", tool({**HTTP, "requires": requires}))
+    verdict = decided(agent([GRANT]), "search", tool({**HTTP, "requires": requires}))
     assert verdict.decision is Decision.ALLOW
     assert verdict.rule == rule
 
@@ -136,7 +147,7 @@ def test_a_permission_not_granted_is_never_allowed(
     grants: list[Any], requires: list[Any], approval: list[Any], type: str
 ) -> None:
     declared = tool({**HTTP, "type": type, "requires": requires})
-    verdict = governance.decide(agent(grants, approval), "search", declared)
+    verdict = decided(agent(grants, approval), "search", declared)
     granted = [
         item for grant in grants if grant["name"] == "search" for item in grant["permissions"]
     ]
@@ -150,7 +161,7 @@ def test_a_permission_not_granted_is_never_allowed(
 def test_a_name_the_model_makes_up_is_denied(grants: list[Any], name: str) -> None:
     known = {grant["name"] for grant in grants}
     if name not in known:
-        assert governance.decide(agent(grants), name, None).decision is Decision.DENY
+        assert decided(agent(grants), name, None).decision is Decision.DENY
 
 
 UNREADABLE = '{"spec": {"type": "http", "endpoint": "x", "requires": [], "of_tomorrow": 1}}'
@@ -159,11 +170,11 @@ UNREADABLE = '{"spec": {"type": "http", "endpoint": "x", "requires": [], "of_tom
 def test_a_rule_that_cannot_be_read_denies() -> None:
     key = Key("default", "Tool", "search")
     unreadable = PlacedTool(key, UNREADABLE, "tools/search.yaml", 3, TOOL_LINES)
-    verdict = governance.decide(agent([GRANT]), "search", unreadable)
+    verdict = decided(agent([GRANT]), "search", unreadable)
     assert (verdict.decision, verdict.rule) == (Decision.DENY, "agents/clerk.yaml:1")
     assert "cannot be read by this version" in verdict.reason
     nobody = PlacedAgent(Key("default", "Agent", "clerk"), UNREADABLE, "a.yaml", 2, {})
-    assert governance.decide(nobody, "search", tool(NEEDS)).decision is Decision.DENY
+    assert decided(nobody, "search", tool(NEEDS)).decision is Decision.DENY
 
 
 @pytest.mark.parametrize(
@@ -180,4 +191,4 @@ def test_a_rule_that_cannot_be_read_denies() -> None:
     ids=["case", "space", "cyrillic", "invisible", "namespace", "dot", "zero"],
 )
 def test_a_name_that_is_nearly_the_granted_one_is_another(name: str) -> None:
-    assert governance.decide(agent([GRANT]), name, tool(NEEDS)).decision is Decision.DENY
+    assert decided(agent([GRANT]), name, tool(NEEDS)).decision is Decision.DENY

@@ -1,17 +1,21 @@
 """AgentRole: grants under one name, for every agent that has the role."""
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from runner.contract.kinds.base import Permission, Spec, Text
 
+_VERB = re.compile(r"[a-z][a-z_]{0,31}")
+
 
 def _public(value: object) -> object:
     """The public dialect's free text is a permission like any other: `permission:TEXT`."""
-    if isinstance(value, str):
-        return value if ":" in value else f"permission:{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    verb, colon, _ = value.partition(":")
+    return value if colon and _VERB.fullmatch(verb) else {"permission": value}
 
 
 PublicPermission = Annotated[Permission, BeforeValidator(_public)]

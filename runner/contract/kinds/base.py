@@ -120,6 +120,11 @@ class Permission(Strict):
     def _to_pair(self) -> dict[str, str]:
         return {self.verb: self.resource}
 
+    @classmethod
+    def of(cls, verb: str, resource: str) -> Self:
+        """The permission of a verb on a resource; ValueError for what is none."""
+        return cls.model_validate({verb: resource})
+
     def __str__(self) -> str:
         """As the log writes it: `read:compliance_docs`."""
         return f"{self.verb}:{self.resource}"

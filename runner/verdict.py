@@ -1,0 +1,51 @@
+"""What the guard says of a call, and what it is asked. Pure values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from runner.contract.kinds import Permission
+
+
+class Decision(StrEnum):
+    """What the guard says."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    ASK = "ask"
+    """A person must say yes to this very call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that an agent wants to make; `task` is the Task manifest that it works for."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision, the `path:line` of the rule that made it, and what the call needs.
+
+    When it asks, `rule` is the line that wants a person, and `grant` the one that would
+    allow the call.
+    """
+
+    decision: Decision
+    reason: str
+    rule: str
+    permissions: tuple[Permission, ...] = ()
+    grant: str | None = None
+
+    @property
+    def permission(self) -> str | None:
+        """What the call needs, as the log writes it."""
+        return " ".join(map(str, self.permissions)) or None
+
+
+def deny(reason: str, rule: str, permissions: tuple[Permission, ...] = ()) -> Verdict:
+    """The verdict no."""
+    return Verdict(Decision.DENY, reason, rule, permissions)
