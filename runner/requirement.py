@@ -49,14 +49,16 @@ def _text(arguments: Mapping[str, Any], path: tuple[str, ...]) -> str:
         value = value[step]
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Unclear(f"the argument {name} is neither a text nor a whole number")
-    return str(value)
+    text = str(value)
+    if text != text.strip() or not text:
+        raise Unclear(f"the argument {name} is empty, or begins or ends with a space")
+    return text
 
 
 def _plain(resource: str) -> bool:
     """Whether no other text looks like this one to whoever reads it further on."""
     return (
-        resource == resource.strip() != ""
-        and unicodedata.is_normalized("NFKC", resource)
+        unicodedata.is_normalized("NFKC", resource)
         and not any(unicodedata.category(character) in _UNSEEN for character in resource)
         and "\\" not in resource
         and not _steps_out(resource)
