@@ -64,10 +64,10 @@ def _address(request: Request) -> tuple[str, str, float]:
         raise ModelFailed("the ModelEndpoint needs base_url")
     if provider == "ollama" and not url.rstrip("/").endswith("/v1"):
         url = url.rstrip("/") + "/v1"
-    if request.key is None and provider == "openai":
+    if request.key is None and (provider == "openai" or request.endpoint.auth is not None):
         raise ModelFailed(
-            "the ModelEndpoint's secret has no value on this host; "
-            "check spec.auth.secretRef, its Secret and the setting secrets.env"
+            "the ModelEndpoint's secret has no value on this host; check spec.auth.secretRef,"
+            " its Secret with its allowedNamespaces, and the setting secrets.env"
         )
     return url, request.key or "none", seconds(request.endpoint.timeout)
 
