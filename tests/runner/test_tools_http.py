@@ -162,6 +162,15 @@ def test_nobody_at_the_address_is_worth_another_try() -> None:
     assert failed.value.retryable
 
 
+def test_a_password_in_an_endpoint_is_used_and_not_shown() -> None:
+    with serving(Answer(401, b"no")).running() as server:
+        place = server.url.replace("http://", f"http://{SECRET}@") + "/x?key=canary-query"
+        with pytest.raises(ToolFailed, match="/x answered 401: no") as failed:
+            call(place)
+    assert "canary" not in str(failed.value)
+    assert server.received[0].headers["Authorization"].startswith("Basic ")
+
+
 @pytest.mark.parametrize("secret", ["a\r\nX-More: 1", "é", "a\x00"], ids=["lines", "é", "zero"])
 def test_a_secret_that_is_no_header_is_neither_sent_nor_shown(secret: str) -> None:
     with serving(Answer(200)).running() as server, pytest.raises(ToolFailed) as failed:

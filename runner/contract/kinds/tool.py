@@ -93,9 +93,9 @@ def whole_template(text: str) -> bool:
 class Tool(Spec):
     """A tool. `requires` is what a call needs; a tool that declares nothing is denied.
 
-    In `requires`, `{args.name}` stands for an argument of the call. `reads`, `ingests` and
-    `egress` say what data flows through it: the plan looks along hand-offs for paths on which
-    private data, untrusted input and a way out come together.
+    In `requires` and `endpoint`, `{args.name}` stands for an argument of the call. `reads`,
+    `ingests` and `egress` say what data flows through it: the plan looks along hand-offs for
+    paths on which private data, untrusted input and a way out come together.
     """
 
     type: Literal[
