@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from reconciler import check, manifest, plan, recorded
+from reconciler import check, consent, manifest, plan, recorded
 from reconciler.change import Plan, Target
 from reconciler.git.source import BLOB_BYTES_MAX
 from reconciler.plan import PlanRequest
@@ -71,6 +71,7 @@ def review(
             cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
             torn=torn,
         )
+        problems += consent.missing(resources, standing)
         serial = recorded.serial(connection)
         have = recorded.resources_with(connection, declared)
     if has_errors(problems):

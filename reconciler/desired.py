@@ -18,7 +18,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import check, manifest, recorded
+from reconciler import check, consent, manifest, recorded
 from reconciler.git.source import BLOB_BYTES_MAX, GitSource
 from reconciler.problem import Problem, Severity, has_errors
 from reconciler.resource import Recorded, Resource
@@ -178,21 +178,34 @@ class Loader:
             if key not in declared and item.owner == self._owner and item.path not in flawed
         }
         mentioned = {mention.target for resource in resources for mention in resource.mentions}
-        standing = recorded.resources_with(connection, mentioned - declared).keys() - gone
+        named = recorded.resources_with(connection, mentioned - declared - gone)
         dependents = recorded.dependents(connection, self._owner, gone)
         problems = check.check(
             resources,
-            standing.__contains__,
+            named.__contains__,
             [orphan for orphan in dependents if orphan[0] not in declared | gone],
             cache(lambda kind, namespace: recorded.names(connection, kind, namespace)),
             torn=read.torn,
         )
+        problems += self._consent(connection, resources, named, declared | gone)
         return problems + [
             _declared_elsewhere(resource, other)
             for resource in resources
             if (other := have.get(resource.key)) is not None
             if other.owner == self._owner and other.path not in paths
         ]
+
+    def _consent(
+        self,
+        connection: Connection,
+        touched: tuple[Resource, ...],
+        named: Mapping[Key, Recorded],
+        changed: AbstractSet[Key],
+    ) -> list[Problem]:
+        secrets = {resource.key for resource in touched if resource.key.kind == "Secret"}
+        users = recorded.dependents(connection, self._owner, secrets, required=False)
+        unchanged = [user for user in users if user[0] not in changed]
+        return consent.missing(touched, named, unchanged)
 
 
 def _cache_version() -> str:

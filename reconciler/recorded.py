@@ -192,9 +192,13 @@ def inventory(connection: Connection, owner: str) -> dict[str, str | None]:
 
 
 def dependents(
-    connection: Connection, owner: str, targets: Iterable[Key]
+    connection: Connection, owner: str, targets: Iterable[Key], *, required: bool = True
 ) -> list[tuple[Key, str, int, Key]]:
-    """Which resources of an owner cannot do without these: key, path, line, what it needs."""
+    """Which resources of an owner cannot do without these: key, path, line, what it needs.
+
+    Not only `required`: whatever names them.
+    """
+    condition = "required AND" if required else ""
     found: list[tuple[Key, str, int, Key]] = []
     for batch in _batches(targets):
         rows = connection.exec_driver_sql(
@@ -203,7 +207,7 @@ def dependents(
             " ON (to_namespace, to_kind, to_name) = (in_namespace, of_kind, named)"
             " JOIN resource"
             " ON (namespace, kind, name) = (from_namespace, from_kind, from_name)"
-            " WHERE required AND owner = ?",
+            f" WHERE {condition} owner = ?",
             (*(part for key in batch for part in key), owner),
         )
         found += [(Key(*row[:3]), row[3], row[4], Key(*row[5:8])) for row in rows]

@@ -162,6 +162,8 @@ class Guard:
         if auth is None:
             return None
         key, entry = auth.secret(namespace)
+        if not self.manifests.serves(key, namespace):
+            return None
         return self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:

@@ -167,7 +167,7 @@ class ManifestSet:
         return spec.string_data.get(entry) or spec.data.get(entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools and endpoints name.
+        """Every secret entry that the set's tools and endpoints name, and may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -178,9 +178,20 @@ class ManifestSet:
             except Refused:
                 continue
             auth = spec.auth if isinstance(spec, Tool | ModelEndpoint) else None
-            if auth is not None:
+            if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
                 found.add(auth.secret(key.namespace))
         return sorted(found)
+
+    def serves(self, secret: Key, namespace: str) -> bool:
+        """Whether a namespace may use a Secret: its own, or one that says so, readably."""
+        if secret.namespace == namespace:
+            return True
+        if secret not in self.resources:
+            return False
+        try:
+            return _spec(self.resources[secret], Secret).serves(secret.namespace, namespace)
+        except Refused:
+            return False
 
     def _placed(self, key: Key) -> Placed:
         if key not in self.resources:

@@ -19,7 +19,7 @@ from runner.agent import Step
 from runner.contract import clock
 from runner.contract.errors import LeaseLost
 from runner.contract.settings import Settings
-from runner.contract.telemetry import configure, log_exception
+from runner.contract.telemetry import configure, hide, log_exception
 from runner.execute import Execution
 from runner.guard import Guard
 from runner.link import Link, TrustLost
@@ -79,6 +79,7 @@ class Worker:
         digest = message["manifests"]
         if "set" in message:
             self._sets[digest] = (from_text(message["set"]), message["secrets"])
+            hide(message["secrets"].values())
         manifests, secrets = self._sets[digest]
         guard = Guard(
             link=self._link,

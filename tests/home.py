@@ -34,6 +34,7 @@ class Home:
     def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
         self.url = url
+        self.environment: dict[str, str] = {}  # For the runner, besides its settings.
         self.database: Database = opened(folder, url)
         with self.database.write() as connection:
             connection.exec_driver_sql(
@@ -42,9 +43,17 @@ class Home:
                 (COMMIT, COMMIT),
             )
 
-    def record(self, kind: str, name: str, spec: dict[str, Any], line: int = 1) -> Key:
-        """Record one resource of the default namespace."""
-        key = Key("default", kind, name)
+    def record(
+        self,
+        kind: str,
+        name: str,
+        spec: dict[str, Any],
+        line: int = 1,
+        *,
+        namespace: str = "default",
+    ) -> Key:
+        """Record one resource."""
+        key = Key(namespace, kind, name)
         body = kinds.canonical(Metadata(name=name), kinds.KINDS[kind].model_validate(spec))
         with self.database.write() as connection:
             connection.exec_driver_sql(
@@ -119,6 +128,7 @@ class Home:
         environment = {
             "PATH": os.environ["PATH"],
             "ORLOJ_DATABASE_URL": self.url,
+            **self.environment,
             **{f"ORLOJ_RUNNER_{name.upper()}": str(value) for name, value in settings.items()},
         }
         log = (self.folder / "runner.log").open("ab")

@@ -1,6 +1,7 @@
 """A local HTTP server that answers from a script and remembers what it was asked."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,9 @@ class Answer:
 class LocalServer:
     """Serves on a free port; `received` holds the requests, oldest first."""
 
-    def __init__(self, answer: Callable[[Received], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Answer], address: str = "127.0.0.1"
+    ) -> None:
         self.received: list[Received] = []
         self.closing = threading.Event()
         self._answer = answer
@@ -58,17 +61,22 @@ class LocalServer:
                 outer.received.append(request)
                 outer._write(self, outer._answer(request))
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+        self._server = Server((address, 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         # Five callers at once, which is its own bound, is fewer than a worker has slots.
         self._server.socket.listen(256)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        shown = f"[{address}]" if ":" in address else address
+        self.url = f"http://{shown}:{self.port}"
 
     def _write(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
         handler.send_response(answer.status)
@@ -82,6 +90,11 @@ class LocalServer:
                 return
             handler.wfile.write(answer.body[start : start + step])
             handler.wfile.flush()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     @contextmanager
     def running(self) -> Iterator["LocalServer"]:

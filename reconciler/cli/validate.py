@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from reconciler import by_hand, check, manifest
+from reconciler import by_hand, check, consent, manifest
 from reconciler.cli.context import Context, json_option
 from reconciler.manifest import positions
 from reconciler.problem import Problem, has_errors
@@ -33,6 +33,7 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     resources, problems, torn = _read(files)
     complete = any(path.is_dir() for path in paths)
     problems += check.check(resources, lambda key: False, (), torn=torn, complete=complete)
+    problems += consent.missing(resources, {})
     problems.sort()
     failed = has_errors(problems)
     if as_json:

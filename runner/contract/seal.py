@@ -5,28 +5,32 @@ when the value does and tells nothing else; the value itself is kept encrypted (
 AES-128-CBC and HMAC-SHA256) under that digest. The key is a file in the home, mode 0600.
 """
 
-import base64
 import contextlib
 import hashlib
 import hmac
-import json
 import os
 import tempfile
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
-from urllib import parse
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection
 
 from runner.contract.errors import Refused
+from runner.contract.masking import MASK, excerpt, longest, redact
 
 KEY_FILE: Final = "secret.key"
-MASK: Final = "(secret)"
-_SHORTEST: Final = 4  # Masking shorter values would tear ordinary words apart.
 
-_URL_SAFE: Final = str.maketrans("+/", "-_")
+__all__ = [
+    "KEY_FILE",
+    "MASK",
+    "Sealer",
+    "excerpt",
+    "longest",
+    "redact",
+    "same_key",
+    "sealer",
+]
 
 
 class Sealer:
@@ -100,45 +104,3 @@ def _make_key(path: Path) -> None:
             path.hardlink_to(unfinished)
     finally:
         Path(unfinished).unlink()
-
-
-def redact(text: str, values: Iterable[str]) -> str:
-    """The text without any of the secret values, however they are commonly written."""
-    for form in sorted(_forms(values), key=len, reverse=True):
-        text = text.replace(form, MASK)
-    return text
-
-
-def excerpt(text: str, length: int, values: Collection[str]) -> str:
-    """The beginning of a text, without the secret values and without a part of one.
-
-    Masked before it is cut: half a value would not be found any more. For the same reason
-    a reader that cuts must read `longest` characters more than are wanted.
-    """
-    masked = redact(text, values)
-    if len(text) <= length:
-        return masked
-    return masked[: max(len(masked) - longest(values), 0)][:length]
-
-
-def longest(values: Iterable[str]) -> int:
-    """The length of the longest form in which a value is masked."""
-    return max((len(form) for form in _forms(values)), default=0)
-
-
-def _forms(values: Iterable[str]) -> set[str]:
-    """Each value as it is, in JSON, in a URL, in base64 and in hexadecimal digits."""
-    forms: set[str] = set()
-    for value in values:
-        if len(value) >= _SHORTEST:
-            data = value.encode("utf-8", "replace")
-            plain = base64.b64encode(data).decode("ascii").rstrip("=")
-            forms |= {
-                value,
-                json.dumps(value)[1:-1],
-                json.dumps(value, ensure_ascii=False)[1:-1],
-            }
-            forms |= {parse.quote(value, safe="", errors="replace"), data.hex(), plain}
-            forms |= {parse.quote_plus(value, errors="replace"), data.hex().upper()}
-            forms.add(plain.translate(_URL_SAFE))
-    return forms

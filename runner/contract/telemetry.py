@@ -1,16 +1,17 @@
 """Logs of the daemon and the runner: one JSON object a line, on standard error.
 
 Each line is a short sentence with an `action` to match on; `ACTIONS` is the whole list,
-kept in docs/operating.md. A loop that did nothing logs nothing.
+kept in docs/operating.md. A loop that did nothing logs nothing. The text of an error nobody
+foresaw may hold anything: what `hide` was told is masked in it.
 """
 
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from runner.contract import clock
+from runner.contract import clock, masking
 
 ACTIONS: Final = frozenset(
     {
@@ -48,11 +49,15 @@ ACTIONS: Final = frozenset(
     }
 )
 
+HIDDEN_MAX: Final = 500
+"""Values to mask; the ones told of first make room."""
+
 Line = tuple[str, str, dict[str, Any]]
 """An action, a sentence, and ids."""
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _log = logging.getLogger("orloj")
+_hidden: dict[str, None] = {}
 
 
 class _JsonLines(logging.Formatter):
@@ -67,7 +72,8 @@ class _JsonLines(logging.Formatter):
             for action, message, fields in lines
         ]
         if record.exc_info:
-            said[-1]["exception"] = self.formatException(record.exc_info)
+            text = self.formatException(record.exc_info)
+            said[-1]["exception"] = masking.redact(text, tuple(_hidden))
         return "\n".join(map(_ENCODER.encode, said))
 
 
@@ -78,6 +84,15 @@ def configure(level: int = logging.INFO) -> None:
     _log.handlers[:] = [handler]
     _log.propagate = False
     _log.setLevel(level)
+
+
+def hide(values: Iterable[str]) -> None:
+    """Mask these values in the text of errors from now on."""
+    for value in values:
+        _hidden.pop(value, None)
+        _hidden[value] = None
+    while len(_hidden) > HIDDEN_MAX:
+        del _hidden[next(iter(_hidden))]
 
 
 def log(action: str, message: str, *, level: int = logging.INFO, **fields: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import openai
 
+from runner.contract import seal
 from runner.contract.errors import ModelFailed
 from runner.contract.kinds.base import seconds
 from runner.conversation import Conversation, ModelReply, ToolCall
@@ -24,6 +25,7 @@ _BASE_URLS: Final = {
 }
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
 _ID_MAX: Final = 256
+_SAID_CHARACTERS: Final = 300
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -49,7 +51,7 @@ async def ask(request: Request) -> ModelReply:
             raise error.__cause__ from None  # Ours, about an answer that is not read on.
         raise ModelFailed("the model endpoint cannot be reached", retryable=True) from error
     except openai.APIStatusError as error:
-        raise _failed(error) from error
+        raise _failed(error, request.key) from error
     except (openai.OpenAIError, ValueError, RecursionError) as error:
         raise ModelFailed(
             f"the model endpoint's answer cannot be read: {type(error).__name__}"
@@ -64,10 +66,10 @@ def _address(request: Request) -> tuple[str, str, float]:
         raise ModelFailed("the ModelEndpoint needs base_url")
     if provider == "ollama" and not url.rstrip("/").endswith("/v1"):
         url = url.rstrip("/") + "/v1"
-    if request.key is None and provider == "openai":
+    if request.key is None and (provider == "openai" or request.endpoint.auth is not None):
         raise ModelFailed(
-            "the ModelEndpoint's secret has no value on this host; "
-            "check spec.auth.secretRef, its Secret and the setting secrets.env"
+            "the ModelEndpoint's secret has no value on this host; check spec.auth.secretRef,"
+            " its Secret with its allowedNamespaces, and the setting secrets.env"
         )
     return url, request.key or "none", seconds(request.endpoint.timeout)
 
@@ -192,16 +194,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _failed(error: openai.APIStatusError) -> ModelFailed:
+def _failed(error: openai.APIStatusError, key: str | None) -> ModelFailed:
     status = error.status_code
     after = error.response.headers.get("retry-after", "")
     return ModelFailed(
-        f"the model endpoint answered {status}: {_said(error)}",
+        f"the model endpoint answered {status}: {_said(error, key)}",
         retryable=status in _RETRYABLE_STATUS or status >= 500,
         retry_after_s=float(after) if _SECONDS.fullmatch(after) else None,
     )
 
 
-def _said(error: openai.APIStatusError) -> str:
+def _said(error: openai.APIStatusError, key: str | None) -> str:
     body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or error.response.reason_phrase)[:300]
+    said = str(body.get("message") or error.response.reason_phrase)
+    # Masked before it is cut: the guard would not know half a key again.
+    return seal.excerpt(said, _SAID_CHARACTERS, () if key is None else (key,))

@@ -44,6 +44,11 @@ class Call:
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     """What the tool answered, as text; ToolFailed."""
+    if tool.auth is not None and call.secret is None:
+        raise ToolFailed(
+            "the tool's secret has no value here; check spec.auth.secretRef, its Secret on this"
+            " host and, for one of another namespace, its allowedNamespaces"
+        )
     module = importlib.import_module(_MODULES[tool.type])
     limit_s = seconds(tool.runtime.timeout)
     try:

@@ -1,86 +1,150 @@
-"""The way of http tools to the network: never to an address that stands for the host itself.
+"""The one door to the network for what the runner asks in a tool's or a rule's name.
 
-A cloud's metadata service gives whoever asks the credentials of the machine. Its addresses,
-all link-local ones, multicast and the unspecified address are refused, however they are
-written. The name is resolved here and the connection goes to the very address that was
-looked at: a name that answers differently the second time gains nothing.
+    scheme ─> host:port on the list? ─> look the name up, once ─> every address allowed?
+        ─> connect to an address that was looked at, with the name in Host and certificate
+
+Whatever is refused is refused before anything is sent, and a host that is not on the list
+before its name is looked up. Nothing is taken from the environment, no cookie is kept, and
+no connection is used twice: a second name on the same address shows its own certificate.
 """
 
 import asyncio
+import functools
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 import httpx2
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import Refused
+from runner.contract.kinds import network
+from runner.contract.kinds.network import Host
+from runner.tools.address import LOOPBACK, Address, AddressNetwork, refusal
 
-_REFUSED: Final = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",  # Linux connects it to the host itself.
-        "169.254.0.0/16",
-        "224.0.0.0/4",
-        "255.255.255.255/32",
-        "100.100.100.200/32",  # Metadata at Alibaba Cloud,
-        "168.63.129.16/32",  # at Azure,
-        "192.0.0.192/32",  # at Oracle,
-        "fd00:ec2::/32",  # and at AWS over IPv6.
-        "::/128",
-        "fe80::/10",
-        "ff00::/8",
+CONNECT_S: Final = 10.0  # For one address; there may be others that answer.
+
+Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a client may connect. `own` is the declared endpoint, which may be private."""
+
+    hosts: tuple[Host, ...]
+    private: tuple[AddressNetwork, ...] = ()
+    own: Host | None = None
+
+    def lists(self, name: str, port: int) -> bool:
+        """Whether the host is one of those that were declared."""
+        return any(host.covers(name, port) for host in self.hosts)
+
+    def opened(self, name: str, port: int) -> Sequence[AddressNetwork]:
+        """The networks that this host may stand in besides the public one."""
+        if self.own is None or not self.own.covers(name, port):
+            return self.private
+        if self.own.address is not None:
+            return (*self.private, ip_network(self.own.address))
+        return (*self.private, *LOOPBACK) if name == "localhost" else self.private
+
+
+def reach(endpoint: str | None, declared: network.Network | None = None) -> Reach:
+    """What an endpoint and its manifest declare; ValueError when the endpoint is none."""
+    declared = declared or network.Network()
+    listed = tuple(network.host(text) for text in declared.hosts)
+    private = tuple(ip_network(text) for text in declared.private)
+    if endpoint is None:
+        return Reach(listed, private)
+    parts = network.endpoint(endpoint)
+    own = Host(parts.host.name, parts.port)
+    return Reach((own, *listed), private, own)
+
+
+async def looked_up(name: str, port: int) -> list[Address]:
+    """The addresses of a name, as the host's resolver says."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpx2.ConnectError(f"{name} has no address") from error
+    return [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
+
+
+def client(where: Reach, resolve: Resolve = looked_up) -> httpx2.AsyncClient:
+    """A client that connects where `where` says, and raises Refused elsewhere.
+
+    It follows no redirect: `redirect.ask` does, through the same door.
+    """
+    return httpx2.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(None, connect=CONNECT_S),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        transport=Transport(where, resolve),
     )
-)
-_NAT64: Final = ip_network("64:ff9b::/96")
-
-Address = IPv4Address | IPv6Address
-
-
-def refused(address: Address) -> bool:
-    """Whether no tool may connect there."""
-    inner = _embedded(address)
-    return any(address in network for network in _REFUSED) or (
-        inner is not None and refused(inner)
-    )
-
-
-def _embedded(address: Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
-    if isinstance(address, IPv4Address):
-        return None
-    if address in _NAT64 or 1 < int(address) < 2**32:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
 
 
 class Transport(httpx2.AsyncHTTPTransport):
     """Connects to the addresses of a host in turn, and to none if one of them is refused."""
 
+    def __init__(self, where: Reach, resolve: Resolve = looked_up) -> None:
+        super().__init__(
+            trust_env=False,
+            verify=authorities(),
+            limits=httpx2.Limits(max_keepalive_connections=0),
+        )
+        self._where = where
+        self._resolve = resolve
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; ToolFailed when it would go where no tool may."""
-        host = request.url.host
-        port = request.url.port or {"http": 80, "https": 443}[request.url.scheme]
-        addresses = await _resolved(host, port)
-        if any(refused(address) for address in addresses):
-            raise ToolFailed(f"{host} stands for an address that no tool may connect to")
-        # The server still sees the name: in the Host header, and in its certificate.
-        request.extensions = {**request.extensions, "sni_hostname": host}
+        """Send a request; Refused when it would go where it may not."""
+        try:
+            place = network.endpoint(str(request.url))
+        except ValueError as error:
+            raise Refused(f"the address cannot be used: {error}") from None
+        addresses = await self._addresses(place.host.name, place.port)
         for address in addresses[:-1]:
             try:
-                return await self._sent(request, address)
-            except httpx2.ConnectError:
+                return await self._sent(request, place.host.name, address)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue  # Nothing was sent: the next one may answer.
-        return await self._sent(request, addresses[-1])
+        return await self._sent(request, place.host.name, addresses[-1])
 
-    async def _sent(self, request: httpx2.Request, address: Address) -> httpx2.Response:
-        request.url = request.url.copy_with(host=str(address))
-        return await super().handle_async_request(request)
+    async def _addresses(self, name: str, port: int) -> list[Address]:
+        if not self._where.lists(name, port):
+            raise Refused(
+                f"{Host(name, port)} is not among the hosts that may be reached;"
+                " if it is meant, spec.network.hosts lists it"
+            )
+        literal = Host(name).address
+        found = [literal] if literal else list(await self._resolve(name, port))
+        if not found:
+            raise httpx2.ConnectError(f"{name} has no address")
+        for address in found:
+            reason = refusal(address, self._where.opened(name, port))
+            if reason is not None:
+                raise Refused(f"{Host(name)} {reason}")
+        return found
+
+    async def _sent(
+        self, request: httpx2.Request, name: str, address: Address
+    ) -> httpx2.Response:
+        # The server still sees the name: in the Host header, and in its certificate.
+        pinned = httpx2.Request(
+            request.method,
+            request.url.copy_with(host=str(address)),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": name},
+        )
+        return await super().handle_async_request(pinned)
 
 
-async def _resolved(host: str, port: int) -> list[Address]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpx2.ConnectError(f"{host} has no address") from error
-    return [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
+@functools.cache
+def authorities() -> ssl.SSLContext:
+    """The certificates that servers are believed by, read once."""
+    # Reading the certificates takes 20 ms of a core: once for a worker, not for each call.
+    return httpx2.create_ssl_context(trust_env=False)

@@ -1,23 +1,24 @@
 """Tools of type `http`: the arguments as a JSON body, the answer's text back.
 
-No redirect is followed, no proxy or credential is taken from the environment, and no more
-is read than the bound allows: nothing is unpacked, since a small answer may unpack to a
-huge one. Where it may connect to is for `egress` to say.
+A method without a body puts them into the query. No proxy or credential is taken from the
+environment, and no more is read than the bound allows: nothing is unpacked, since a small
+answer may unpack to a huge one. Where it may connect to is for `egress` to say, and where
+arguments may stand in the address for `address_template`.
 """
 
 import base64
-import functools
-import ssl
+import json
 from typing import Any, Final
 
 import httpx2
 
 from runner.contract import seal
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import Refused, ToolFailed
 from runner.contract.kinds import Tool
-from runner.tools import Call, egress
+from runner.contract.kinds.tool import whole_template
+from runner.tools import Call, address_template, egress, redirect
+from runner.tools.redirect import Question
 
-_SCHEMES: Final = ("http://", "https://")
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
 # An address that is none, or a header that may not be sent: trying again changes nothing.
 _NEVER_SENT: Final = (
@@ -30,58 +31,66 @@ _NEVER_SENT: Final = (
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     """The body of the answer; ToolFailed on any status that is not a success."""
-    assert tool.endpoint is not None
-    if not tool.endpoint.startswith(_SCHEMES):
-        raise ToolFailed("spec.endpoint is not an http or https address")
-    headers = {
-        "Accept-Encoding": "identity",
-        "Idempotency-Key": call.idempotency_key,
-        **_authorization(tool, call.secret),
-    }
-    bodiless = tool.method in {"GET", "DELETE"}
+    place = _place(tool)
     try:
+        question = _question(tool, arguments, call)
         async with (
-            _client() as client,
-            client.stream(
-                tool.method,
-                tool.endpoint,
-                headers=headers,
-                params={name: str(value) for name, value in arguments.items()}
-                if bodiless
-                else None,
-                json=None if bodiless else arguments,
-            ) as response,
+            egress.client(_reach(tool)) as client,
+            redirect.ask(client, question, follow=_follows(tool)) as response,
         ):
             limit = call.bounds.output_bytes_max + seal.longest(call.hidden)
             body = await _body(response, limit)
+    except Refused as error:
+        raise ToolFailed(f"{place} cannot be asked: {error}") from None
     except _NEVER_SENT as error:
-        raise ToolFailed(f"{tool.endpoint} cannot be asked: {type(error).__name__}") from None
+        raise ToolFailed(f"{place} cannot be asked: {type(error).__name__}") from None
     except httpx2.HTTPError as error:
         raise ToolFailed(
-            f"{tool.endpoint} cannot be reached: {type(error).__name__}", retryable=True
+            f"{place} cannot be reached: {type(error).__name__}", retryable=True
         ) from error
     if response.is_success:
         return body
     said = seal.excerpt(body, 300, call.hidden)
     raise ToolFailed(
-        f"{tool.endpoint} answered {response.status_code}: {said}",
+        f"{place} answered {response.status_code}: {said}",
         retryable=response.status_code in _RETRYABLE_STATUS or response.status_code >= 500,
     )
 
 
-def _client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,
-        transport=egress.Transport(trust_env=False, verify=_authorities()),
+def _place(tool: Tool) -> str:
+    """The endpoint as it may be shown."""
+    assert tool.endpoint is not None
+    return tool.endpoint if whole_template(tool.endpoint) else redirect.shown(tool.endpoint)
+
+
+def _reach(tool: Tool) -> egress.Reach:
+    assert tool.endpoint is not None
+    own = None if whole_template(tool.endpoint) else tool.endpoint
+    return egress.reach(own, tool.network)
+
+
+def _follows(tool: Tool) -> bool:
+    """Whether redirects are followed: what changes nothing may be asked again elsewhere."""
+    chosen = tool.network.redirects
+    return tool.method == "GET" if chosen is None else chosen
+
+
+def _question(tool: Tool, arguments: dict[str, Any], call: Call) -> Question:
+    assert tool.endpoint is not None
+    bodiless = tool.method in {"GET", "DELETE"}
+    url, left = address_template.fill(tool.endpoint, arguments, in_query=bodiless)
+    headers = {"Accept-Encoding": "identity", "Idempotency-Key": call.idempotency_key}
+    body = None
+    if not bodiless:
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(left, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return Question(
+        method=tool.method,
+        url=url,
+        headers=headers,
+        authorization=_authorization(tool, call.secret),
+        body=body,
     )
-
-
-@functools.cache
-def _authorities() -> ssl.SSLContext:
-    # Reading the certificates takes 20 ms of a core: once for a worker, not for each call.
-    return httpx2.create_ssl_context(trust_env=False)
 
 
 async def _body(response: httpx2.Response, limit: int) -> str:
@@ -96,13 +105,8 @@ async def _body(response: httpx2.Response, limit: int) -> str:
 
 
 def _authorization(tool: Tool, secret: str | None) -> dict[str, str]:
-    if tool.auth is None:
+    if tool.auth is None or secret is None:
         return {}
-    if secret is None:
-        raise ToolFailed(
-            "the tool's secret has no value on this host; "
-            "check spec.auth.secretRef and its Secret"
-        )
     match tool.auth.profile:
         case "bearer":
             return {"Authorization": f"Bearer {secret}"}

@@ -12,6 +12,7 @@ from repository import Repository
 from reconciler import recorded
 from reconciler.change import Action
 from reconciler.condition import CHECKED_EVERY_US
+from reconciler.problem import Severity
 from reconciler.reconcile import INVENTORY_EVERY_US, Outcome, Reconciler
 from reconciler.recorded import SourceState
 from runner.contract import audit, errors
@@ -236,6 +237,30 @@ def test_what_others_need_cannot_be_deleted(world: World) -> None:
     (problem,) = world.look().problems
     assert problem.path == "t.yaml"
     assert "task/default/t needs agent/default/a, which this commit deletes" in str(problem)
+
+
+def test_a_secret_cannot_take_back_what_an_unchanged_tool_of_others_needs(
+    world: World,
+) -> None:
+    elsewhere = "  name: key\n  namespace: vault\n"
+    held = SECRET.replace("  name: key\n", elsewhere)
+    tool = (
+        "apiVersion: orloj.dev/v1\nkind: Tool\nmetadata:\n  name: t\nspec:\n"
+        "  endpoint: https://x.example\n  auth:\n    secretRef: vault/key\n"
+    )
+    world.push({"s.yaml": held, "t.yaml": tool})
+    (problem,) = [p for p in world.look().problems if p.severity is Severity.ERROR]
+    assert (problem.path, problem.line) == ("t.yaml", 8)
+    world.push({"s.yaml": held + "  allowedNamespaces: [default]\n"})
+    assert world.look().outcome is Outcome.APPLIED
+    world.push({"s.yaml": held})
+    result = world.look()
+    assert result.outcome is Outcome.REJECTED
+    (problem,) = [p for p in result.problems if p.severity is Severity.ERROR]
+    assert (problem.path, problem.line) == ("t.yaml", 8)
+    assert "does not allow the namespace `default`" in problem.message
+    world.push({"s.yaml": held, "t.yaml": None, "a.yaml": agent("a")})
+    assert world.look().outcome is Outcome.APPLIED
 
 
 def _remote_gone(world: World) -> None:

@@ -135,6 +135,42 @@ def test_a_set_names_each_secret_entry_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("secret", "served"),
+    [
+        ({"allowedNamespaces": ["default"]}, True),
+        ({"allowed_namespaces": ["x", "default"]}, True),
+        ({"allowedNamespaces": ["x"]}, False),
+        ({"allowedNamespaces": ["defaul", "default2"]}, False),
+        ({}, False),
+        (None, False),
+    ],
+    ids=["allowed", "other spelling", "another", "like it", "nobody", "not declared"],
+)
+def test_a_secret_serves_other_namespaces_only_if_it_says_so(
+    secret: dict[str, Any] | None, served: bool
+) -> None:
+    key = Key("vault", "Secret", "s")
+    tool = placed(
+        Key("default", "Tool", "t"), {"endpoint": "http://x", "auth": {"secretRef": "vault/s"}}
+    )
+    inside = placed(
+        Key("vault", "Tool", "t"), {"endpoint": "http://x", "auth": {"secretRef": "s:other"}}
+    )
+    declared = [] if secret is None else [placed(key, {"fromEnv": {"value": "X"}, **secret})]
+    manifests = made(AGENT, tool, inside, *declared)
+    assert manifests.serves(key, "default") is served
+    assert manifests.serves(key, "vault")
+    assert manifests.secrets() == [(key, "other"), *([(key, "value")] if served else [])]
+
+
+def test_a_secret_that_cannot_be_read_serves_its_own_namespace_alone() -> None:
+    key = Key("vault", "Secret", "s")
+    text = '{"spec": {"allowedNamespaces": ["default"], "of_tomorrow": 1}}'
+    manifests = made(AGENT, Placed(key, text, "s.yaml", 1, {}))
+    assert not manifests.serves(key, "default")
+
+
 def test_what_another_version_wrote_is_refused_with_advice() -> None:
     item = Placed(AGENT, '{"spec":{"mood":"fine"}}', "a.yaml", 1, {})
     with pytest.raises(Refused, match="apply its manifest again"):

@@ -263,6 +263,30 @@ def test_openai_itself_needs_a_key() -> None:
         asyncio.run(models.ask(Request(endpoint, "m", None, TALK, [])))
 
 
+def test_an_endpoint_whose_secret_has_no_value_is_not_asked() -> None:
+    with ModelServer(completion("hello")).running() as server:
+        endpoint = ModelEndpoint.model_validate(
+            {
+                "provider": "openai-compatible",
+                "base_url": server.url + "/v1",
+                "default_model": "m",
+                "auth": {"secretRef": "other/s"},
+            }
+        )
+        with pytest.raises(ModelFailed, match="allowedNamespaces"):
+            asyncio.run(models.ask(Request(endpoint, "m", None, TALK, [])))
+    assert server.received == []
+
+
+@pytest.mark.parametrize("before", [0, 280, 290, 297, 299, 300, 310])
+def test_a_key_that_is_said_back_where_an_error_is_cut_is_not_kept(before: int) -> None:
+    answer = failure(401, "x" * before + KEY + "y" * 1_000)
+    with ModelServer(answer).running() as server, pytest.raises(ModelFailed) as failed:
+        ask(server)
+    assert KEY[:4] not in str(failed.value)
+    assert len(str(failed.value)) < 400
+
+
 @pytest.mark.parametrize("provider", ["anthropic", "azure", "azure-openai"])
 def test_a_provider_that_cannot_be_asked_yet_says_so(provider: str) -> None:
     endpoint = ModelEndpoint.model_validate({"provider": provider, "default_model": "m"})

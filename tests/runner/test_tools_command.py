@@ -129,6 +129,16 @@ def test_the_environment_is_built_from_nothing(
     }
 
 
+def test_without_a_value_for_its_secret_a_program_is_not_started(tmp_path: Path) -> None:
+    tool = Tool.model_validate(
+        {"type": "command", "command": code("pass"), "auth": {"secretRef": "other/s"}}
+    )
+    bounds = Bounds(tmp_path / "files", (PYTHON,), 1_024)
+    with pytest.raises(ToolFailed, match=r"secret has no value here.*allowedNamespaces"):
+        asyncio.run(tools.call(tool, {}, Call("t:1", None, bounds)))
+    assert not (tmp_path / "files").exists()
+
+
 def test_no_open_file_is_handed_down(tmp_path: Path) -> None:
     (tmp_path / "open").write_text(CANARY, encoding="utf-8")
     with (tmp_path / "open").open("rb") as file:

@@ -5,13 +5,13 @@ server and the programs look, at the moment they are called, at what is in the d
 """
 
 import json
-import os
 import resource
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from canaries import in_processes
 from home import Home
 from local_server import Answer, LocalServer, Received
 from model_server import ModelServer, completion, said
@@ -129,21 +129,6 @@ def test_on_a_full_disk_nothing_is_called_until_there_is_room(home: Home) -> Non
 FILE = "canary-file-8841"
 
 
-def in_processes(marks: list[str]) -> list[str]:
-    """The processes whose arguments or environment hold a mark."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        for name in ("cmdline", "environ"):
-            try:
-                text = (folder / name).read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            found += [f"{folder.name} {name}" for mark in marks if mark in text]
-    return found
-
-
 def test_secrets_of_files_are_in_no_file_log_argument_or_environment(
     home: Home, tmp_path: Path
 ) -> None:
@@ -154,10 +139,10 @@ def test_secrets_of_files_are_in_no_file_log_argument_or_environment(
         f'[secrets]\nfolder = "{folder}"\n', encoding="utf-8"
     )
     home.record("Secret", "key", {"fromFile": {"value": "key"}})
-    seen: list[str] = []
+    seen: set[tuple[int, str, str]] = set()
 
     def echoing(request: Received) -> Answer:
-        seen.extend(in_processes([FILE]))
+        seen.update(in_processes([FILE]))
         return said({"you": request.headers, "hex": FILE.encode().hex(), "body": FILE * 3})
 
     asked = completion(None, [{"name": "tickets", "arguments": json.dumps({FILE: [FILE]})}])
@@ -177,5 +162,5 @@ def test_secrets_of_files_are_in_no_file_log_argument_or_environment(
     assert home.state(task) == "succeeded"
     assert server.received[0].headers["Authorization"] == f"Bearer {FILE}"
     assert json.loads(server.received[0].body) == {"(secret)": ["(secret)"]}
-    assert (found, seen) == ([], [])
+    assert (found, seen) == ([], set())
     assert home.database.shared or any(path.name.endswith("-wal") for path in kept)

@@ -8,14 +8,15 @@ from typing import Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from runner.contract.kinds.base import Spec
+from runner.contract.kinds.base import Name, Spec
 
 
 class Secret(Spec):
     """A secret: values in the manifest (`data` is base64), or where the host keeps them.
 
     `from_env` names an environment variable of the runner that the settings allow;
-    `from_file` a file in the runner's credentials folder.
+    `from_file` a file in the runner's credentials folder. Other namespaces may name it only
+    if `allowed_namespaces` lists them.
     """
 
     data: dict[str, str] = {}
@@ -34,9 +35,18 @@ class Secret(Spec):
         validation_alias=AliasChoices("fromFile", "from_file"),
         serialization_alias="fromFile",
     )
+    allowed_namespaces: list[Name] = Field(
+        default=[],
+        validation_alias=AliasChoices("allowedNamespaces", "allowed_namespaces"),
+        serialization_alias="allowedNamespaces",
+    )
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
         if not (self.data or self.string_data or self.from_env or self.from_file):
             raise ValueError("a secret needs stringData, data, fromEnv or fromFile")
         return self
+
+    def serves(self, own: str, namespace: str) -> bool:
+        """Whether a resource of a namespace may use it, when it stands in `own` itself."""
+        return namespace == own or namespace in self.allowed_namespaces

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import Any, Final, Literal, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from runner.contract.kinds.base import (
     Duration,
@@ -18,6 +17,7 @@ from runner.contract.kinds.base import (
     Text,
     named,
 )
+from runner.contract.kinds.network import ANYWHERE, Network, endpoint
 
 OperationClass = Literal["read", "write", "delete", "admin"]
 
@@ -64,26 +64,6 @@ class ToolAuth(SecretAuth):
     scopes: list[str] = []
 
 
-class Network(Strict):
-    """Where a call may connect: nothing named, to the host of `endpoint` and nowhere else.
-
-    A host is a name, `*.name` or a literal address, with `:port` where only one is meant; a
-    program can only be given the whole network, `*`. `private` lists the networks (CIDR) of
-    private addresses that a host may stand for; an endpoint that is such an address itself
-    needs no entry.
-    """
-
-    hosts: list[str] = []
-    private: list[str] = []
-
-    @field_validator("private")
-    @classmethod
-    def _networks(cls, networks: list[str]) -> list[str]:
-        for network in networks:
-            ip_network(network)
-        return networks
-
-
 class ToolLimits(Strict):
     """How often a tool may be called, by all agents together."""
 
@@ -105,12 +85,17 @@ def fill_template(text: str, value: Callable[[tuple[str, ...]], str]) -> str:
     return _TEMPLATE.sub(lambda match: value(tuple(match[1][1:].split("."))), text)
 
 
+def whole_template(text: str) -> bool:
+    """Whether a text is one template and nothing besides."""
+    return _TEMPLATE.fullmatch(text) is not None
+
+
 class Tool(Spec):
     """A tool. `requires` is what a call needs; a tool that declares nothing is denied.
 
-    In `requires`, `{args.name}` stands for an argument of the call. `reads`, `ingests` and
-    `egress` say what data flows through it: the plan looks along hand-offs for paths on which
-    private data, untrusted input and a way out come together.
+    In `requires` and `endpoint`, `{args.name}` stands for an argument of the call. `reads`,
+    `ingests` and `egress` say what data flows through it: the plan looks along hand-offs for
+    paths on which private data, untrusted input and a way out come together.
     """
 
     type: Literal[
@@ -164,6 +149,20 @@ class Tool(Spec):
             raise ValueError(f"a tool of type {self.type} needs {field}")
         return self
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        anywhere = self.network.hosts == [ANYWHERE]
+        if self.type in ("command", "python"):
+            if self.network.hosts and not anywhere:
+                raise ValueError(
+                    "network.hosts of a program is empty or `*`: it cannot be held to names"
+                )
+        elif anywhere:
+            raise ValueError("only a program can be given the whole network, `*`; name hosts")
+        if self.type == "http" and self.endpoint is not None:
+            _check_endpoint(self.endpoint, self.network)
+        return self
+
     def references(self, namespace: str) -> list[Reference]:
         """The Secret and the McpServer it names."""
         found: list[Reference] = []
@@ -174,3 +173,21 @@ class Tool(Spec):
             target: Key = named("McpServer", self.mcp_server_ref, namespace)
             found.append(Reference(target, ("spec", "mcp_server_ref"), required=False))
         return found
+
+
+def _check_endpoint(text: str, network: Network) -> None:
+    """ValueError unless a call knows where to go and arguments stand where they may."""
+    template_arguments(text)
+    if whole_template(text):
+        if not network.hosts:
+            raise ValueError(
+                f"the endpoint {text} may be any address: network.hosts must name the hosts"
+            )
+        return
+    origin = re.match(r"[^/]*//[^/?#]*", text)
+    fragment = text.partition("#")[2]
+    if _TEMPLATE.search((origin[0] if origin else "") + fragment):
+        raise ValueError("in an endpoint, a template stands in the path or the query")
+    for pair in endpoint(text).query.split("&"):
+        if _TEMPLATE.search(pair.partition("=")[0]):
+            raise ValueError("in a query, a template stands for a value: name={args.name}")
