@@ -15,7 +15,7 @@ import httpx2
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
-from runner.tools import Call, egress
+from runner.tools import Answered, Call, egress
 
 _SCHEMES: Final = ("http://", "https://")
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
@@ -28,7 +28,7 @@ _NEVER_SENT: Final = (
 )
 
 
-async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     """The body of the answer; ToolFailed on any status that is not a success."""
     assert tool.endpoint is not None
     if not tool.endpoint.startswith(_SCHEMES):
@@ -61,7 +61,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
             f"{tool.endpoint} cannot be reached: {type(error).__name__}", retryable=True
         ) from error
     if response.is_success:
-        return body
+        return Answered(body)
     said = seal.excerpt(body, 300, call.hidden)
     raise ToolFailed(
         f"{tool.endpoint} answered {response.status_code}: {said}",
