@@ -86,8 +86,9 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
+        isolation = None
         try:
-            content = await tools.call(
+            answered = await tools.call(
                 tool.spec,
                 call.arguments,
                 tools.Call(
@@ -97,15 +98,17 @@ class Guard:
                     hidden=tuple(self.secrets.values()),
                 ),
             )
-            result = {"content": seal.redact(content, self.secrets.values())}
+            isolation = answered.isolation
+            result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
+            isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
         except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
-        self._tell(facts, started, outcome, result)
+        self._tell(facts | {"isolation": isolation}, started, outcome, result)
         return result
 
     @property

@@ -107,6 +107,7 @@ class Journal:
                     tool=message.get("tool"),
                     model=message.get("model"),
                     outcome=message["outcome"],
+                    isolation=message.get("isolation"),
                     tokens_in=tokens[0],
                     tokens_out=tokens[1],
                     duration_us=message["duration_us"],

@@ -15,6 +15,7 @@ import socket
 import sys
 from typing import Any, Final, NoReturn
 
+from runner import sandbox
 from runner.agent import Step
 from runner.contract import clock
 from runner.contract.errors import LeaseLost
@@ -24,7 +25,7 @@ from runner.execute import Execution
 from runner.guard import Guard
 from runner.link import Link, TrustLost
 from runner.manifest_set import ManifestSet, from_text
-from runner.tools import Bounds, command
+from runner.tools import Bounds
 from runner.wire import LINE_MAX, TooLong, Wire
 
 EXIT_ORPHANED: Final = 71
@@ -131,8 +132,8 @@ class Worker:
 
 
 def _leave(code: int) -> NoReturn:
-    # Not sys.exit: threads of tools may hang, and nothing here is left to be saved.
-    command.kill_all()
+    # Not sys.exit: threads may hang, and nothing here is left to be saved.
+    sandbox.kill_all()
     os._exit(code)
 
 

@@ -61,9 +61,9 @@ class Entry:
 
     `commit` is the commit it happened under, 40 or 64 hex digits, or `none` while nothing
     has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
-    the agents whose work led to this one's, itself last.
-    `manifests` is the digest of the whole manifest set the task works under. `private`
-    holds values that go in as commitments only.
+    the agents whose work led to this one's, itself last. `manifests` is the digest of the
+    whole manifest set the task works under. `isolation` is the sandbox that a tool ran in.
+    `private` holds values that go in as commitments only.
     """
 
     type: EntryType
@@ -84,6 +84,7 @@ class Entry:
     resource: str | None = None
     digest: str | None = None
     outcome: str | None = None
+    isolation: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
     duration_us: int | None = None

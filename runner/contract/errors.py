@@ -80,9 +80,13 @@ class LeaseLost(OrlojError):
 class ToolFailed(OrlojError):
     """A tool did not do what was asked."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = False, isolation: str | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.isolation = isolation
+        """How far what failed was kept apart; None: nothing was started here."""
 
 
 class ModelFailed(OrlojError):

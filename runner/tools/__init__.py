@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from runner import sandbox
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
@@ -42,8 +43,16 @@ class Call:
     """The secret values of the task, which no answer may hold."""
 
 
-async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
-    """What the tool answered, as text; ToolFailed."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a tool said, and how far it was kept apart; None: nothing was started here."""
+
+    text: str
+    isolation: str | None = None
+
+
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
+    """What the tool answered; ToolFailed."""
     if tool.auth is not None and call.secret is None:
         raise ToolFailed(
             "the tool's secret has no value here; check spec.auth.secretRef, its Secret on this"
@@ -53,12 +62,33 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
     limit_s = seconds(tool.runtime.timeout)
     try:
         async with asyncio.timeout(limit_s):
-            answer: str = await module.call(tool, arguments, call)
+            answered: Answered = await module.call(tool, arguments, call)
     except TimeoutError:
         raise ToolFailed(
-            f"no answer within runtime.timeout ({tool.runtime.timeout})", retryable=True
+            f"no answer within runtime.timeout ({tool.runtime.timeout})",
+            retryable=True,
+            isolation=_isolation(tool),
         ) from None
-    return _bounded(answer, call.bounds.output_bytes_max, call.hidden)
+    text = _bounded(answered.text, call.bounds.output_bytes_max, call.hidden)
+    return Answered(text, answered.isolation)
+
+
+def may_be_bare(tool: Tool) -> bool:
+    """Whether the manifest says that the tool needs no sandbox; ToolFailed for what we lack."""
+    mode = tool.runtime.isolation_mode
+    if mode in {"container", "wasm"}:
+        raise ToolFailed(
+            f"runtime.isolation_mode {mode} cannot be given yet; leave it out for the sandbox"
+            " of this host"
+        )
+    return mode == "none"
+
+
+def _isolation(tool: Tool) -> str | None:
+    """The level of a call that did not live to tell."""
+    if tool.type == "http":
+        return None
+    return sandbox.Level.NONE if may_be_bare(tool) else sandbox.available().level
 
 
 def _bounded(answer: str, limit: int, hidden: tuple[str, ...]) -> str:

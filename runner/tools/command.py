@@ -2,46 +2,32 @@
 
 The setting `tools.commands` names the programs that may be started. The call's arguments
 arrive as JSON on standard input, and in place of `{name}` items of the list. The
-environment is built from nothing; the whole process group ends with the call.
-
-The program is started through `setpriv` and `prlimit` (util-linux): it gains no privilege,
-leaves no core dump, has bounds on open files, file size and processor time, and dies with
-the worker that started it.
+environment is built from nothing. The program runs in a sandbox, which shows it itself, its
+libraries and the files folder; all it started ends with the call.
 """
 
-import asyncio
-import contextlib
 import json
 import math
 import os
 import re
-import signal
 import stat
+from pathlib import Path
 from typing import Any, Final
 
+from runner import sandbox
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.contract.kinds.base import seconds
-from runner.tools import Call
+from runner.sandbox import program
+from runner.sandbox.confinement import MEBIBYTE
+from runner.tools import Answered, Call, may_be_bare
 
 _PLACEHOLDER: Final = re.compile(r"\{([\w-]+)\}")
 _ERROR_CHARACTERS: Final = 300
 
-_LAUNCHER: Final = (
-    "/usr/bin/setpriv",
-    "--no-new-privs",
-    "--pdeathsig=KILL",
-    "/usr/bin/prlimit",
-    "--core=0:0",
-    "--nofile=256:256",
-    f"--fsize={256 * 1024 * 1024}",
-)
 
-_groups: set[int] = set()
-
-
-async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     """Standard output; ToolFailed when the program is not allowed or did not succeed."""
     argv = _argv(tool.command, arguments)
     if argv[0] not in call.bounds.commands:
@@ -49,95 +35,51 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
             f"{argv[0]} may not be started on this host; the setting tools.commands "
             "names the programs that may"
         )
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        "IDEMPOTENCY_KEY": call.idempotency_key,
-        **({"TOOL_SECRET": call.secret} if call.secret is not None else {}),
-    }
+    _check(argv[0])
     call.bounds.files.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *_launched(argv, seconds(tool.runtime.timeout)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=call.bounds.files,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
-    _groups.add(process.pid)
-    try:
-        return await _finish(process, json.dumps(arguments).encode(), call, argv[0])
-    finally:
-        _kill(process.pid)
-        _groups.discard(process.pid)
-        # A child that left the group may hold the pipes for ever; our ends must not.
-        process._transport.close()  # type: ignore[attr-defined]
-        await process.wait()
-
-
-def _launched(argv: list[str], limit_s: float) -> list[str]:
-    """The words that start a program within its bounds; ToolFailed when it is not there."""
-    for program in (argv[0], *(word for word in _LAUNCHER if word.startswith("/"))):
-        try:
-            mode = os.stat(program).st_mode
-        except OSError as error:
-            raise ToolFailed(f"{program} cannot be started: {error.strerror}") from error
-        if not stat.S_ISREG(mode) or not os.access(program, os.X_OK):
-            raise ToolFailed(f"{program} cannot be started: it is no program of ours to run")
-    # Computing on many cores at once, it may use up more than the clock shows.
-    cpu_s = math.ceil(limit_s) * (os.cpu_count() or 1) + 1
-    return [*_LAUNCHER, f"--cpu={cpu_s}", "--", *argv]
-
-
-def kill_all() -> None:
-    """Kill every program that still runs, for a worker that must leave at once."""
-    for group in _groups:
-        _kill(group)
-
-
-def _kill(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-
-
-async def _finish(
-    process: asyncio.subprocess.Process, given: bytes, call: Call, name: str
-) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
     margin = seal.longest(call.hidden)
-    limit = call.bounds.output_bytes_max + margin
-    # All at once: a program may write more than a pipe holds before it reads.
-    _, output, error = await asyncio.gather(
-        _write(process.stdin, given),
-        _read(process.stdout, limit + 1),
-        _read(process.stderr, _ERROR_CHARACTERS + margin + 1),
+    done = await sandbox.run(
+        argv,
+        json.dumps(arguments).encode(),
+        _confinement(tool, call, argv[0]),
+        output_bytes_max=call.bounds.output_bytes_max + margin + 1,
+        error_bytes_max=_ERROR_CHARACTERS + margin + 1,
+        isolation="none" if may_be_bare(tool) else "required",
     )
-    code = await process.wait()
-    if code != 0:
-        said = seal.excerpt(error.decode("utf-8", "replace"), _ERROR_CHARACTERS, call.hidden)
-        raise ToolFailed(f"{name} ended with code {code}: {said.strip()}")
-    return output.decode("utf-8", "replace")
+    if done.code != 0:
+        said = seal.excerpt(
+            done.error.decode("utf-8", "replace"), _ERROR_CHARACTERS, call.hidden
+        )
+        raise ToolFailed(
+            f"{argv[0]} ended with code {done.code}: {said.strip()}", isolation=done.level
+        )
+    return Answered(done.output.decode("utf-8", "replace"), done.level)
 
 
-async def _write(stream: asyncio.StreamWriter, given: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(given)
-        await stream.drain()
-    stream.close()
+def _check(path: str) -> None:
+    """ToolFailed when there is no program at the path."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise ToolFailed(f"{path} cannot be started: {error.strerror}") from error
+    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
+        raise ToolFailed(f"{path} cannot be started: it is no program of ours to run")
 
 
-async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
-    kept = bytearray()
-    while chunk := await stream.read(65_536):
-        if len(kept) < limit:
-            kept += chunk[: limit - len(kept)]
-    return bytes(kept)
+def _confinement(tool: Tool, call: Call, path: str) -> sandbox.Confinement:
+    files = call.bounds.files
+    secret = {} if call.secret is None else {"TOOL_SECRET": call.secret}
+    return sandbox.Confinement(
+        readable=program.needed_by(Path(path), files.parent),
+        writable=(files,),
+        working_folder=files,
+        environment={"IDEMPOTENCY_KEY": call.idempotency_key, **secret},
+        network="*" in tool.network.hosts,
+        memory_bytes=tool.runtime.memory_mb * MEBIBYTE,
+        processes=tool.runtime.processes,
+        # Computing on many cores at once, it may use up more than the clock shows.
+        cpu_s=math.ceil(seconds(tool.runtime.timeout)) * (os.cpu_count() or 1) + 1,
+    )
 
 
 def _argv(template: list[str], arguments: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from runner.contract import seal
 from runner.contract.errors import Refused, ToolFailed
 from runner.contract.kinds import Tool
 from runner.contract.kinds.tool import whole_template
-from runner.tools import Call, address_template, egress, redirect
+from runner.tools import Answered, Call, address_template, egress, redirect
 from runner.tools.redirect import Question
 
 _RETRYABLE_STATUS: Final = frozenset({408, 425, 429})
@@ -29,7 +29,7 @@ _NEVER_SENT: Final = (
 )
 
 
-async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     """The body of the answer; ToolFailed on any status that is not a success."""
     place = _place(tool)
     try:
@@ -49,7 +49,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
             f"{place} cannot be reached: {type(error).__name__}", retryable=True
         ) from error
     if response.is_success:
-        return body
+        return Answered(body)
     said = seal.excerpt(body, 300, call.hidden)
     raise ToolFailed(
         f"{place} answered {response.status_code}: {said}",

@@ -1,123 +1,133 @@
 """Tools of type `python`: functions that ship with the runner, and no others.
 
-A file function works inside one folder: that of the tool's `config`, inside the files
-folder of the home. It follows no symbolic link and never leaves it.
+Each call is a process of its own in a sandbox, which sees the interpreter, the function and
+the folder it works in. That folder is opened here, without following a link, and shown by
+its descriptor: whoever renames things meanwhile changes nothing about what it sees.
 """
 
-import asyncio
 import json
+import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from runner import contract, functions, sandbox
+from runner.contract import errors
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
-from runner.tools import Call, folder
+from runner.contract.kinds.base import seconds
+from runner.functions import child, folder
+from runner.functions.table import FUNCTIONS
+from runner.sandbox import program
+from runner.sandbox.confinement import MEBIBYTE
+from runner.tools import Answered, Call, may_be_bare
 
-MATCHES_MAX: Final = 200
-FILES_MAX: Final = 2_000
-FILE_BYTES_MAX: Final = 2_097_152  # More than any answer may be, so that a cut is seen.
-PATTERN_MAX: Final = 200
+_ANSWER_BYTES_MAX: Final = 16 * MEBIBYTE
+_ERROR_BYTES_MAX: Final = 2_000
+_PACKAGE: Final = Path(functions.__file__).parent
+_CODE: Final = (
+    _PACKAGE.parent / "__init__.py",
+    _PACKAGE,
+    Path(contract.__file__),
+    Path(errors.__file__),
+)
 
 
-async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a function must see: a folder inside the files folder, and files of the host."""
+
+    steps: folder.Parts | None = None
+    writable: bool = False
+    readable: tuple[Path, ...] = ()
+
+
+def _reads(config: dict[str, Any]) -> Needs:
+    return Needs(folder.parts(str(config.get("folder", "."))))
+
+
+def _appends(config: dict[str, Any]) -> Needs:
+    return Needs(folder.parts(str(config.get("file", "")))[:-1], writable=True)
+
+
+NEEDS: Final[dict[str, Callable[[dict[str, Any]], Needs]]] = {
+    "append_record": _appends,
+    "list_files": _reads,
+    "read_file": _reads,
+    "search_files": _reads,
+}
+
+
+async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     """What the function answered; ToolFailed."""
-    function = FUNCTIONS.get(tool.function or "")
-    if function is None:
+    if tool.function not in FUNCTIONS:
         raise ToolFailed(
             f"there is no function {tool.function}; there are {', '.join(sorted(FUNCTIONS))}"
         )
-    return await asyncio.to_thread(function, arguments, tool.config, call.bounds.files)
-
-
-def search_files(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
-    """Lines that contain any of the words of `pattern` (`a|b`): `[{file, line, text}]`."""
-    words = [word.strip().lower() for word in _text(arguments, "pattern").split("|")]
-    words = [word for word in words if word]
-    matches: list[dict[str, Any]] = []
-    with _folder(config, files) as here:
-        for steps in _files(here):
-            for number, line in enumerate(_read(here, steps).splitlines(), 1):
-                if any(word in line.lower() for word in words):
-                    found = {"file": _name(steps), "line": number, "text": line.strip()[:300]}
-                    matches.append(found)
-                    if len(matches) >= MATCHES_MAX:
-                        return json.dumps(matches, ensure_ascii=False)
-    return json.dumps(matches, ensure_ascii=False)
-
-
-def list_files(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
-    """The names of the files in the folder, a JSON list."""
-    with _folder(config, files) as here:
-        return json.dumps([_name(steps) for steps in _files(here)])
-
-
-def read_file(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
-    """The text of one file of the folder."""
-    steps = folder.parts(_text(arguments, "file"))
-    with _folder(config, files) as here:
-        return _read(here, steps)
-
-
-def append_record(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
-    """Add the arguments as one JSON line to a file; `recorded N` counts its lines."""
-    steps = folder.parts(_text(config, "file"))
-    line = json.dumps(arguments, sort_keys=True, ensure_ascii=False) + "\n"
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-    with (
-        folder.opened(files, steps[:-1], make=True) as here,
-        folder.file(here, steps[-1:], flags) as file,
-    ):
-        file.write(line.encode("utf-8", "replace"))
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        count = sum(1 for _ in file)
-    return f"recorded {count}"
-
-
-def _text(values: dict[str, Any], name: str) -> str:
-    value = values.get(name)
-    if not isinstance(value, str) or not value.strip() or "\x00" in value:
-        raise ToolFailed(f"{name} must be a text that is not empty")
-    if len(value) > PATTERN_MAX:
-        raise ToolFailed(f"{name} is longer than {PATTERN_MAX} characters")
-    # Half of a surrogate pair is in no file's name and in no file's text.
-    return value.encode("utf-8", "replace").decode()
+    request = {
+        "function": tool.function,
+        "arguments": arguments,
+        "config": tool.config,
+        "root": str(call.bounds.files),
+    }
+    with _confined(tool, NEEDS[tool.function](tool.config), call.bounds.files) as confinement:
+        done = await sandbox.run(
+            [_interpreter(), "-I", "-S", str(Path(child.__file__))],
+            json.dumps(request).encode(),
+            confinement,
+            output_bytes_max=_ANSWER_BYTES_MAX,
+            error_bytes_max=_ERROR_BYTES_MAX,
+            isolation="none" if may_be_bare(tool) else "required",
+        )
+    if done.code != 0:
+        raise ToolFailed(
+            f"the function {tool.function} ended with code {done.code}", isolation=done.level
+        )
+    answer = json.loads(done.output)
+    if "error" in answer:
+        raise ToolFailed(answer["error"], retryable=answer["retryable"], isolation=done.level)
+    return Answered(answer["content"], done.level)
 
 
 @contextmanager
-def _folder(config: dict[str, Any], files: Path) -> Iterator[int]:
-    name = str(config.get("folder", "."))
-    steps = folder.parts(name)
+def _confined(tool: Tool, needs: Needs, files: Path) -> Iterator[sandbox.Confinement]:
+    python = program.needed_by(Path(_interpreter()), files.parent)
+    readable = (*python, *_CODE, *needs.readable)
+    limits: dict[str, Any] = {
+        "memory_bytes": tool.runtime.memory_mb * MEBIBYTE,
+        "processes": tool.runtime.processes,
+        "cpu_s": math.ceil(seconds(tool.runtime.timeout)) + 1,
+    }
+    if needs.steps is None:
+        yield sandbox.Confinement(readable=readable, **limits)
+        return
+    shown = files.joinpath(*needs.steps)
+    with _opened(files, needs) as descriptor:
+        yield sandbox.Confinement(
+            readable=readable if needs.writable else (*readable, shown),
+            writable=(shown,) if needs.writable else (),
+            held={shown: descriptor},
+            **limits,
+        )
+
+
+@contextmanager
+def _opened(files: Path, needs: Needs) -> Iterator[int]:
+    assert needs.steps is not None
     with ExitStack() as held:
         try:
-            here = held.enter_context(folder.opened(files, steps))
+            descriptor = held.enter_context(
+                folder.opened(files, needs.steps, make=needs.writable)
+            )
         except ToolFailed as error:
             raise ToolFailed(f"the folder {error}") from error
-        yield here
+        yield descriptor
 
 
-def _name(steps: folder.Parts) -> str:
-    return "/".join(steps)
-
-
-def _files(here: int) -> Iterator[folder.Parts]:
-    return islice(folder.files(here), FILES_MAX)
-
-
-def _read(here: int, steps: folder.Parts) -> str:
-    with folder.file(here, steps, os.O_RDONLY) as file:
-        data = file.read(FILE_BYTES_MAX)
-    return data.decode("utf-8", "replace")
-
-
-FUNCTIONS: Final[dict[str, Callable[[dict[str, Any], dict[str, Any], Path], str]]] = {
-    "append_record": append_record,
-    "list_files": list_files,
-    "read_file": read_file,
-    "search_files": search_files,
-}
+def _interpreter() -> str:
+    # Not the link in an environment: without site-packages there is nothing to find by it.
+    return os.path.realpath(sys.executable)

@@ -1,11 +1,13 @@
 """A program runs with what the call gives it and nothing else, and does not outlive it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +30,35 @@ def call(
     allowed: tuple[str, ...] = (PYTHON,),
     timeout: str = "20s",
     secret: str | None = None,
+    isolation: str = "sandboxed",
     output_bytes_max: int = 262_144,
 ) -> str:
     tool = Tool.model_validate(
-        {"type": "command", "command": command, "runtime": {"timeout": timeout}}
+        {
+            "type": "command",
+            "command": command,
+            "runtime": {"timeout": timeout, "isolation": isolation},
+        }
     )
     bounds = Bounds(folder / "files", allowed, output_bytes_max)
-    return asyncio.run(tools.call(tool, arguments or {}, Call("t:1", secret, bounds)))
+    return asyncio.run(tools.call(tool, arguments or {}, Call("t:1", secret, bounds))).text
 
 
 def code(text: str, *more: str) -> list[str]:
     return [PYTHON, "-I", "-c", text, *more]
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for has."""
-    try:
-        state = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-        )
-    except FileNotFoundError:
-        return True
-    return state == "Z"
+def named(word: str) -> list[int]:
+    """The processes of this host that have a word in their command line and have not ended.
+
+    Looked for by a word, since a program in a sandbox does not know its number out here.
+    """
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in line.read_bytes() and int(line.parent.name) != os.getpid():
+                found.append(int(line.parent.name))
+    return found
 
 
 def until(true: Any) -> None:
@@ -124,6 +133,7 @@ def test_the_environment_is_built_from_nothing(
     assert seen == {
         "PATH": "/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
+        "PWD": str(tmp_path / "files"),
         "IDEMPOTENCY_KEY": "t:1",
         "TOOL_SECRET": "the secret",
     }
@@ -171,37 +181,43 @@ def test_a_code_that_is_not_zero_fails_with_what_was_said(tmp_path: Path) -> Non
 
 
 def test_death_by_a_signal_fails(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailed, match="ended with code -9"):
+    with pytest.raises(ToolFailed, match="ended with code 137"):
         call(tmp_path, code("import os; os.kill(os.getpid(), 9)"))
 
 
 FAMILY = """
 import subprocess, sys, os, time
-child = subprocess.Popen([sys.executable, "-I", "-c", "import time; time.sleep(600)"])
-open("family", "w").write(f"{os.getpid()} {child.pid}")
-os.rename("family", "pids")
-time.sleep(600 if len(sys.argv) > 1 else 0)
+word, lasts, *session = sys.argv[1:]
+code = "import time; time.sleep(600)"
+subprocess.Popen([sys.executable, "-I", "-c", code, word], start_new_session=bool(session))
+open("begun", "w").close()
+time.sleep(float(lasts))
 """
 
 
-def pids(tmp_path: Path) -> list[int]:
-    return [int(word) for word in (tmp_path / "files" / "pids").read_text().split()]
+@pytest.fixture
+def word(tmp_path: Path) -> Iterator[str]:
+    """In the command line of a program and its child; nothing is left of them afterwards."""
+    made = f"family-of-{tmp_path.name}-{os.getpid()}"
+    yield made
+    assert named(made) == []
 
 
-def test_out_of_time_the_whole_group_is_killed(tmp_path: Path) -> None:
+def test_out_of_time_the_whole_group_is_killed(tmp_path: Path, word: str) -> None:
     with pytest.raises(ToolFailed, match=r"no answer within runtime\.timeout \(1s\)") as failed:
-        call(tmp_path, code(FAMILY, "wait"), timeout="1s")
+        call(tmp_path, code(FAMILY, word, "600"), timeout="1s")
     assert failed.value.retryable
-    for pid in pids(tmp_path):
-        until(lambda pid=pid: gone(pid))
+    assert (tmp_path / "files" / "begun").exists()
 
 
-def test_a_child_that_is_left_behind_ends_with_the_call(tmp_path: Path) -> None:
-    # It holds the output open, so the call lasts until its time is out.
-    with pytest.raises(ToolFailed, match="no answer"):
-        call(tmp_path, code(FAMILY), timeout="1s")
-    for pid in pids(tmp_path):
-        until(lambda pid=pid: gone(pid))
+@pytest.mark.parametrize("session", [[], ["own"]], ids=["in the group", "out of it"])
+def test_a_child_that_is_left_behind_ends_with_the_program(
+    tmp_path: Path, word: str, session: list[str]
+) -> None:
+    # It holds the output open; without a sandbox the call would last until its time is out.
+    open_before = len(os.listdir("/proc/self/fd"))
+    assert call(tmp_path, code(FAMILY, word, "0", *session)) == ""
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 RUNAWAY = """
@@ -211,28 +227,34 @@ subprocess.Popen([sys.executable, "-I", "-c", code], start_new_session=True)
 """
 
 
-def test_a_child_that_left_the_group_holds_no_pipe_of_ours(tmp_path: Path) -> None:
+def test_without_a_sandbox_a_child_that_left_the_group_holds_no_pipe_of_ours(
+    tmp_path: Path,
+) -> None:
     open_before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(ToolFailed, match="no answer"):
-        call(tmp_path, code(RUNAWAY), timeout="500ms")
+        call(tmp_path, code(RUNAWAY), timeout="500ms", isolation="none")
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
-def test_a_call_that_is_given_up_kills_its_program(tmp_path: Path) -> None:
-    tool = Tool.model_validate({"type": "command", "command": code(FAMILY, "wait")})
+def test_without_a_sandbox_a_group_ends_with_the_call(tmp_path: Path, word: str) -> None:
+    with pytest.raises(ToolFailed, match="no answer"):
+        call(tmp_path, code(FAMILY, word, "0"), timeout="1s", isolation="none")
+    until(lambda: not named(word))
+
+
+def test_a_call_that_is_given_up_kills_its_program(tmp_path: Path, word: str) -> None:
+    tool = Tool.model_validate({"type": "command", "command": code(FAMILY, word, "600")})
     bounds = Bounds(tmp_path / "files", (PYTHON,), 1_024)
 
     async def give_up() -> None:
         running = asyncio.create_task(tools.call(tool, {}, Call("t:1", None, bounds)))
-        while not (tmp_path / "files" / "pids").exists():
+        while not (tmp_path / "files" / "begun").exists():
             await asyncio.sleep(0.005)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
 
     asyncio.run(give_up())
-    for pid in pids(tmp_path):
-        until(lambda pid=pid: gone(pid))
 
 
 @pytest.mark.parametrize(
@@ -247,22 +269,22 @@ def test_an_argument_is_passed_as_the_log_writes_it(
 
 
 LIMITS = """
-import json, resource
-names = ("CORE", "NOFILE", "FSIZE")
+import ctypes, json, resource
+names = ("CORE", "NOFILE", "FSIZE", "AS")
 print(json.dumps([resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names]))
-print([line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")])
+print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))
 """
 
 
 def test_a_program_has_bounds_that_it_cannot_raise(tmp_path: Path) -> None:
     limits, privileges = call(tmp_path, code(LIMITS)).splitlines()
-    assert json.loads(limits) == [[0, 0], [256, 256], [2**28, 2**28]]
-    assert privileges == "['1']"
+    assert json.loads(limits) == [[0, 0], [256, 256], [2**28] * 2, [2**29] * 2]
+    assert privileges == "1"
 
 
 def test_a_program_that_crashes_leaves_nothing_of_its_memory(tmp_path: Path) -> None:
     text = "import os; os.abort()"
-    with pytest.raises(ToolFailed, match="ended with code -6"):
+    with pytest.raises(ToolFailed, match="ended with code 134"):
         call(tmp_path, code(text), secret=CANARY)
     assert list((tmp_path / "files").iterdir()) == []
 
@@ -279,21 +301,19 @@ import asyncio, sys
 from pathlib import Path
 from runner import tools
 from runner.contract.kinds import Tool
-command = [sys.executable, "-I", "-c", sys.argv[2]]
+command = [sys.executable, "-I", "-c", *sys.argv[2:]]
 tool = Tool.model_validate({"type": "command", "command": command})
 bounds = tools.Bounds(Path(sys.argv[1]), (sys.executable,), 1_024)
 asyncio.run(tools.call(tool, {}, tools.Call("t:1", None, bounds)))
 """
-LASTING = "import os, time; open('x', 'w').write(str(os.getpid())); os.rename('x', 'pid'); "
 
 
-def test_a_program_dies_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+def test_a_program_dies_with_a_worker_that_is_killed(tmp_path: Path, word: str) -> None:
     # Else it would go on beside the second call of a task that another worker takes over.
     worker = subprocess.Popen(
-        [PYTHON, "-c", STARTER, str(tmp_path), LASTING + "time.sleep(600)"]
+        [PYTHON, "-c", STARTER, str(tmp_path), FAMILY, word, "600", "own session"]
     )
-    until((tmp_path / "pid").exists)
+    until((tmp_path / "begun").exists)
     worker.kill()
     worker.wait()
-    pid = int((tmp_path / "pid").read_text(encoding="ascii"))
-    until(lambda: gone(pid))
+    until(lambda: not named(word))

@@ -30,7 +30,9 @@ def call(
 ) -> str:
     tool = Tool.model_validate({"type": "http", "endpoint": endpoint, **spec})
     bounds = Bounds(Path("/nonexistent"), (), 2_048)
-    return asyncio.run(tools.call(tool, arguments or {}, Call(key, secret, bounds, hidden)))
+    return asyncio.run(
+        tools.call(tool, arguments or {}, Call(key, secret, bounds, hidden))
+    ).text
 
 
 def serving(answer: Answer | Callable[[Received], Answer]) -> LocalServer:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from runner import tools
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
+from runner.functions import files as builtin
+from runner.functions import table
 from runner.tools import Bounds, Call
-from runner.tools import python as builtin
 
 OUTSIDE = "what nobody may read"
 
@@ -42,7 +43,7 @@ def call(
         {"type": "python", "function": function, "config": config or {}, "requires": []}
     )
     bounds = Bounds(files, (), output_bytes_max)
-    return asyncio.run(tools.call(tool, arguments, Call("t:1", None, bounds)))
+    return asyncio.run(tools.call(tool, arguments, Call("t:1", None, bounds))).text
 
 
 DOCS = {"folder": "docs"}
@@ -221,7 +222,7 @@ def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
     try:
         for _ in range(3_000):
             try:
-                answer = builtin.FUNCTIONS[function](arguments, config, files)
+                answer = table.FUNCTIONS[function](arguments, config, files)
             except ToolFailed:
                 continue
             assert OUTSIDE not in answer

@@ -18,7 +18,9 @@ from runner.contract.errors import ToolFailed
 DEPTH_MAX: Final = 32
 ENTRIES_MAX: Final = 20_000
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Passing through asks for less than reading: a sandbox may show one folder and none above.
+_PASS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR})
 
@@ -41,7 +43,7 @@ def opened(root: Path, steps: Parts, *, make: bool = False) -> Iterator[int]:
     if make:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        start = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        start = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise _refused(error, "/".join(steps) or ".") from error
     try:
@@ -95,14 +97,14 @@ def files(folder: int) -> Iterator[Parts]:
 def _below(folder: int, steps: Parts, *, make: bool = False) -> Iterator[int]:
     here = os.dup(folder)
     try:
-        for step in steps:
+        for step in (*steps, None):
             try:
-                if make:
+                if make and step is not None:
                     with suppress(FileExistsError):
                         os.mkdir(step, 0o700, dir_fd=here)
-                below = os.open(step, _FOLDER, dir_fd=here)
+                below = os.open(step or ".", _PASS if step else _READ, dir_fd=here)
             except OSError as error:
-                raise _refused(error, "/".join(steps)) from error
+                raise _refused(error, "/".join(steps) or ".") from error
             os.close(here)
             here = below
         yield here
