@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from runner import approvals
 from runner.agent import Step
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType, canonical
@@ -71,6 +72,7 @@ def cancel(
         facts = {"reason": f"was {shown_state(task.state)}", "outcome": "cancelled"}
         entries.append(_entry(EntryType.TASK_CANCELLED, task, actor, call, **facts))
         decided.append(_decided(task, TaskState.CANCELLED, call))
+    entries += approvals.withdraw(connection, [one.id for one in decided], actor, now_us)
     audit.append(connection, entries, now_us)
     return decided
 

@@ -11,11 +11,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import governance, policies, queue
+from runner import asking, governance, policies, queue
 from runner.agent import Step
+from runner.approvals import Answer, Approvals
+from runner.asking import Question
 from runner.claim import Held, Parking
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost, OrlojError
+from runner.contract.errors import LeaseLost, OrlojError, Refused
+from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
 from runner.verdict import Call, Decision, Verdict
 
@@ -44,6 +47,7 @@ class Journal:
         self._connection = connection
         self._pins = pins
         self._log = log
+        self._approvals = Approvals(connection, log)
 
     def steps(self, task: str) -> list[Step]:
         """The steps of a task so far."""
@@ -72,21 +76,49 @@ class Journal:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = governance.decide(manifests, agent, Call(name, arguments, held.task_name))
-        if verdict.decision is Decision.ASK:
-            reason = f"{verdict.reason}, and none was given"
-            verdict = replace(verdict, decision=Decision.DENY, reason=reason)
-        if verdict.decision is Decision.ALLOW:
-            self._begin(held, message, ("tool", name, "begun", None), now_us)
-        else:
-            result = canonical({"denied": verdict.reason})
-            self._begin(held, message, ("tool", name, "denied", result), now_us)
         facts = {
             "tool": name,
             "permission": verdict.permission,
             "chain": manifests.chain_names(agent),
         }
-        self._decided(held, verdict, facts, message, (("arguments", arguments),))
+        private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments),)
+        approval = ""
+        if verdict.decision is Decision.ASK:
+            answer = self._asked(held, manifests, message, verdict, now_us=now_us)
+            if isinstance(answer, Question):
+                self._decided(held, verdict, facts, message, private)
+                return self._approvals.request(held, answer, now_us)
+            if isinstance(answer, Parking):
+                return answer
+            verdict, approval = answer.verdict, answer.approval
+        if verdict.decision is Decision.ALLOW:
+            if approval:
+                self._approvals.consume(held, approval, now_us)
+            self._begin(held, message, ("tool", name, "begun", None), now_us)
+        else:
+            result = canonical({"denied": verdict.reason})
+            self._begin(held, message, ("tool", name, "denied", result), now_us)
+        if approval:  # That it was requested stands in the log since people were asked.
+            facts["approval"], private = approval, None
+        self._decided(held, verdict, facts, message, private)
         return verdict
+
+    def _asked(
+        self,
+        held: Held,
+        manifests: ManifestSet,
+        message: Message,
+        verdict: Verdict,
+        *,
+        now_us: int,
+    ) -> Parking | Answer | Question:
+        """What people said of a call; the question itself when nobody was asked."""
+        try:
+            agent = manifests.agent(message["agent"])
+            question = asking.question(held, manifests, agent, message, verdict)
+        except Refused as refused:
+            return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
+        return self._approvals.look(held, question, now_us) or question
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
@@ -155,19 +187,18 @@ class Journal:
         verdict: Verdict,
         facts: dict[str, Any],
         message: Message,
-        private: tuple[tuple[str, Any], ...] = (),
+        private: tuple[tuple[str, Any], ...] | None = (),
     ) -> None:
+        """Log a decision, and the request before it unless that was done: `private` None."""
         facts = {**facts, "step": message["step"], "agent": message["agent"]}
-        self._log(
-            [
-                entry(EntryType.ACTION_REQUESTED, held, **facts, private=private),
-                entry(
-                    EntryType.ACTION_DECIDED,
-                    held,
-                    **facts,
-                    decision=verdict.decision.value,
-                    rule=verdict.rule,
-                    reason=verdict.reason,
-                ),
-            ]
+        decided = entry(
+            EntryType.ACTION_DECIDED,
+            held,
+            **facts,
+            decision=verdict.decision.value,
+            rule=verdict.rule,
+            reason=verdict.reason,
         )
+        if private is not None:
+            self._log([entry(EntryType.ACTION_REQUESTED, held, **facts, private=private)])
+        self._log([decided])

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner import queue, retry
+from runner import approvals, queue, retry
 from runner.agent import Step
 from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots
 from runner.contract import audit
@@ -122,6 +122,8 @@ class Ledger:
         ending = _ending(held, message, now_us)
         self._end(held, ending, now_us)
         self._entries.append(_ended(held, ending))
+        if ending.finished:
+            self._withdraw([held.task], now_us)
         return ending.state
 
     def finish_all(
@@ -139,6 +141,7 @@ class Ledger:
             everyone = queue.end_all(self._connection, rows, now_us)
             assert everyone, "a task that was in a worker's hands was not ended"
             self._entries += [_ended(held, ending) for held, ending in ended]
+            self._withdraw([held.task for held, _ in ended], now_us)
         return [None if ending is None else ending.state for _, ending in endings]
 
     def release(self, held: Held, reason: str, *, crashed: bool, now_us: int) -> str:
@@ -165,6 +168,8 @@ class Ledger:
         facts: dict[str, Any] = {"actor": self._actor, "reason": reason}
         kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
         self._entries.append(entry(kind, held, **facts, outcome=state.value))
+        if ending.finished:
+            self._withdraw([held.task], now_us)
         return state.value
 
     def park(self, held: Held, parking: Parking, now_us: int) -> str:
@@ -227,6 +232,9 @@ class Ledger:
     def _end(self, held: Held, ending: Ending, now_us: int) -> None:
         if not queue.end(self._connection, held.task, held.fence, ending, now_us):
             raise LeaseLost
+
+    def _withdraw(self, tasks: Sequence[str], now_us: int) -> None:
+        self._entries += approvals.withdraw(self._connection, tasks, self._actor, now_us)
 
     def _refuse(self, task: Claimable, error: str, now_us: int) -> None:
         queue.refuse(self._connection, task.id, error, now_us)

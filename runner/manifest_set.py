@@ -37,6 +37,8 @@ class Placed:
     path: str
     line: int
     lines: dict[str, int] = field(hash=False)
+    by: str | None = None
+    """Its owner when it was applied by hand (`person:NAME`); None: it came from Git."""
 
     def at(self, pointer: str) -> str:
         """`path:line` of a JSON pointer, or of the nearest place around it."""
@@ -46,7 +48,8 @@ class Placed:
 
     def to_json(self) -> list[Any]:
         """As the set's text keeps it."""
-        return [list(self.key), self.body, self.path, self.line, self.lines]
+        owner = [] if self.by is None else [self.by]
+        return [list(self.key), self.body, self.path, self.line, self.lines, *owner]
 
 
 @dataclass(frozen=True)
@@ -212,8 +215,8 @@ def from_text(text: str) -> ManifestSet:
     """A set out of its stored text."""
     value = json.loads(text)
     placed = [
-        Placed(Key(*key), body, path, line, lines)
-        for key, body, path, line, lines in value["resources"]
+        Placed(Key(*key), body, path, line, lines, *owner)
+        for key, body, path, line, lines, *owner in value["resources"]
     ]
     return ManifestSet(Key(*value["subject"]), {item.key: item for item in placed})
 
@@ -229,5 +232,5 @@ def _spec(placed: Placed, kind: type[S]) -> S:
     return spec
 
 
-def _parts(placed: Placed) -> tuple[Key, str, str, int, dict[str, int]]:
-    return placed.key, placed.body, placed.path, placed.line, placed.lines
+def _parts(placed: Placed) -> tuple[Key, str, str, int, dict[str, int], str | None]:
+    return placed.key, placed.body, placed.path, placed.line, placed.lines, placed.by

@@ -101,7 +101,8 @@ def _follow(
         if row is None:
             continue
         owner = owner or row.owner
-        resources[key] = Placed(key, row.body, row.path, row.line, json.loads(row.lines))
+        lines, by = json.loads(row.lines), _by_hand(row.owner)
+        resources[key] = Placed(key, row.body, row.path, row.line, lines, by)
         waiting.extend(_named(key, kinds.spec_of(key.kind, row.body)))
     return owner
 
@@ -109,12 +110,18 @@ def _follow(
 def _unnamed(connection: Connection, namespaces: Sequence[str]) -> Iterator[Placed]:
     """What applies without being named: rules and data of the namespaces, and policies."""
     for row in connection.exec_driver_sql(
-        "SELECT namespace, kind, name, body, path, line, lines FROM resource"
+        "SELECT namespace, kind, name, body, path, line, lines, owner FROM resource"
         " WHERE kind = 'AgentPolicy' OR (kind IN ('DataSource', 'Namespace', 'ToolPermission')"
         " AND namespace IN (SELECT value FROM json_each(?)))",
         (json.dumps(namespaces),),
     ):
-        yield Placed(Key(*row[:3]), row[3], row[4], row[5], json.loads(row[6]))
+        lines, by = json.loads(row[6]), _by_hand(row[7])
+        yield Placed(Key(*row[:3]), row[3], row[4], row[5], lines, by)
+
+
+def _by_hand(owner: str) -> str | None:
+    """The person who applied something; None when it came from Git."""
+    return None if owner.startswith("git:") else owner
 
 
 def _granted(resources: Mapping[Key, Placed]) -> list[Permission]:

@@ -205,6 +205,14 @@ def in_hand(connection: Connection, tasks: Sequence[str]) -> set[tuple[str, int]
     return {(row[0], row[1]) for row in rows}
 
 
+def keep(connection: Connection, task: str, fence: int) -> bool:
+    """Whether a task is in these hands; then it stays so until the end of the transaction."""
+    found = connection.exec_driver_sql(
+        f"SELECT 1 FROM task WHERE {_HELD} /* lock */", (task, fence)
+    )
+    return found.one_or_none() is not None
+
+
 def refuse(connection: Connection, task: str, error: str, now_us: int) -> None:
     """End a pending task that cannot be started."""
     connection.exec_driver_sql(

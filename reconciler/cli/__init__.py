@@ -19,10 +19,13 @@ from runner.contract import errors
 
 COMMANDS: Final = {
     "apply": "Apply manifests from files, or a saved plan.",
+    "approvals": "List requests for approval, or show one.",
+    "approve": "Say yes to exactly one call.",
     "audit": "Read, verify and export the audit log.",
     "cancel": "Stop tasks, wherever they are.",
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
+    "deny": "Say no to a call.",
     "init": "Make a repository of manifests to start from.",
     "logs": "Show what agents did, step by step; -f follows.",
     "migrate": "Bring the database to the newest schema.",

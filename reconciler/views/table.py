@@ -17,6 +17,7 @@ SHORT_MAX: Final = 72
 
 _STYLES: Final = {
     "allow": "green",
+    "approved": "green",
     "ask": "yellow",
     "backing_off": "yellow",
     "cancelled": "dim",
@@ -26,6 +27,7 @@ _STYLES: Final = {
     "done": "green",
     "dropped": "dim",
     "failed": "red",
+    "expired": "red",
     "missed": "yellow",
     "running": "cyan",
     "skipped": "yellow",

@@ -109,6 +109,14 @@ def head(connection: Connection) -> Head:
     return (0, audit_entry.CHAIN_START) if row is None else (row[0], row[1])
 
 
+def name(connection: Connection) -> str:
+    """What no other log is called: the leaf of its first entry; empty while there is none."""
+    first = connection.exec_driver_sql(
+        "SELECT leaf FROM audit_entry WHERE seq = 1"
+    ).scalar_one_or_none()
+    return "" if first is None else bytes(first).hex()
+
+
 def read(
     connection: Connection,
     *,

@@ -53,6 +53,14 @@ class EntryType(StrEnum):
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
+    APPROVAL_REQUESTED = "action.approval_requested"
+    APPROVAL_GRANTED = "action.approval_granted"
+    APPROVAL_DENIED = "action.approval_denied"
+    APPROVAL_WITHDRAWN = "action.approval_withdrawn"
+    APPROVAL_EXPIRED = "action.expired"
+    APPROVAL_CONSUMED = "action.consumed"
+    NOTIFICATION_SENT = "notification.sent"
+    NOTIFICATION_FAILED = "notification.failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,8 @@ class Entry:
     `commit` is the commit it happened under, 40 or 64 hex digits, or `none` while nothing
     has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
     the agents whose work led to this one's, itself last. `manifests` is the digest of the
-    whole manifest set the task works under. `isolation` is the sandbox that a tool ran in.
+    whole manifest set the task works under. `isolation` is the sandbox that a tool ran in,
+    `approval` the request for a person's approval that it is about or rests on.
     `private` holds values that go in as commitments only.
     """
 
@@ -80,6 +89,7 @@ class Entry:
     decision: str | None = None
     rule: str | None = None
     reason: str | None = None
+    approval: str | None = None
     manifests: str | None = None
     resource: str | None = None
     digest: str | None = None

@@ -9,7 +9,11 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
+from runner.contract.approval_tables import ApprovalRow, NotificationRow
+
 Big = BigInteger
+ELSEWHERE: Final = (ApprovalRow, NotificationRow)
+"""Tables of the schema that stand in a module of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 

@@ -13,6 +13,7 @@ from typing import Final
 
 RUNNER: Final = "runner.sock"
 DAEMON: Final = "daemon.sock"
+NOTIFIER: Final = "notifier.sock"
 
 
 def listen(folder: Path, name: str) -> socket.socket:

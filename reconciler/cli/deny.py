@@ -1,0 +1,34 @@
+"""`orloj deny`: say no to a call."""
+
+import click
+
+from reconciler.cli import approving
+from reconciler.cli.context import Context, json_option
+from reconciler.views import approvals as view
+from runner import approval_decisions
+from runner.contract import clock, wake
+
+
+@click.command()
+@click.argument("approval_id", metavar="ID")
+@click.option("--reason", required=True, help="Why: the agent reads it, and so does the log.")
+@json_option
+@click.pass_obj
+def command(context: Context, approval_id: str, reason: str, as_json: bool) -> None:
+    """Say no to a call; also to one that was approved and has not begun.
+
+    Any approver may, whoever wrote the rule. Your login on this host says who you are.
+    """
+    asked = approving.found(context, approval_id)
+    proof = approving.by_login(context, asked)
+    with context.database.write() as connection:
+        decided = approval_decisions.deny(
+            connection, asked.record.id, proof, reason=reason, now_us=clock.now_us()
+        )
+    for who in (wake.RUNNER, wake.NOTIFIER):
+        context.database.knock(who)
+    if as_json:
+        context.show_json(view.decided_json(decided.record, decided.task_state))
+        return
+    context.show(view.decided_words(decided.record))
+    context.say(f"Next: orloj logs -f {decided.record.task}")
