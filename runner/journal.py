@@ -13,26 +13,15 @@ from sqlalchemy import Connection
 
 from runner import governance, policies, queue
 from runner.agent import Step
-from runner.claim import Held, Parking
+from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError
 from runner.pinning import Pins
+from runner.reservations import Reservations
+from runner.settlements import Settlements
 from runner.verdict import Call, Decision, Verdict
 
 Message = dict[str, Any]
-
-
-def entry(kind: EntryType, held: Held, **facts: Any) -> Entry:
-    """An entry about a held task, in its worker's name unless `actor` says otherwise."""
-    facts.setdefault("actor", f"worker:{held.worker}")
-    return Entry(
-        type=kind,
-        commit=held.commit,
-        task=held.task,
-        attempt=held.fence,
-        manifests=held.manifests,
-        **facts,
-    )
 
 
 class Journal:
@@ -44,6 +33,8 @@ class Journal:
         self._connection = connection
         self._pins = pins
         self._log = log
+        self.settlements = Settlements(connection, pins, log)
+        self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
         """The steps of a task so far."""
@@ -59,7 +50,10 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        verdict = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        decided = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        verdict = self._limits.model(held, message, decided, now_us)
+        if isinstance(verdict, Parking):
+            return verdict
         if verdict.decision is Decision.ALLOW:
             self._begin(held, message, ("model", message["endpoint"], "begun", None), now_us)
         facts = {"model": message["model"], "chain": manifests.chain_names(agent)}
@@ -75,6 +69,10 @@ class Journal:
         if verdict.decision is Decision.ASK:
             reason = f"{verdict.reason}, and none was given"
             verdict = replace(verdict, decision=Decision.DENY, reason=reason)
+        limited = self._limits.tool(held, message, verdict, now_us)
+        if isinstance(limited, Parking):
+            return limited
+        verdict = limited
         if verdict.decision is Decision.ALLOW:
             self._begin(held, message, ("tool", name, "begun", None), now_us)
         else:
@@ -97,6 +95,7 @@ class Journal:
             self._connection, (*row, canonical(message["result"]), *tokens), now_us
         ):
             raise LeaseLost
+        self.settlements.settle(held, message, now_us)
         self._log(
             [
                 entry(

@@ -53,6 +53,9 @@ class EntryType(StrEnum):
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
+    TOKENS_RESERVED = "tokens.reserved"
+    TOKENS_SETTLED = "tokens.settled"
+    ALERT_TOKEN_OVERRUN = "alert.token_overrun"  # noqa: S105 - a name, no secret.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,8 @@ class Entry:
     has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
     the agents whose work led to this one's, itself last.
     `manifests` is the digest of the whole manifest set the task works under. `private`
-    holds values that go in as commitments only.
+    holds values that go in as commitments only. `charges` says what counts under limits, each
+    as (dimension, scope, amount, limit), from the moment `at` on the clock of the limits.
     """
 
     type: EntryType
@@ -87,6 +91,8 @@ class Entry:
     tokens_in: int | None = None
     tokens_out: int | None = None
     duration_us: int | None = None
+    at: int | None = None
+    charges: tuple[tuple[str, str, int, int], ...] | None = None
     private: tuple[tuple[str, Any], ...] = ()
 
 
