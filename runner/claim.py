@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.kinds import Key
 from runner.contract.task_state import TaskState
 
@@ -40,6 +41,19 @@ class Held:
     manifests: str
     task_name: str | None = None
     subject: str = ""
+
+
+def entry(kind: EntryType, held: Held, **facts: Any) -> Entry:
+    """An entry about a held task, in its worker's name unless `actor` says otherwise."""
+    facts.setdefault("actor", f"worker:{held.worker}")
+    return Entry(
+        type=kind,
+        commit=held.commit,
+        task=held.task,
+        attempt=held.fence,
+        manifests=held.manifests,
+        **facts,
+    )
 
 
 @dataclass(frozen=True, slots=True)

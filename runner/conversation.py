@@ -32,13 +32,17 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """What the model said: a text, or calls to make, and what it cost."""
+    """What the model said: a text, or calls to make, and what it cost.
+
+    `usage` says whether the endpoint counted the tokens; without it nobody knows them.
+    """
 
     text: str | None
     calls: tuple[ToolCall, ...] = ()
     tokens_in: int = 0
     tokens_out: int = 0
     model: str = ""
+    usage: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As the journal keeps it."""
@@ -77,8 +81,18 @@ def checked(reply: ModelReply) -> ModelReply:
         raise ModelFailed("the model wrote a number that JSON does not have") from error
     if size > CHARACTERS_MAX:
         raise ModelFailed(f"the model's reply is longer than {CHARACTERS_MAX} characters")
+    return counted(reply)
+
+
+def counted(reply: ModelReply) -> ModelReply:
+    """The reply with token counts that can be worked with; others are no usage."""
+    tokens = (reply.tokens_in, reply.tokens_out)
+    usage = reply.usage and all(type(count) is int and count >= 0 for count in tokens)
     return replace(
-        reply, tokens_in=_tokens(reply.tokens_in), tokens_out=_tokens(reply.tokens_out)
+        reply,
+        tokens_in=_tokens(reply.tokens_in),
+        tokens_out=_tokens(reply.tokens_out),
+        usage=usage,
     )
 
 

@@ -27,6 +27,7 @@ from runner.contract.errors import NotFound, Refused
 from runner.contract.task_state import FINISHED, TaskState
 from runner.journal import Journal
 from runner.pinning import Pins
+from runner.settlements import Settlements
 from runner.task_record import Decided, shown_state
 
 CONFIRMED: Final = "A person confirmed that this call ran. What it answered is not known."
@@ -65,6 +66,7 @@ def cancel(
     for task in _admitted(connection, ids, _CANCELLABLE, "cancelled"):
         call = _under_way(connection, task) if task.state is TaskState.LEASED else None
         _end(connection, task, now_us)
+        entries += _closed(connection, task, actor, now_us)
         if call is not None and _open_call(connection, task) is not None:
             reason = f"cancelled by {actor} during the call"
             facts = {"reason": reason, "outcome": "unknown", "tool": call.name}
@@ -228,6 +230,16 @@ def _end(connection: Connection, task: _Task, now_us: int) -> None:
         " WHERE task_id = ? AND fence = ? AND ended_at IS NULL",
         (now_us, task.id, task.fence),
     )
+
+
+def _closed(connection: Connection, task: _Task, actor: str, now_us: int) -> list[Entry]:
+    """Charge what a cancelled task leaves open, and let those go on who waited for room."""
+    entries: list[Entry] = []
+    about = _entry(EntryType.TOKENS_SETTLED, task, actor, None)
+    Settlements(connection, Pins(connection), entries.extend).close_about(
+        about, now_us, over=True
+    )
+    return entries
 
 
 def _journal(connection: Connection) -> Journal:

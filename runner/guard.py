@@ -6,14 +6,21 @@ not do.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner import models, tools
 from runner.contract import kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
-from runner.conversation import Conversation, ModelReply, ToolCall, checked, reply_from_json
+from runner.conversation import (
+    Conversation,
+    ModelReply,
+    ToolCall,
+    checked,
+    counted,
+    reply_from_json,
+)
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
 
@@ -35,41 +42,44 @@ class Guard:
         """The model's reply; ModelFailed, and LeaseLost when the task is not ours any more."""
         key, endpoint, model = self.manifests.endpoint(agent)
         facts = {"step": step, "agent": self.manifests.called(agent), "model": model}
+        request = models.Request(
+            endpoint=endpoint,
+            model=model,
+            key=self._secret(endpoint.auth, key.namespace),
+            conversation=conversation,
+            tools=self._offered(agent),
+        )
         answer = await self._ask(
             "model",
             **facts,
             endpoint=key.name,
             request={"exchanges": len(conversation.exchanges)},
+            # Only the dispatcher knows what is left; only here is what will be sent.
+            tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
         started = time.monotonic_ns()
+        reply: ModelReply | None = None
         try:
-            reply = checked(
-                await models.ask(
-                    models.Request(
-                        endpoint=endpoint,
-                        model=model,
-                        key=self._secret(endpoint.auth, key.namespace),
-                        conversation=conversation,
-                        tools=self._offered(agent),
-                    )
-                )
-            )
+            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = checked(reply)
         except ModelFailed as error:
-            raise self._model_failed(facts, started, error) from None
+            raise self._model_failed(facts, started, error, reply) from None
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
-            raise self._model_failed(facts, started, unforeseen) from None
+            raise self._model_failed(facts, started, unforeseen, reply) from None
         said = self._redacted(reply.to_json())
-        self._tell(facts, started, "executed", said, (reply.tokens_in, reply.tokens_out))
+        self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
-        self, facts: dict[str, Any], started: int, error: ModelFailed
+        self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
         message = seal.redact(str(error), self.secrets.values())
-        self._tell(facts, started, "failed", {"error": message})
+        # An answer that cannot be worked with was paid for all the same.
+        usage = None if reply is None else counted(reply)
+        self._tell(facts, started, "failed", {"error": message}, usage, error=error)
         return ModelFailed(
             message, retryable=error.retryable, retry_after_s=error.retry_after_s
         )
@@ -127,7 +137,9 @@ class Guard:
         started_ns: int,
         outcome: str,
         result: dict[str, Any],
-        tokens: tuple[int, int] = (0, 0),
+        reply: ModelReply | None = None,
+        *,
+        error: ModelFailed | None = None,
     ) -> None:
         # Not waited for: the next question travels behind it on the same wire, so its
         # answer means that this is durable too.
@@ -137,8 +149,9 @@ class Guard:
             **facts,
             outcome=outcome,
             result=result,
-            tokens_in=tokens[0],
-            tokens_out=tokens[1],
+            tokens_in=0 if reply is None else reply.tokens_in,
+            tokens_out=0 if reply is None else reply.tokens_out,
+            charge=_charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
@@ -178,3 +191,10 @@ class Guard:
                     models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
                 )
         return offers
+
+
+def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
+    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
+    if reply is not None and reply.usage:
+        return "usage"
+    return "nothing" if error is not None and error.untouched else "estimate"

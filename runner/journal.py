@@ -15,27 +15,16 @@ from runner import asking, governance, policies, queue
 from runner.agent import Step
 from runner.approvals import Answer, Approvals
 from runner.asking import Question
-from runner.claim import Held, Parking
+from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
+from runner.reservations import Reservations
+from runner.settlements import Settlements
 from runner.verdict import Call, Decision, Verdict
 
 Message = dict[str, Any]
-
-
-def entry(kind: EntryType, held: Held, **facts: Any) -> Entry:
-    """An entry about a held task, in its worker's name unless `actor` says otherwise."""
-    facts.setdefault("actor", f"worker:{held.worker}")
-    return Entry(
-        type=kind,
-        commit=held.commit,
-        task=held.task,
-        attempt=held.fence,
-        manifests=held.manifests,
-        **facts,
-    )
 
 
 class Journal:
@@ -48,6 +37,8 @@ class Journal:
         self._pins = pins
         self._log = log
         self._approvals = Approvals(connection, log)
+        self.settlements = Settlements(connection, pins, log)
+        self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
         """The steps of a task so far."""
@@ -63,7 +54,10 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        verdict = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        decided = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        verdict = self._limits.model(held, message, decided, now_us)
+        if isinstance(verdict, Parking):
+            return verdict
         if verdict.decision is Decision.ALLOW:
             self._begin(held, message, ("model", message["endpoint"], "begun", None), now_us)
         facts = {"model": message["model"], "chain": manifests.chain_names(agent)}
@@ -91,6 +85,10 @@ class Journal:
             if isinstance(answer, Parking):
                 return answer
             verdict, approval = answer.verdict, answer.approval
+        limited = self._limits.tool(held, message, verdict, now_us)
+        if isinstance(limited, Parking):
+            return limited  # What people said of it still stands, and is not used up.
+        verdict = limited
         if verdict.decision is Decision.ALLOW:
             if approval:
                 self._approvals.consume(held, approval, now_us)
@@ -129,6 +127,7 @@ class Journal:
             self._connection, (*row, canonical(message["result"]), *tokens), now_us
         ):
             raise LeaseLost
+        self.settlements.settle(held, message, now_us)
         self._log(
             [
                 entry(

@@ -8,7 +8,7 @@ somebody else now, and nothing was written.
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,12 +16,12 @@ from sqlalchemy import Connection
 
 from runner import approvals, queue, retry
 from runner.agent import Step
-from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots
+from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots, entry
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.errors import LeaseLost, OrlojError
 from runner.contract.task_state import TaskState
-from runner.journal import Journal, Message, entry
+from runner.journal import Journal, Message
 from runner.order import Order
 from runner.pinning import Pins
 
@@ -65,6 +65,10 @@ class Ledger:
         self._entries.append(
             Entry(type=EntryType.LOG_STARTED, actor=self._actor, commit=NO_COMMIT)
         )
+
+    def enter(self, tasks: Iterable[Held], now_us: int) -> None:
+        """Lock the limits that these tasks fall under, before any row is touched."""
+        self.journal.settlements.enter({held.manifests for held in tasks}, now_us)
 
     def claim(
         self,
@@ -121,6 +125,7 @@ class Ledger:
                 return self._leave_open(held, interrupted, ending, now_us)
         ending = _ending(held, message, now_us)
         self._end(held, ending, now_us)
+        self._close(held, now_us, over=ending.finished)
         self._entries.append(_ended(held, ending))
         if ending.finished:
             self._withdraw([held.task], now_us)
@@ -140,6 +145,8 @@ class Ledger:
             rows = [(held.task, held.fence, ending) for held, ending in ended]
             everyone = queue.end_all(self._connection, rows, now_us)
             assert everyone, "a task that was in a worker's hands was not ended"
+            for held, _ in ended:
+                self._close(held, now_us, over=True)
             self._entries += [_ended(held, ending) for held, ending in ended]
             self._withdraw([held.task for held, _ in ended], now_us)
         return [None if ending is None else ending.state for _, ending in endings]
@@ -165,6 +172,7 @@ class Ledger:
             outcome="crashed" if crashed else "released",
         )
         self._end(held, ending, now_us)
+        self._close(held, now_us, over=ending.finished)
         facts: dict[str, Any] = {"actor": self._actor, "reason": reason}
         kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
         self._entries.append(entry(kind, held, **facts, outcome=state.value))
@@ -182,6 +190,7 @@ class Ledger:
             outcome="parked",
         )
         self._end(held, ending, now_us)
+        self._close(held, now_us, over=False)
         facts: dict[str, Any] = {"actor": self._actor, "reason": parking.reason}
         self._entries.append(entry(EntryType.TASK_PARKED, held, **facts, outcome=ending.state))
         return ending.state
@@ -189,6 +198,7 @@ class Ledger:
     def _leave_open(self, held: Held, interrupted: Step, ending: Ending, now_us: int) -> str:
         """Leave it to a person what to do about a call whose outcome is unknown."""
         self._end(held, ending, now_us)
+        self._close(held, now_us, over=False)
         facts: dict[str, Any] = {"actor": self._actor, "reason": ending.error}
         step = {
             "step": interrupted.number,
@@ -235,6 +245,9 @@ class Ledger:
 
     def _withdraw(self, tasks: Sequence[str], now_us: int) -> None:
         self._entries += approvals.withdraw(self._connection, tasks, self._actor, now_us)
+
+    def _close(self, held: Held, now_us: int, *, over: bool) -> None:
+        self.journal.settlements.close(held, now_us, over=over, actor=self._actor)
 
     def _refuse(self, task: Claimable, error: str, now_us: int) -> None:
         queue.refuse(self._connection, task.id, error, now_us)

@@ -15,6 +15,7 @@ from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
     Agent,
+    AgentPolicy,
     AgentSystem,
     Key,
     ModelEndpoint,
@@ -88,6 +89,18 @@ class ManifestSet:
         if self.subject.kind == "Agent":
             return [self.subject.name]
         return workflow.order(_spec(self.resources[self.subject], AgentSystem))
+
+    @cached_property
+    def limited(self) -> bool:
+        """Whether anything in it limits tokens, costs, calls or tasks; unreadable: it may."""
+        try:
+            return any(
+                _limits(kinds.spec_of(key.kind, placed.body))
+                for key, placed in self.resources.items()
+                if key.kind in {"Agent", "AgentPolicy", "Tool"}
+            )
+        except Refused:
+            return True
 
     def agent(self, name: str) -> PlacedAgent:
         """An agent of the set; NotFound."""
@@ -230,6 +243,18 @@ def _spec(placed: Placed, kind: type[S]) -> S:
     spec = _read(placed.key.kind, placed.body)
     assert isinstance(spec, kind)
     return spec
+
+
+def _limits(spec: Spec) -> bool:
+    match spec:
+        case Agent(governance=rules):
+            bounds = (rules.max_tokens_per_minute, rules.max_tokens_per_run)
+            return (*bounds, rules.max_cost_per_day, rules.max_concurrent) != (None,) * 4
+        case AgentPolicy():
+            return spec.max_tokens_per_run is not None
+        case Tool():
+            return spec.limits.max_calls_per_minute is not None
+    return False
 
 
 def _parts(placed: Placed) -> tuple[Key, str, str, int, dict[str, int], str | None]:

@@ -31,7 +31,7 @@ class Verdict:
     """A decision, the `path:line` of the rule that made it, and what the call needs.
 
     When it asks, `rule` is the line that wants a person, and `grant` the one that would
-    allow the call.
+    allow the call. `output_max` bounds the answer of a model.
     """
 
     decision: Decision
@@ -39,6 +39,7 @@ class Verdict:
     rule: str
     permissions: tuple[Permission, ...] = ()
     grant: str | None = None
+    output_max: int | None = None
 
     @property
     def permission(self) -> str | None:

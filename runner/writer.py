@@ -127,6 +127,8 @@ class Writer:
         return due or self._ledger.order.waiting()
 
     def _write(self, turn: Turn, strays: Sequence[Held], now_us: int) -> None:
+        if self._database.shared:
+            self._ledger.enter(_touched(turn, strays), now_us)
         finished: list[tuple[Worker, Held, Message]] = []
         for worker, message in turn.inbox:
             held = _finishes(turn.holds(worker), message)
@@ -198,6 +200,7 @@ class Writer:
         return {
             "decision": verdict.decision.value,
             "reason": verdict.reason,
+            "output_max": verdict.output_max,
             "permissions": [str(permission) for permission in verdict.permissions],
         }
 
@@ -274,6 +277,13 @@ class Writer:
             return
         turn.hand(worker)[held.task] = held
         turn.handouts.append((worker, held, lines))
+
+
+def _touched(turn: Turn, strays: Sequence[Held]) -> list[Held]:
+    """The tasks that a turn writes about."""
+    named = [_named(turn.holds(worker), message) for worker, message in turn.inbox]
+    lost = [held for worker, _ in turn.lost for held in turn.holds(worker).values()]
+    return [*strays, *lost, *filter(None, named)]
 
 
 def _finishes(hand: dict[str, Held], message: Message) -> Held | None:

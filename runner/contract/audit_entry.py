@@ -61,6 +61,9 @@ class EntryType(StrEnum):
     APPROVAL_CONSUMED = "action.consumed"
     NOTIFICATION_SENT = "notification.sent"
     NOTIFICATION_FAILED = "notification.failed"
+    TOKENS_RESERVED = "tokens.reserved"
+    TOKENS_SETTLED = "tokens.settled"
+    ALERT_TOKEN_OVERRUN = "alert.token_overrun"  # noqa: S105 - a name, no secret.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,8 @@ class Entry:
     the agents whose work led to this one's, itself last. `manifests` is the digest of the
     whole manifest set the task works under. `isolation` is the sandbox that a tool ran in,
     `approval` the request for a person's approval that it is about or rests on.
-    `private` holds values that go in as commitments only.
+    `private` holds values that go in as commitments only. `charges` says what counts under
+    limits, each as (dimension, scope, amount, limit), from the moment `at` on their clock.
     """
 
     type: EntryType
@@ -98,6 +102,8 @@ class Entry:
     tokens_in: int | None = None
     tokens_out: int | None = None
     duration_us: int | None = None
+    at: int | None = None
+    charges: tuple[tuple[str, str, int, int], ...] | None = None
     private: tuple[tuple[str, Any], ...] = ()
 
 

@@ -90,14 +90,23 @@ class ToolFailed(OrlojError):
 
 
 class ModelFailed(OrlojError):
-    """A model endpoint did not answer usefully."""
+    """A model endpoint did not answer usefully.
+
+    `untouched` says that the model has certainly not worked on it, so that it cost nothing.
+    """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        untouched: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.untouched = untouched
 
 
 class AuditBroken(OrlojError):

@@ -5,6 +5,7 @@ a worker that only runs the scripted model never pays for it.
 """
 
 import importlib
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ _MODULES: Final = {
 }
 
 
+MESSAGE_TOKENS: Final = 16
+"""What a model's template may put around a message; those known take up to a dozen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A tool that the model may ask for. `parameters` is a JSON Schema."""
@@ -31,13 +36,54 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model. `key` is the endpoint's API key, if it has one."""
+    """One question to a model. `key` is the endpoint's API key, if it has one.
+
+    `output_max` is the most tokens that the answer may have; None: as many as the model likes.
+    """
 
     endpoint: ModelEndpoint
     model: str
     key: str | None
     conversation: Conversation
     tools: list[Offer]
+    output_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a question takes of input: never more than `input`, likely about `likely` tokens.
+
+    `output` is the length of the answer, where it is known before.
+    """
+
+    input: int
+    likely: int
+    output: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it goes to the dispatcher."""
+        return {"input": self.input, "likely": self.likely, "output": self.output}
+
+
+def by_bytes(sent: Any, messages: int) -> Estimate:
+    """The estimate of what is sent as JSON, in so many messages.
+
+    A token of a byte-level vocabulary is at least one byte, so the bytes are an upper bound,
+    but for what the model's own template puts around each message. Three bytes a token is
+    about what models make of prose and JSON; a tenth is added.
+    """
+    text = json.dumps(sent, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    around = MESSAGE_TOKENS * (messages + 1)
+    return Estimate(len(text) + around, -(-len(text) * 11 // 30) + around)
+
+
+def estimate(request: Request) -> Estimate:
+    """What a question takes, known before it is asked."""
+    provider = request.endpoint.provider
+    if provider not in _MODULES:
+        return Estimate(0, 0, 0)  # `ask` fails before anything is sent.
+    made: Estimate = importlib.import_module(_MODULES[provider]).estimate(request)
+    return made
 
 
 async def ask(request: Request) -> ModelReply:
@@ -46,7 +92,8 @@ async def ask(request: Request) -> ModelReply:
     if provider not in _MODULES:
         raise ModelFailed(
             f"the provider {provider} cannot be asked yet; use openai, openai-compatible, "
-            "ollama or mock"
+            "ollama or mock",
+            untouched=True,
         )
     module = importlib.import_module(_MODULES[provider])
     reply: ModelReply = await module.ask(request)

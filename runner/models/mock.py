@@ -6,32 +6,52 @@ answers. Without a script it says what it was asked.
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from runner.contract.errors import ModelFailed
 from runner.contract.kinds.base import seconds
 from runner.contract.kinds.model_endpoint import ScriptedTurn
 from runner.conversation import Conversation, ModelReply, ToolCall
-from runner.models import Request
+from runner.models import Estimate, Request
 
 _PLACEHOLDER: Final = re.compile(r"\{(input\.[\w.-]+|previous|result\.\d+)\}")
 
 
+def estimate(request: Request) -> Estimate:
+    """What the next turn of the script takes, which is known."""
+    reply = _next(request)
+    return Estimate(reply.tokens_in, reply.tokens_in, reply.tokens_out)
+
+
 async def ask(request: Request) -> ModelReply:
     """The next turn of the agent's script; ModelFailed when the script is over."""
+    script = request.endpoint.script.get(request.conversation.agent)
+    position = len(request.conversation.exchanges)
+    if script is not None and position >= len(script):
+        raise ModelFailed(
+            f"the script of {request.conversation.agent} has {len(script)} turns, and turn "
+            f"{position + 1} was asked for",
+            untouched=True,
+        )
+    if script is not None:
+        await asyncio.sleep(seconds(script[position].delay))
+    reply = _next(request)
+    if request.output_max is None:
+        return reply
+    return replace(reply, tokens_out=min(reply.tokens_out, request.output_max))
+
+
+def _next(request: Request) -> ModelReply:
+    """The turn of the script that is due; nothing when it is over."""
     conversation = request.conversation
     script = request.endpoint.script.get(conversation.agent)
     if script is None:
         return _echo(request)
     position = len(conversation.exchanges)
     if position >= len(script):
-        raise ModelFailed(
-            f"the script of {conversation.agent} has {len(script)} turns, and turn "
-            f"{position + 1} was asked for"
-        )
-    turn = script[position]
-    await asyncio.sleep(seconds(turn.delay))
-    return _reply(turn, conversation, position, request.model)
+        return ModelReply(None)
+    return _reply(script[position], conversation, position, request.model)
 
 
 def _reply(

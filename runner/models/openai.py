@@ -11,32 +11,38 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+import httpx2
 import openai
 
 from runner.contract import seal
 from runner.contract.errors import ModelFailed
 from runner.contract.kinds.base import seconds
 from runner.conversation import Conversation, ModelReply, ToolCall
-from runner.models import Offer, Request, bounded
+from runner.models import Estimate, Offer, Request, bounded, by_bytes
 
 _BASE_URLS: Final = {
     "openai": "https://api.openai.com/v1",
     "ollama": "http://127.0.0.1:11434/v1",
 }
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
+_MAYBE_WORKED_ON: Final = frozenset({408, 409, 499})
 _ID_MAX: Final = 256
 _SAID_CHARACTERS: Final = 300
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
+def estimate(request: Request) -> Estimate:
+    """What a question takes: bounded by the bytes of all that is sent."""
+    sent = _sent(request)
+    return by_bytes(sent, len(sent["messages"]) + len(request.tools))
+
+
 async def ask(request: Request) -> ModelReply:
     """The reply; ModelFailed, retryable when the endpoint was busy or out of reach."""
-    arguments: dict[str, Any] = {
-        "model": request.model,
-        "messages": _messages(request.conversation),
-    }
-    if _offered_names(request.tools):
-        arguments["tools"] = [_function(offer) for offer in request.tools]
+    _offered_names(request.tools)
+    arguments = _sent(request)
+    if request.output_max is not None:
+        arguments[_output_field(request)] = request.output_max
     url, key, timeout_s = _address(request)
     try:
         # The client's own limit starts anew with every byte that a slow endpoint sends.
@@ -49,7 +55,11 @@ async def ask(request: Request) -> ModelReply:
     except openai.APIConnectionError as error:
         if isinstance(error.__cause__, ModelFailed):
             raise error.__cause__ from None  # Ours, about an answer that is not read on.
-        raise ModelFailed("the model endpoint cannot be reached", retryable=True) from error
+        raise ModelFailed(
+            "the model endpoint cannot be reached",
+            retryable=True,
+            untouched=isinstance(error.__cause__, httpx2.ConnectError),
+        ) from error
     except openai.APIStatusError as error:
         raise _failed(error, request.key) from error
     except (openai.OpenAIError, ValueError, RecursionError) as error:
@@ -59,17 +69,35 @@ async def ask(request: Request) -> ModelReply:
     return _reply(completion, request)
 
 
+def _sent(request: Request) -> dict[str, Any]:
+    """All of a question that the model reads."""
+    sent: dict[str, Any] = {
+        "model": request.model,
+        "messages": _messages(request.conversation),
+    }
+    if request.tools:
+        sent["tools"] = [_function(offer) for offer in request.tools]
+    return sent
+
+
+def _output_field(request: Request) -> str:
+    """How the endpoint is told the longest answer: by the name that it knows."""
+    usual = "max_completion_tokens" if request.endpoint.provider == "openai" else "max_tokens"
+    return request.endpoint.options.get("output_limit", usual)
+
+
 def _address(request: Request) -> tuple[str, str, float]:
     provider = request.endpoint.provider
     url = request.endpoint.base_url or _BASE_URLS.get(provider)
     if url is None:
-        raise ModelFailed("the ModelEndpoint needs base_url")
+        raise ModelFailed("the ModelEndpoint needs base_url", untouched=True)
     if provider == "ollama" and not url.rstrip("/").endswith("/v1"):
         url = url.rstrip("/") + "/v1"
     if request.key is None and (provider == "openai" or request.endpoint.auth is not None):
         raise ModelFailed(
             "the ModelEndpoint's secret has no value on this host; check spec.auth.secretRef,"
-            " its Secret with its allowedNamespaces, and the setting secrets.env"
+            " its Secret with its allowedNamespaces, and the setting secrets.env",
+            untouched=True,
         )
     return url, request.key or "none", seconds(request.endpoint.timeout)
 
@@ -125,7 +153,9 @@ def _offered_names(offers: list[Offer]) -> dict[str, str]:
     """The tool behind each function's name; ModelFailed when two would answer to one."""
     names = {_function_name(offer.name): offer.name for offer in offers}
     if len(names) != len({offer.name for offer in offers}):
-        raise ModelFailed("two tools of the agent have names that a model cannot tell apart")
+        raise ModelFailed(
+            "two tools of the agent have names that a model cannot tell apart", untouched=True
+        )
     return names
 
 
@@ -154,10 +184,15 @@ def _reply(completion: Any, request: Request) -> ModelReply:
     return ModelReply(
         text=text,
         calls=_calls(found, request),
-        tokens_in=getattr(usage, "prompt_tokens", 0),
-        tokens_out=getattr(usage, "completion_tokens", 0),
+        tokens_in=getattr(usage, "prompt_tokens", None) or 0,
+        tokens_out=getattr(usage, "completion_tokens", None) or 0,
         model=model if isinstance(model, str) else request.model,
+        usage=_counts(usage, "prompt_tokens") and _counts(usage, "completion_tokens"),
     )
+
+
+def _counts(usage: Any, field: str) -> bool:
+    return type(getattr(usage, field, None)) is int
 
 
 def _calls(found: list[Any], request: Request) -> tuple[ToolCall, ...]:
@@ -201,6 +236,8 @@ def _failed(error: openai.APIStatusError, key: str | None) -> ModelFailed:
         f"the model endpoint answered {status}: {_said(error, key)}",
         retryable=status in _RETRYABLE_STATUS or status >= 500,
         retry_after_s=float(after) if _SECONDS.fullmatch(after) else None,
+        # An endpoint that refuses has not asked its model; one that broke may have.
+        untouched=400 <= status < 500 and status not in _MAYBE_WORKED_ON,
     )
 
 

@@ -24,6 +24,9 @@ SCHEMA: Final = 0x6F_72_6C_6F_6A_02
 LEADER: Final = 0x6F_72_6C_6F_6A_03
 """The advisory lock of the daemon that reconciles."""
 
+SERVER_US: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""What PostgreSQL's clock says, in microseconds."""
+
 _STATEMENTS: Final = (
     ("?", "%s"),
     ("/* lock */", "FOR UPDATE"),
@@ -66,3 +69,14 @@ def alone(connection: Connection, lock: int) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(?)", (lock,))
+
+
+def server_us(connection: Connection, here_us: int) -> int | None:
+    """The wall time of the database's host: its server's where it has one, else `here_us`.
+
+    None when the server does not say.
+    """
+    if connection.dialect.name != "postgresql":
+        return here_us
+    found = connection.exec_driver_sql(SERVER_US).scalar_one_or_none()
+    return None if found is None else int(found)

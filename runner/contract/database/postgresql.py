@@ -62,8 +62,7 @@ class PostgresqlDatabase(Database):
 
     def lease_now_us(self, connection: Connection) -> int:
         """The server's clock, which all hosts share."""
-        statement = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-        return int(connection.exec_driver_sql(statement).scalar_one())
+        return int(connection.exec_driver_sql(dialect.SERVER_US).scalar_one())
 
     def knock(self, role: str) -> bool:
         """NOTIFY the listeners of every host; whether one of this home listens."""
