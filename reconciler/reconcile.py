@@ -23,7 +23,7 @@ from reconciler.preview import Place, Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SOURCE, SourceState
 from reconciler.resource import git_owner
-from runner.contract import audit, audit_entry, errors, kinds, seal
+from runner.contract import audit, audit_entry, clock, errors, kinds, seal
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.settings import Settings
@@ -94,7 +94,7 @@ class Reconciler:
                 return self._unchanged(commit, now_us, forced)
             self._git.fetch(commit)
             scope = self._scope(state, now_us)
-            seen = preview.preview(self._place, commit, state, scope)
+            seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
             if seen.plan is None or seen.plan.blocked:
                 return self._reject(seen, now_us)
             result = self._follow(seen.plan, state, now_us, forced)
@@ -122,7 +122,8 @@ class Reconciler:
             and self._git.has(state.applied_commit)
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
-        return preview.preview(self._place, commit, state, scope, counted=True)
+        now_us = clock.now_us()
+        return preview.preview(self._place, commit, state, scope, now_us=now_us, counted=True)
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
