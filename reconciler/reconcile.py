@@ -9,6 +9,7 @@ A commit that was rejected is not looked at again until there is another, or som
 """
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -22,10 +23,11 @@ from reconciler.git.source import GitSource
 from reconciler.preview import Place, Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SOURCE, SourceState
-from reconciler.resource import git_owner
+from reconciler.resource import Resource, git_owner
 from runner.contract import audit, audit_entry, clock, errors, kinds, seal
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
+from runner.contract.kinds import Key
 from runner.contract.settings import Settings
 
 INVENTORY_EVERY_US: Final = 600_000_000
@@ -109,6 +111,12 @@ class Reconciler:
     def resolve(self) -> str:
         """The commit that the ref names now; SourceError."""
         return self._git.resolve()
+
+    def declared(self, commit: str) -> tuple[str, Mapping[Key, Resource]]:
+        """A commit by its hash or the beginning of it, and all it declares; SourceError."""
+        found = self._git.named(commit)
+        with self._database.read() as connection:
+            return found, self._place.loader.everything(connection, found)
 
     def preview(self, commit: str | None = None) -> Preview:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
