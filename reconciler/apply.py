@@ -188,9 +188,7 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
         commit=commit,
         digest=planned.id,
         outcome=counted(planned),
-        reason=None
-        if target.fast_forward
-        else f"the history was rewritten: {target.previous_commit} is no ancestor",
+        reason=_remarks(planned),
         private=(("author", target.author), ("committer", target.committer))
         if target.author
         else (),
@@ -207,6 +205,26 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
             rule=f"{place.path}:{place.line}",
             reason=change.reason,
         )
+    for finding in planned.widenings:
+        yield Entry(
+            type=EntryType.MANIFEST_WIDENED,
+            actor=target.owner,
+            commit=commit,
+            resource=str(finding.resource),
+            rule=finding.place,
+            reason=finding.sentence,
+        )
+
+
+def _remarks(planned: Plan) -> str | None:
+    """What a reader of the log should know of the plan besides its counts."""
+    target, widened = planned.target, planned.widenings
+    remarks = [finding.sentence for finding in widened if finding.loud]
+    if not target.fast_forward:
+        remarks.insert(0, f"the history was rewritten: {target.previous_commit} is no ancestor")
+    if widened:
+        remarks.append(f"{len(widened)} permissions widened")
+    return "; ".join(remarks) or None
 
 
 def _tasks(planned: Plan) -> Sequence[Submission]:

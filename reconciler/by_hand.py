@@ -6,17 +6,18 @@ the same key takes them over. What the repository declares cannot be applied by 
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from reconciler import check, consent, manifest, plan, recorded
+from reconciler import check, consent, manifest, plan, recorded, surroundings
 from reconciler.change import Plan, Target
 from reconciler.git.source import BLOB_BYTES_MAX
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource, person_owner
+from runner.contract import clock
 from runner.contract.database import Database
 from runner.contract.kinds import Key
 from runner.contract.seal import Sealer
@@ -53,11 +54,12 @@ def _raise(error: OSError) -> None:
 
 
 def review(
-    database: Database, sealer: Sealer, person: str, texts: Mapping[str, bytes]
+    database: Database, sealer: Sealer, person: str, texts: Mapping[str, bytes], now_us: int
 ) -> Reviewed:
     """The plan that makes what is recorded as the files say; nothing is ever deleted by it.
 
-    `texts` holds each file's content by the name it is to be recorded under.
+    `texts` holds each file's content by the name it is to be recorded under; `now_us` says
+    whether an accepted risk is still accepted.
     """
     resources, problems, torn = _parsed(texts, sealer)
     declared = {resource.key: resource for resource in resources}
@@ -74,16 +76,21 @@ def review(
         problems += consent.missing(resources, standing)
         serial = recorded.serial(connection)
         have = recorded.resources_with(connection, declared)
-    if has_errors(problems):
+        if has_errors(problems):
+            return Reviewed(None, tuple(problems))
+        request = PlanRequest(
+            target=Target(owner=person_owner(person), serial=serial),
+            desired=declared,
+            recorded=have,
+            parsed=len(texts),
+        )
+        planned = plan.plan(request)
+        around = surroundings.look(connection, declared, planned.changes)
+    planned, risks = around.judge(planned, clock.day(now_us))
+    problems += risks
+    if has_errors(risks):
         return Reviewed(None, tuple(problems))
-    request = PlanRequest(
-        target=Target(owner=person_owner(person), serial=serial),
-        desired=declared,
-        recorded=have,
-        warnings=tuple(problems),
-        parsed=len(texts),
-    )
-    return Reviewed(plan.plan(request), tuple(problems))
+    return Reviewed(replace(planned, warnings=tuple(problems)), tuple(problems))
 
 
 def _parsed(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from reconciler.governance.finding import Finding, Severity
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, Resource
 from runner.contract.kinds import Key
@@ -94,7 +95,8 @@ class Plan:
     `blocked` lists why it may not be applied. `examined` counts the manifests whose text
     was looked at, `parsed` the files that no cache knew. `relocated` are resources that
     only stand on other lines of the same file now: no change, but what is recorded follows,
-    since every decision names its rule's line.
+    since every decision names its rule's line. `findings` say what the changes mean for who
+    may do what; they follow from the resources, and are no part of the id.
     """
 
     id: str
@@ -104,6 +106,7 @@ class Plan:
     relocated: tuple[Resource, ...] = ()
     warnings: tuple[Problem, ...] = ()
     blocked: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     examined: int = 0
     parsed: int = 0
     counts: Mapping[Action, int] = field(default_factory=dict)
@@ -112,6 +115,11 @@ class Plan:
     def total(self) -> int:
         """How many resources of this owner there are once it is applied."""
         return self.unchanged + self.counts[Action.CREATE] + self.counts[Action.UPDATE]
+
+    @property
+    def widenings(self) -> tuple[Finding, ...]:
+        """The findings that more is possible once it is applied."""
+        return tuple(item for item in self.findings if item.severity is Severity.WIDENS)
 
     @property
     def short_id(self) -> str:

@@ -22,6 +22,7 @@ from reconciler import check, consent, manifest, recorded
 from reconciler.git.source import BLOB_BYTES_MAX, GitSource
 from reconciler.problem import Problem, Severity, has_errors
 from reconciler.resource import Recorded, Resource
+from runner.contract import errors
 from runner.contract.database import Database
 from runner.contract.kinds import Key
 from runner.contract.seal import Sealer
@@ -105,6 +106,15 @@ class Loader:
             problems=tuple(sorted([*files.problems, *read.problems, *checked], key=_place)),
             parsed=read.parsed,
         )
+
+    def everything(self, connection: Connection, commit: str) -> Mapping[Key, Resource]:
+        """All that a commit declares; SourceError if Git fails or the commit has mistakes."""
+        listing = self._git.tree(commit)
+        read = self._read(connection, {file.path: file.blob for file in listing.files})
+        for problem in (*listing.problems, *read.problems):
+            if has_errors([problem]):
+                raise errors.SourceStalled("ManifestInvalid", f"{commit[:12]}: {problem}")
+        return {resource.key: resource for resource in read.resources}
 
     def _files(
         self, connection: Connection, commit: str, applied: str | None, scope: Scope

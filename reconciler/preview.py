@@ -4,16 +4,16 @@ The pass and `orloj plan` both come through here, so that what is shown is what 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reconciler import plan, recorded
+from reconciler import plan, recorded, surroundings
 from reconciler.change import Plan, Target
-from reconciler.desired import Loader, Scope
+from reconciler.desired import Desired, Loader, Scope
 from reconciler.git.source import GitSource
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState
-from runner.contract import errors
+from runner.contract import clock, errors
 from runner.contract.database import Database
 
 
@@ -39,11 +39,18 @@ class Place:
 
 
 def preview(
-    place: Place, commit: str, state: SourceState | None, scope: Scope, *, counted: bool = False
+    place: Place,
+    commit: str,
+    state: SourceState | None,
+    scope: Scope,
+    *,
+    now_us: int,
+    counted: bool = False,
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
-    `counted` also counts the commits in between, which costs a process.
+    `counted` also counts the commits in between, which costs a process. `now_us` says
+    whether an accepted risk is still accepted.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
@@ -52,11 +59,27 @@ def preview(
         asked = pool.submit(_target, place, commit, previous, counted)
         desired = place.loader.load(connection, commit, previous, scope)
         serial = recorded.serial(connection)
-        target = asked.result()
-    if has_errors(desired.problems):
-        return Preview(commit=commit, plan=None, problems=desired.problems)
-    request = PlanRequest(
-        target=target.at(serial),
+        target = asked.result().at(serial)
+        if has_errors(desired.problems):
+            return Preview(commit=commit, plan=None, problems=desired.problems)
+        planned = plan.plan(_request(target, desired))
+        around = surroundings.look(connection, desired.resources, planned.changes)
+    if planned.total == 0:
+        raise errors.SourceStalled(
+            "EmptyTree",
+            f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
+            " put a manifest back, or set source.url to nothing to stop following it",
+        )
+    planned, risks = around.judge(planned, clock.day(now_us))
+    problems = (*desired.problems, *risks)
+    if has_errors(risks):
+        return Preview(commit=commit, plan=None, problems=problems)
+    return Preview(commit=commit, plan=replace(planned, warnings=problems), problems=problems)
+
+
+def _request(target: Target, desired: Desired) -> PlanRequest:
+    return PlanRequest(
+        target=target,
         desired=desired.resources,
         recorded=desired.recorded,
         untouched=desired.untouched,
@@ -64,14 +87,6 @@ def preview(
         warnings=desired.problems,
         parsed=desired.parsed,
     )
-    planned = plan.plan(request)
-    if planned.total == 0:
-        raise errors.SourceStalled(
-            "EmptyTree",
-            f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
-            " put a manifest back, or set source.url to nothing to stop following it",
-        )
-    return Preview(commit=commit, plan=planned, problems=desired.problems)
 
 
 def _target(place: Place, commit: str, previous: str | None, counted: bool) -> Target:

@@ -13,8 +13,21 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """A place on the way to a problem, and what is the matter there."""
+
+    path: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One problem. Lines and columns count from 1; `excerpt` is the line of text itself."""
+    """One problem. Lines and columns count from 1; `excerpt` is the line of text itself.
+
+    `rule` is a stable id for those that report to other programs; `flow` is the way on which
+    it comes about, where it does not stand in one place.
+    """
 
     path: str
     line: int
@@ -23,6 +36,8 @@ class Problem:
     hint: str | None = None
     severity: Severity = Severity.ERROR
     excerpt: str | None = None
+    rule: str = "manifest"
+    flow: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
         """As editors and terminals link it: `path:line:column: message`."""

@@ -9,6 +9,7 @@ A commit that was rejected is not looked at again until there is another, or som
 """
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -22,10 +23,11 @@ from reconciler.git.source import GitSource
 from reconciler.preview import Place, Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SOURCE, SourceState
-from reconciler.resource import git_owner
-from runner.contract import audit, audit_entry, errors, kinds, seal
+from reconciler.resource import Resource, git_owner
+from runner.contract import audit, audit_entry, clock, errors, kinds, seal
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
+from runner.contract.kinds import Key
 from runner.contract.settings import Settings
 
 INVENTORY_EVERY_US: Final = 600_000_000
@@ -94,7 +96,7 @@ class Reconciler:
                 return self._unchanged(commit, now_us, forced)
             self._git.fetch(commit)
             scope = self._scope(state, now_us)
-            seen = preview.preview(self._place, commit, state, scope)
+            seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
             if seen.plan is None or seen.plan.blocked:
                 return self._reject(seen, now_us)
             result = self._follow(seen.plan, state, now_us, forced)
@@ -110,6 +112,12 @@ class Reconciler:
         """The commit that the ref names now; SourceError."""
         return self._git.resolve()
 
+    def declared(self, commit: str) -> tuple[str, Mapping[Key, Resource]]:
+        """A commit by its hash or the beginning of it, and all it declares; SourceError."""
+        found = self._git.named(commit)
+        with self._database.read() as connection:
+            return found, self._place.loader.everything(connection, found)
+
     def preview(self, commit: str | None = None) -> Preview:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
         commit = commit or self._git.resolve()
@@ -122,7 +130,8 @@ class Reconciler:
             and self._git.has(state.applied_commit)
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
-        return preview.preview(self._place, commit, state, scope, counted=True)
+        now_us = clock.now_us()
+        return preview.preview(self._place, commit, state, scope, now_us=now_us, counted=True)
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""

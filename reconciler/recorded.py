@@ -222,6 +222,15 @@ def names(connection: Connection, kind: str, namespace: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def keys(connection: Connection, kind: str) -> list[Key]:
+    """The keys of every resource of a kind, sorted."""
+    rows = connection.exec_driver_sql(
+        "SELECT namespace, kind, name FROM resource WHERE kind = ? ORDER BY namespace, name",
+        (kind,),
+    )
+    return [Key(*row) for row in rows]
+
+
 def cached(connection: Connection, blobs: Iterable[str], version: str) -> dict[str, str]:
     """What these blobs were parsed to by this version of the parser."""
     found: dict[str, str] = {}

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "approvals": "List requests for approval, or show one.",
     "approve": "Say yes to exactly one call.",
     "audit": "Read, verify and export the audit log.",
+    "can-i": "Say whether an agent may do something, and why.",
     "cancel": "Stop tasks, wherever they are.",
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
@@ -29,6 +30,7 @@ COMMANDS: Final = {
     "init": "Make a repository of manifests to start from.",
     "logs": "Show what agents did, step by step; -f follows.",
     "migrate": "Bring the database to the newest schema.",
+    "permissions": "Show what agents may do, tool by tool.",
     "plan": "Show what applying the repository would change.",
     "reconcile": "Make the daemon look at the repository now.",
     "retry": "Queue tasks again that did not succeed.",
@@ -58,7 +60,7 @@ class LazyGroup(click.Group):
         """The command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"reconciler.cli.{cmd_name}")
+        module = importlib.import_module(f"reconciler.cli.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

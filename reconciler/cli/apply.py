@@ -90,7 +90,10 @@ def _apply_saved(context: Context, path: Path) -> int:
 def _refuse_edited(path: Path, saved: dict[str, Any], planned: Plan) -> None:
     """What is applied is computed anew, so a file that shows something else misleads."""
     shown = json.loads(json.dumps(plan_json(explain(planned))))
-    if any(saved.get(part) != shown[part] for part in ("resource_changes", "summary")):
+    if any(
+        saved.get(part) != shown[part]
+        for part in ("resource_changes", "summary", "permissions")
+    ):
         raise click.ClickException(
             f"{path} was edited after it was made, and does not show what would be applied;"
             " nothing was; run orloj plan again"
@@ -116,7 +119,8 @@ def _read_plan(path: Path) -> dict[str, Any]:
 def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
     texts = _texts(context, paths)
     sealer = seal.sealer(context.settings.home)
-    seen = by_hand.review(context.database, sealer, settings.person(), texts)
+    person = settings.person()
+    seen = by_hand.review(context.database, sealer, person, texts, clock.now_us())
     if seen.plan is None:
         context.show(problem_view.problem_list(seen.problems))
         return 1

@@ -1,12 +1,13 @@
 """Arguments that several commands take, as typed values."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from runner.contract import clock
-from runner.contract.kinds.base import seconds
+from runner.contract.kinds.base import Permission, seconds
 
 _DAY_S = 86_400
 
@@ -68,6 +69,41 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not sign or not name:
             self.fail(f"{value!r} is not name=value")
         return name, rest
+
+
+class Grantable(click.ParamType[Permission]):
+    """A permission: `read:compliance_docs`."""
+
+    name = "permission"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Permission:
+        """The permission."""
+        if isinstance(value, Permission):
+            return value
+        try:
+            return Permission.model_validate(value)
+        except ValueError:
+            self.fail(f"{value!r} is not verb:resource, as in read:compliance_docs")
+
+
+class JsonObject(click.ParamType[dict[str, Any]]):
+    """A JSON object: `{"file": "a.md"}`."""
+
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """The object."""
+        try:
+            found = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            self.fail(f'{value!r} is not a JSON object, as in {{"file": "a.md"}}')
+        return found
 
 
 def length_s(text: str) -> float:

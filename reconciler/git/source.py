@@ -7,6 +7,7 @@ checked out, so no symlink, submodule, filter or hook of it can act. A missing r
 unreachable remote, a missing folder and an empty one are errors, never "nothing desired".
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ BLOBS_BYTES_MAX: Final = 256 * 1024 * 1024
 """What one call of `blobs` may hold in memory at most."""
 FILES_MAX: Final = 100_000
 """Files under the folder, and differences between two commits, at most."""
+_BEGINNING: Final = re.compile(r"[0-9a-f]{4,64}")
 _SECOND_US: Final = 1_000_000
 
 
@@ -85,6 +87,21 @@ class GitSource:
         """Whether the mirror has a commit of this hash."""
         assert git_address.is_hash(commit)
         return self._mirror.ask("cat-file", "-e", f"{commit}^{{commit}}").ok
+
+    def named(self, commit: str) -> str:
+        """The whole hash of a commit, fetched; of its beginning, if the mirror has it."""
+        if git_address.is_hash(commit):
+            self.fetch(commit)
+            return commit
+        form = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+        found = self._mirror.ask(*form) if _BEGINNING.fullmatch(commit) else None
+        if found is None or not found.ok:
+            raise errors.SourceStalled(
+                "CommitNotFound",
+                f"{git_address.plain(commit)} is the beginning of no commit that the mirror of"
+                f" {self._shown} has; give the whole hash, as git log prints it",
+            )
+        return found.output.decode("ascii").strip()
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` continues the history of `old`; False after a force-push.

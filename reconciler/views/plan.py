@@ -12,6 +12,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from reconciler.change import Action, Change, FieldChange, Plan, Target
+from reconciler.views.findings import finding_lines
 from reconciler.views.plain import plain
 from reconciler.views.problems import counted
 from reconciler.views.table import number
@@ -35,6 +36,9 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
     parts.append("")
     lines = [Text(plain(part)) for part in parts]
     lines += _changes(planned)
+    lines += finding_lines(planned.findings)
+    if planned.findings and (planned.warnings or planned.blocked):
+        lines.append(Text())
     lines += [
         Text(f"  Warning: {plain(str(warning))}", "yellow") for warning in planned.warnings
     ]

@@ -9,6 +9,8 @@
                          fields: [{path, before, after}],
                          source: {path, line, blob, commit}}]
     summary            {create, update, delete, unchanged}
+    permissions        {widened, narrowed,
+                        findings: [{severity, rule, resource, sentence, path, line, loud}]}
     blocked            [sentence]
     warnings           [{path, line, column, severity, message, hint}]
     examined, parsed   manifests looked at, files that no cache knew
@@ -22,6 +24,7 @@ import json
 from typing import Any, Final
 
 from reconciler.change import Action, Change, Plan
+from reconciler.views.findings import permissions_json
 from reconciler.views.problems import problem_json
 
 FORMAT_VERSION: Final = "1.0"
@@ -46,6 +49,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
         "resource_changes": [_change(change, target.commit) for change in planned.changes],
         "summary": {action.value: planned.counts[action] for action in Action}
         | {"unchanged": planned.unchanged},
+        "permissions": permissions_json(planned.findings),
         "blocked": list(planned.blocked),
         "warnings": [problem_json(warning) for warning in planned.warnings],
         "examined": planned.examined,

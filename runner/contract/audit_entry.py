@@ -32,6 +32,7 @@ class EntryType(StrEnum):
     LOG_STARTED = "log.started"
     MANIFEST_APPLIED = "manifest.applied"
     MANIFEST_REJECTED = "manifest.rejected"
+    MANIFEST_WIDENED = "manifest.widened"
     RESOURCE_CREATED = "resource.created"
     RESOURCE_UPDATED = "resource.updated"
     RESOURCE_DELETED = "resource.deleted"

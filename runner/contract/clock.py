@@ -7,7 +7,7 @@ clock, which no clock change moves, and are void when the boot id differs.
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -42,3 +42,8 @@ def iso(at_us: int) -> str:
     """The wall time as people read it: `2026-11-23T03:00:00.123456Z`."""
     moment = datetime.fromtimestamp(at_us / 1_000_000, tz=UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_us % 1_000_000:06d}Z"
+
+
+def day(at_us: int) -> date:
+    """The day of a wall time, UTC."""
+    return datetime.fromtimestamp(at_us / 1_000_000, tz=UTC).date()

@@ -117,7 +117,9 @@ class Bench:
     def plan(self, commit: str) -> Plan:
         reconciler = self.reconciler
         state = reconciler._conditions.state()
-        seen = preview.preview(reconciler._place, commit, state, Scope.CHANGES)
+        seen = preview.preview(
+            reconciler._place, commit, state, Scope.CHANGES, now_us=clock.now_us()
+        )
         assert seen.plan is not None
         return seen.plan
 

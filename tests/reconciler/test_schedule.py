@@ -59,7 +59,7 @@ class World:
     def apply(self, text: str, at_us: int) -> None:
         sealer = seal.sealer(self.home.folder)
         texts = {"by-hand.yaml": text.encode()}
-        seen = by_hand.review(self.home.database, sealer, "ada", texts)
+        seen = by_hand.review(self.home.database, sealer, "ada", texts, 0)
         assert seen.plan is not None, seen.problems
         apply.apply(self.home.database, seen.plan, at_us)
 

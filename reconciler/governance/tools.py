@@ -1,0 +1,121 @@
+"""Findings on a tool: what a call needs, where it may go, and what it runs in. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from reconciler.governance import words
+from reconciler.governance.finding import Finding, Severity
+from reconciler.governance.words import Limit
+from reconciler.governance.world import Sides, World
+from runner.contract.kinds import Tool
+
+LIMITS: Final = (
+    Limit(
+        "limits.max_calls_per_minute",
+        "/spec/limits/max_calls_per_minute",
+        lambda spec: spec.limits.max_calls_per_minute,
+    ),
+    Limit("runtime.timeout", "/spec/runtime/timeout", lambda spec: spec.runtime.timeout),
+    Limit("runtime.memory_mb", "/spec/runtime/memory_mb", lambda s: s.runtime.memory_mb),
+    Limit("runtime.processes", "/spec/runtime/processes", lambda s: s.runtime.processes),
+)
+
+
+def findings(sides: Sides, before: World, after: World) -> Iterator[Finding]:
+    """What the change of one tool means for whoever may pick it."""
+    old, new = sides.specs(Tool)
+    name = sides.key.name
+    if new is None:
+        if users := _users(sides, before):
+            sentence = f"{name} is deleted: every call of {users} to it is denied"
+            yield sides.narrows("tool-deleted", sentence)
+        return
+    if old is None:
+        if new.runtime.isolation_mode == "none":
+            pointer = "/spec/runtime/isolation_mode"
+            yield sides.widens("isolation-lost", f"{name} is new, without a sandbox", pointer)
+        return
+    yield from _requires(sides, after, old, new)
+    yield from _isolation(sides, old, new)
+    yield from _network(sides, old, new)
+    yield from _secret(sides, old, new)
+    yield from _flow(sides, old, new)
+    yield from words.moved(sides, LIMITS, old, new)
+
+
+def _users(sides: Sides, world: World) -> str:
+    """Who may pick the tool, in words; nothing when nobody may."""
+    return words.listed(world.users.get(sides.key, []))
+
+
+def _requires(sides: Sides, after: World, old: Tool, new: Tool) -> Iterator[Finding]:
+    name, users = sides.key.name, _users(sides, after)
+    whom = f" (by {users})" if users else ""
+    if old.requires and not new.requires:
+        sentence = f"{name} declares no permission any more: only roles and rules decide{whom}"
+        yield sides.widens("requires-emptied", sentence)
+        return
+    if new.requires and not old.requires:
+        needs = words.listed(new.requires)
+        sentence = f"{name} declares what a call needs, {needs}: who has it may call{whom}"
+        yield sides.widens("requires-declared", sentence, "/spec/requires")
+        return
+    for permission in words.added(new.requires, old.requires):
+        sentence = f"a call of {name} no longer needs {permission}{whom}"
+        yield sides.widens("requires-weaker", sentence, "/spec/requires")
+    for permission in words.added(old.requires, new.requires):
+        pointer = f"/spec/requires/{new.requires.index(permission)}"
+        sentence = f"a call of {name} needs {permission} as well{whom}"
+        yield sides.narrows("requires-stronger", sentence, pointer)
+
+
+def _isolation(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
+    had, has = (spec.runtime.isolation_mode != "none" for spec in (old, new))
+    if had and not has:
+        sentence = f"{sides.key.name} loses its isolation: it runs without a sandbox"
+        yield sides.widens("isolation-lost", sentence, "/spec/runtime/isolation_mode")
+    elif has and not had:
+        yield sides.narrows("isolation-gained", f"{sides.key.name} runs in a sandbox now")
+
+
+def _network(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
+    name = sides.key.name
+    for field, what in (("hosts", "the host"), ("private", "the private network")):
+        had, has = getattr(old.network, field), getattr(new.network, field)
+        for item in words.added(had, has):
+            sentence = f"{name} may connect to {what} {item}"
+            yield sides.widens("network-added", sentence, f"/spec/network/{field}")
+        for item in words.added(has, had):
+            sentence = f"{name} may no longer connect to {what} {item}"
+            yield sides.narrows("network-removed", sentence, "/spec/network")
+    before, after = (words.host(spec.endpoint) for spec in (old, new))
+    if before != after and after is not None:
+        yield sides.widens("endpoint-moved", f"{name} is called at {after}", "/spec/endpoint")
+
+
+def _secret(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
+    before = old.auth.secret_ref if old.auth else None
+    after = new.auth.secret_ref if new.auth else None
+    if after is not None and after != before:
+        sentence = f"{sides.key.name} is given the Secret {after}"
+        yield sides.widens("secret-given", sentence, "/spec/auth/secretRef")
+    elif before is not None and after is None:
+        sentence = f"{sides.key.name} is no longer given the Secret {before}"
+        yield sides.narrows("secret-withdrawn", sentence)
+
+
+def _flow(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
+    """What the tool says of the data that flows through it; the plan believes it."""
+    name = sides.key.name
+    if "private" in old.reads and "private" not in new.reads:
+        sentence = (
+            f"{name} no longer says that it reads private data: nobody looks where it goes"
+        )
+        yield sides.widens("label-removed", sentence)
+    for field in ("ingests", "egress"):
+        was, becomes = getattr(old, field), getattr(new, field)
+        if was != becomes:
+            sentence = (
+                f"{name} says {field}: {becomes or 'nothing'} (it was {was or 'nothing'})"
+            )
+            yield sides.finding(Severity.NEUTRAL, "flow-declared", sentence, f"/spec/{field}")
