@@ -10,9 +10,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from runner import queue
-from runner.contract import seal, settings
+from runner import manifest_set, queue
+from runner.contract import kinds, seal, settings
 from runner.contract.errors import Refused
+from runner.contract.kinds import Key
 from runner.contract.settings import Settings
 from runner.manifest_set import ManifestSet
 
@@ -30,6 +31,18 @@ def find(
         if value is not None:
             found[f"{key.namespace}/{key.name}:{entry}"] = value
     return found
+
+
+def recorded(
+    connection: Connection, key: Key, entry: str, sealer: seal.Sealer, where: Settings
+) -> str | None:
+    """The value of a Secret as recorded now; None when there is none on this host."""
+    body = connection.exec_driver_sql(
+        "SELECT body FROM resource WHERE namespace = ? AND kind = ? AND name = ?", tuple(key)
+    ).scalar_one_or_none()
+    spec = None if body is None else kinds.spec_of("Secret", str(body))
+    found = manifest_set.stands_for(spec, entry) if isinstance(spec, kinds.Secret) else None
+    return None if found is None else _value(connection, found, sealer, where)
 
 
 def _value(

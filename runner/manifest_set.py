@@ -175,12 +175,7 @@ class ManifestSet:
         """What stands for a secret's entry: `env:NAME`, `file:NAME` or a digest."""
         if key not in self.resources:
             return None
-        spec = _spec(self.resources[key], Secret)
-        if entry in spec.from_env:
-            return f"env:{spec.from_env[entry]}"
-        if entry in spec.from_file:
-            return f"file:{spec.from_file[entry]}"
-        return spec.string_data.get(entry) or spec.data.get(entry)
+        return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
         """Every secret entry that the set's tools and endpoints name, and may use.
@@ -222,6 +217,15 @@ class ManifestSet:
                 "resources": [placed.to_json() for _, placed in sorted(self.resources.items())],
             }
         )
+
+
+def stands_for(spec: Secret, entry: str) -> str | None:
+    """What stands for an entry of a Secret: `env:NAME`, `file:NAME` or a digest."""
+    if entry in spec.from_env:
+        return f"env:{spec.from_env[entry]}"
+    if entry in spec.from_file:
+        return f"file:{spec.from_file[entry]}"
+    return spec.string_data.get(entry) or spec.data.get(entry)
 
 
 def from_text(text: str) -> ManifestSet:

@@ -21,6 +21,7 @@ from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log
 from runner.crew import Worker
 from runner.dispatcher import Dispatcher
+from runner.notifier import Notifier
 from runner.wire import LINE_MAX, Wire
 
 ROLE: Final = "runner"
@@ -164,13 +165,19 @@ def main(settings: Settings) -> int:
 
 async def _serve(settings: Settings, database: Database, stop_asked: threading.Event) -> None:
     dispatcher = Dispatcher(database, settings)
-    watchdog = asyncio.create_task(_tell_systemd())
+    notifier = Notifier(database, settings)
+    beside = [asyncio.create_task(_tell_systemd())]
     try:
         dispatcher.start()
+        beside.append(asyncio.create_task(notifier.run()))
         await Pool(settings, dispatcher, stop_asked).run()
     finally:
-        watchdog.cancel()
-        if dispatcher.close():  # Else its thread waits for the database, and ends with us.
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        if all(
+            [notifier.close(), dispatcher.close()]
+        ):  # Else its thread waits for the database, and ends with us.
             database.close()
 
 

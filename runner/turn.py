@@ -55,6 +55,8 @@ class Turn:
     """Whether who pinged holds what we think; else a lease ran out, and is somebody's."""
     handouts: list[tuple[Worker, Held, list[bytes]]] = field(default_factory=list)
     """What was claimed, and the lines that give it to its worker."""
+    asks: bool = False
+    """Whether a task waits for a person now, who may have to be told."""
     again: bool = False
     """Whether there may be more to do at once."""
     drains: Sequence[str] = ()

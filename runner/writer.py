@@ -17,11 +17,12 @@ from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
 from runner import crew, order, queue, relief, roster
 from runner.claim import Claimable, Held, Parking, Slots
-from runner.contract import audit, clock, service
+from runner.contract import audit, clock, service, wake
 from runner.contract.audit import Head
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, LeaseLost
 from runner.contract.settings import Settings
+from runner.contract.task_state import TaskState
 from runner.crew import Worker
 from runner.handout import HandOut
 from runner.ledger import Ledger
@@ -37,7 +38,7 @@ class Writer:
     """One connection, and what is remembered about it between turns."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
+        self._database, self._run = database, settings.run
         self._host = service.host_id(settings.home) if database.shared else os.uname().nodename
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
@@ -68,6 +69,8 @@ class Writer:
             with self._database.writing(self._connection):
                 self._write(turn, strays, now_us)
                 turn.mark = self._ledger.flush(now_us)
+            if turn.asks:
+                wake.knock(self._run, wake.NOTIFIER)
 
     def stands(self, mark: Head) -> bool:
         """Whether the log goes through this point, which a commit in doubt was to write."""
@@ -195,6 +198,7 @@ class Writer:
         if isinstance(verdict, Parking):
             state = self._ledger.park(held, verdict, now_us)
             turn.log("task_parked", "A task waits.", task=held.task, state=state)
+            turn.asks |= verdict.state is TaskState.WAITING_APPROVAL
             turn.again = True  # Its slot is free.
             raise LeaseLost
         return {

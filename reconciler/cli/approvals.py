@@ -37,7 +37,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_requests(context: Context, every: bool, limit: int, as_json: bool) -> None:
-    """List the requests that wait for a person, oldest first."""
+    """List the requests that are open: not decided, or approved and not used yet."""
     with context.database.read() as connection:
         found = approval_rows.newest(connection, limit, every=every)
     now_us = clock.now_us()

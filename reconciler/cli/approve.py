@@ -45,8 +45,8 @@ def command(
         decided = approval_decisions.approve(
             connection, asked.record.id, proof, reason=reason, now_us=clock.now_us()
         )
-    for who in (wake.RUNNER, wake.NOTIFIER):
-        context.database.knock(who)
+    context.database.knock(wake.RUNNER)
+    wake.knock(context.settings.run, wake.NOTIFIER)
     if as_json:
         context.show_json(view.decided_json(decided.record, decided.task_state))
         return

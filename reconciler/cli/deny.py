@@ -25,8 +25,8 @@ def command(context: Context, approval_id: str, reason: str, as_json: bool) -> N
         decided = approval_decisions.deny(
             connection, asked.record.id, proof, reason=reason, now_us=clock.now_us()
         )
-    for who in (wake.RUNNER, wake.NOTIFIER):
-        context.database.knock(who)
+    context.database.knock(wake.RUNNER)
+    wake.knock(context.settings.run, wake.NOTIFIER)
     if as_json:
         context.show_json(view.decided_json(decided.record, decided.task_state))
         return

@@ -17,6 +17,7 @@ from runner.contract.audit_entry import NO_COMMIT
 from runner.contract.kinds import Key
 from runner.contract.kinds.base import DEFAULT_NAMESPACE, named
 from runner.contract.submission import Submission
+from runner.task_record import TaskRecord
 
 NAMES_SHOWN: Final = 10
 
@@ -61,13 +62,21 @@ def command(
         context.show_json(view.task_json(task))
     elif task.state == "succeeded":
         click.echo(view.answer(task))
+    if task.state == "succeeded":
+        return 0
+    context.say(_why_not(task))
+    return 1
+
+
+def _why_not(task: TaskRecord) -> str:
+    """Why a task has no answer, and what to type next."""
     if task.state == "unknown_outcome":
-        context.say(f"{view.failure(task)}. Decide with: orloj task resolve {task_id}")
-    elif not task.finished:
-        context.say(f"Task {task_id} is {task.state} and goes on: orloj logs -f {task_id}")
-    elif task.state != "succeeded":
-        context.say(f"Task {task_id} {task.state}: {view.failure(task)}")
-    return 0 if task.state == "succeeded" else 1
+        return f"{view.failure(task)}. Decide with: orloj task resolve {task.id}"
+    if task.state == "waiting_approval":
+        return f"{view.failure(task)}. Decide with: orloj approvals"
+    if not task.finished:
+        return f"Task {task.id} is {task.state} and goes on: orloj logs -f {task.id}"
+    return f"Task {task.id} {task.state}: {view.failure(task)}"
 
 
 def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:

@@ -47,8 +47,6 @@ class Authorship:
         address = git_address.parse(source.url)
         command = GitCommand(address, folder, source.timeout_s)
         self._mirror = Mirror(command, address.url, folder, source.timeout_s)
-        path = git_address.folder_path(source.path)
-        self._prefix = f"{path}/" if path else ""
 
     def of_line(self, commit: str, at: str) -> list[Hand]:
         """Who had a hand in `path:line` of a commit; Refused when that cannot be told."""
@@ -65,7 +63,7 @@ class Authorship:
         path, _, number = at.rpartition(":")
         if not git_address.is_hash(commit) or not number.isdigit():
             return None
-        spec = f"{commit}:{self._prefix}{path}"
+        spec = f"{commit}:{path}"
         shown = self._mirror.ask("cat-file", "blob", "--end-of-options", spec)
         lines = shown.output.decode("utf-8", "replace").splitlines() if shown.ok else []
         line = int(number)
@@ -75,7 +73,7 @@ class Authorship:
         """The commit that last changed a line."""
         found = self._mirror.ask(
             "blame", "--porcelain", "-s", *more, "-L", f"{line},{line}", commit, "--",
-            self._prefix + path,
+            path,
         )  # fmt: skip
         sha = found.output[:64].decode("ascii", "replace").split(" ", 1)[0]
         if not found.ok or not git_address.is_hash(sha):

@@ -118,13 +118,13 @@ def _who(standings: Sequence[Standing]) -> Text:
     rows: list[tuple[str | Text, ...]] = [
         (
             one.name,
-            word("denied") if one.why_not else word("allow"),
+            Text("no", style="red") if one.why_not else Text("yes", style="green"),
             one.means,
             one.why_not or "",
         )
         for one in standings
     ]
-    return table(("APPROVER", "", "BY", "WHY NOT"), rows, "  ")
+    return table(("APPROVER", "MAY", "BY", "WHY NOT"), rows, "  ")
 
 
 def _decision(record: ApprovalRecord) -> list[tuple[str, str | Text]]:

@@ -20,6 +20,7 @@ _WORDS: Final = {
     "task.queued": "queued",
     "task.claimed": "claimed",
     "task.released": "released",
+    "task.parked": "parked",
     "task.finished": "finished",
     "task.cancelled": "cancelled",
     "task.resolved": "resolved",
@@ -28,6 +29,9 @@ _WORDS: Final = {
     "action.executed": "done",
     "action.failed": "failed",
     "action.unknown": "unknown",
+    "action.approval_granted": "approved",
+    "action.approval_denied": "denied",
+    "action.expired": "expired",
 }
 _WHAT_MAX: Final = 160
 

@@ -61,6 +61,7 @@ class Status:
     schedules: ScheduleTotals
     tasks: Mapping[str, int]
     tasks_unmatched: int = 0
+    approvals: int = 0
     workers: Sequence[WorkerRecord]
     audit_entries: int
     audit_head: str
@@ -180,6 +181,7 @@ def _running(status: Status) -> list[tuple[str, str | Text]]:
         ("runner", mark(status.runner_running)),
         ("workers", workers if status.runner_running else "none"),
         ("tasks", Text(", ").join(counts) if counts else "none"),
+        ("approvals", f"{number(status.approvals)} wait" if status.approvals else "none"),
         ("schedules", _schedules(status.schedules)),
     ]
 
@@ -204,6 +206,8 @@ def _next(status: Status) -> str:
         return "orloj up" if len(missing) == 2 else f"orloj {missing[0]}"
     if status.source is not None and status.source.condition != READY:
         return "mend the repository, push, then orloj reconcile"
+    if status.approvals:
+        return "orloj approvals"
     return "orloj tasks" if status.tasks else "orloj run AGENT --input k=v"
 
 
@@ -225,6 +229,7 @@ def status_json(status: Status) -> dict[str, Any]:
         },
         "tasks": dict(sorted(status.tasks.items())),
         "tasks_unmatched": status.tasks_unmatched,
+        "approvals": status.approvals,
         "workers": [
             {
                 "id": worker.id,

@@ -6,7 +6,7 @@ The fields of the JSON forms are promises; docs/cli.md lists them. Times in JSON
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.text import Text
 
@@ -14,6 +14,9 @@ from reconciler.views.plain import plain
 from reconciler.views.table import block, heading, number, pairs, paragraphs, short, table, word
 from reconciler.views.times import iso, length, moment
 from runner.task_record import AttemptRecord, StepRecord, TaskAccount, TaskRecord
+
+_WAITS: Final = frozenset({"waiting_approval", "waiting_tokens"})
+_WAITS_MAX: Final = 200
 
 
 def task_list(tasks: Sequence[TaskRecord]) -> Text:
@@ -33,7 +36,13 @@ def task_list(tasks: Sequence[TaskRecord]) -> Text:
         for task in tasks
     ]
     headers = ("TASK", "STATE", "SUBJECT", "ATTEMPT", "TOKENS", "QUEUED (UTC)", "TOOK")
-    return paragraphs(table(headers, rows), Text("\nNext: orloj task ID", style="dim"))
+    waits = [
+        Text(f"  {task.id}: {plain(short(task.error, _WAITS_MAX))}", style="dim")
+        for task in tasks
+        if task.error and task.state in _WAITS
+    ]
+    following = Text("\nNext: orloj task ID", style="dim")
+    return paragraphs(table(headers, rows), Text() if waits else None, *waits, following)
 
 
 def task_account(account: TaskAccount) -> Text:
@@ -48,7 +57,8 @@ def task_account(account: TaskAccount) -> Text:
     if task.output is not None:
         parts += [heading("\nOutput"), block(task.output)]
     if task.error is not None:
-        parts += [heading("\nError"), block(task.error)]
+        why = "\nWaits" if task.state in _WAITS else "\nError"
+        parts += [heading(why), block(task.error)]
     parts.append(Text(f"\nNext: orloj audit log --task {task.id}", style="dim"))
     return paragraphs(*parts)
 

@@ -84,14 +84,14 @@ FAULTS: Final = (
     Fault(
         "whatever its state, a task whose time has come is pending",
         QUEUE,
-        "\" WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at",
+        '" WHERE {_PARKED} AND run_at <= ? ORDER BY run_at',
         '" WHERE run_at <= ? ORDER BY run_at',
     ),
     Fault(
         "a wait is over before its time",
         QUEUE,
-        "\" WHERE state = 'backing_off' AND run_at <= ? ORDER BY run_at",
-        "\" WHERE state = 'backing_off' AND ? > 0 ORDER BY run_at",
+        '" WHERE {_PARKED} AND run_at <= ? ORDER BY run_at',
+        '" WHERE {_PARKED} AND ? > 0 ORDER BY run_at',
     ),
     Fault(
         "a crash in the middle of a call is forgotten",

@@ -1,0 +1,80 @@
+"""What a webhook is told about a request for approval. Pure.
+
+A notification says that somebody must look, and where; the call itself is shown by `orloj
+approvals show`. Arguments are never in it: they may be personal, and chats keep everything.
+"""
+
+import hashlib
+import hmac
+import json
+from typing import Any, Final, Literal
+
+from runner.approval_request import ApprovalRecord
+
+SIGNATURE_HEADER: Final = "Orloj-Signature"
+_WORD_MAX: Final = 120
+
+
+def body(form: Literal["json", "slack"], event: str, record: ApprovalRecord) -> bytes:
+    """The body of a notification in the form that its hook takes; Refused if edited."""
+    value = _slack(event, record) if form == "slack" else _plain(event, record)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
+
+
+def signature(secret: str, time_s: int, content: bytes) -> str:
+    """The value of the signature header: a time, and an HMAC over the time and the body.
+
+    `t=SECONDS,v1=HEX`, HEX = HMAC-SHA256(secret, "SECONDS." ‖ body).
+    """
+    message = str(time_s).encode() + b"." + content
+    digest = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    return f"t={time_s},v1={digest}"
+
+
+def _plain(event: str, record: ApprovalRecord) -> dict[str, Any]:
+    request = record.request()
+    call = request.call
+    return {
+        "event": event,
+        "id": record.id,
+        "state": record.state.value,
+        "task": call.task,
+        "step": call.step,
+        "agent": call.agent,
+        "namespace": call.namespace,
+        "chain": list(call.chain),
+        "tool": call.tool,
+        "permissions": list(call.permissions),
+        "arguments_digest": call.arguments,
+        "commit": call.commit,
+        "rule": request.rule,
+        "why": request.reason,
+        "digest": record.digest,
+        "requested_at_us": request.requested_at,
+        "expires_at_us": request.expires_at,
+        "approver": record.approver,
+        "assurance": record.assurance,
+        "show": f"orloj approvals show {record.id}",
+    }
+
+
+def _slack(event: str, record: ApprovalRecord) -> dict[str, Any]:
+    request = record.request()
+    call = request.call
+    what = f"{_code(call.agent)} wants to call {_code(call.tool)}"
+    if call.permissions:
+        what += f" ({_code(' '.join(call.permissions))})"
+    if record.decided_at is None:
+        minutes = max(0, request.expires_at - request.requested_at) // 60_000_000
+        what += f" and needs a person within {minutes} minutes"
+    else:
+        what += f": {record.state.value} by {_code(record.approver or '-')}"
+    return {"text": f"{what}. {_code(f'orloj approvals show {record.id}')}"}
+
+
+def _code(text: str) -> str:
+    """A text that Slack shows letter by letter: escaped, cut, no mention and no format."""
+    line = "".join(sign if sign.isprintable() else "?" for sign in text).replace("`", "'")
+    short = line if len(line) <= _WORD_MAX else line[: _WORD_MAX - 1] + "…"
+    escaped = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"`{escaped or '-'}`"
