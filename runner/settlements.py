@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import NoResultFound
 
 from runner import limit_rows, limit_rules
 from runner.claim import Held, entry
@@ -37,7 +38,7 @@ class Settlements:
         """Whether a manifest set limits anything; one that cannot be read may."""
         try:
             return self._pins.load(digest).limited
-        except OrlojError:
+        except (OrlojError, NoResultFound):
             return True
 
     def enter(self, sets: Iterable[str], now_us: int) -> None:

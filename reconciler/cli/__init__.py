@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
     "init": "Make a repository of manifests to start from.",
+    "limits": "Show limits, what is in use, and their worst window.",
     "logs": "Show what agents did, step by step; -f follows.",
     "migrate": "Bring the database to the newest schema.",
     "plan": "Show what applying the repository would change.",

@@ -33,7 +33,20 @@ def task_list(tasks: Sequence[TaskRecord]) -> Text:
         for task in tasks
     ]
     headers = ("TASK", "STATE", "SUBJECT", "ATTEMPT", "TOKENS", "QUEUED (UTC)", "TOOK")
-    return paragraphs(table(headers, rows), Text("\nNext: orloj task ID", style="dim"))
+    waits = [
+        Text(
+            f"  {task.id} until {moment(task.waits_until)}: {plain(short(task.error or '', 160))}",
+            style="dim",
+        )
+        for task in tasks
+        if task.waits_until is not None
+    ]
+    return paragraphs(
+        table(headers, rows),
+        Text() if waits else None,
+        *waits,
+        Text("\nNext: orloj task ID", style="dim"),
+    )
 
 
 def task_account(account: TaskAccount) -> Text:
@@ -48,7 +61,10 @@ def task_account(account: TaskAccount) -> Text:
     if task.output is not None:
         parts += [heading("\nOutput"), block(task.output)]
     if task.error is not None:
-        parts += [heading("\nError"), block(task.error)]
+        parts += [
+            heading("\nError" if task.waits_until is None else "\nWaits"),
+            block(task.error),
+        ]
     parts.append(Text(f"\nNext: orloj audit log --task {task.id}", style="dim"))
     return paragraphs(*parts)
 
@@ -66,6 +82,8 @@ def _facts(task: TaskRecord) -> list[tuple[str, str | Text]]:
         ("started", f"{moment(task.started_at)}, took {took}"),
         ("tokens", f"{number(task.tokens_in)} in, {number(task.tokens_out)} out"),
     ]
+    if task.waits_until is not None:
+        facts.append(("waits", f"until {moment(task.waits_until)} UTC, or until it is woken"))
     return facts + [
         (f"input {plain(name)}", short(value)) for name, value in sorted(task.input.items())
     ]
@@ -153,6 +171,7 @@ def task_json(task: TaskRecord) -> dict[str, Any]:
         "started_at": iso(task.started_at),
         "finished_at": iso(task.finished_at),
         "duration_us": _took(task.started_at, task.finished_at),
+        "waits_until": iso(task.waits_until),
     }
 
 
