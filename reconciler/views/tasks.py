@@ -34,10 +34,7 @@ def task_list(tasks: Sequence[TaskRecord]) -> Text:
     ]
     headers = ("TASK", "STATE", "SUBJECT", "ATTEMPT", "TOKENS", "QUEUED (UTC)", "TOOK")
     waits = [
-        Text(
-            f"  {task.id} until {moment(task.waits_until)}: {plain(short(task.error or '', 160))}",
-            style="dim",
-        )
+        Text(f"  {task.id} waits until {moment(task.waits_until)}: {_why(task)}", style="dim")
         for task in tasks
         if task.waits_until is not None
     ]
@@ -47,6 +44,10 @@ def task_list(tasks: Sequence[TaskRecord]) -> Text:
         *waits,
         Text("\nNext: orloj task ID", style="dim"),
     )
+
+
+def _why(task: TaskRecord) -> str:
+    return plain(short(task.error or "no reason was written down", 160))
 
 
 def task_account(account: TaskAccount) -> Text:
