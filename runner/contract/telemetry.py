@@ -37,6 +37,7 @@ ACTIONS: Final = frozenset(
         "schedules_failed",
         "task_claimed",
         "task_finished",
+        "task_parked",
         "task_released",
         "tool_denied",
         "tool_failed",
