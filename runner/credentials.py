@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from runner import manifest_set, queue
 from runner.contract import kinds, seal, settings
 from runner.contract.errors import Refused
-from runner.contract.kinds import Key
+from runner.contract.kinds.base import SecretAuth
 from runner.contract.settings import Settings
 from runner.manifest_set import ManifestSet
 
@@ -34,14 +34,24 @@ def find(
 
 
 def recorded(
-    connection: Connection, key: Key, entry: str, sealer: seal.Sealer, where: Settings
+    connection: Connection,
+    named: SecretAuth,
+    namespace: str,
+    sealer: seal.Sealer,
+    where: Settings,
 ) -> str | None:
-    """The value of a Secret as recorded now; None when there is none on this host."""
+    """The value of a Secret as recorded now, for a resource of a namespace.
+
+    None when there is none on this host, or it does not serve that namespace.
+    """
+    key, entry = named.secret(namespace)
     body = connection.exec_driver_sql(
         "SELECT body FROM resource WHERE namespace = ? AND kind = ? AND name = ?", tuple(key)
     ).scalar_one_or_none()
     spec = None if body is None else kinds.spec_of("Secret", str(body))
-    found = manifest_set.stands_for(spec, entry) if isinstance(spec, kinds.Secret) else None
+    if not isinstance(spec, kinds.Secret) or not spec.serves(key.namespace, namespace):
+        return None
+    found = manifest_set.stands_for(spec, entry)
     return None if found is None else _value(connection, found, sealer, where)
 
 

@@ -9,9 +9,7 @@ Nothing of a hook's address but its host is ever logged, since a path may be a s
 
 import asyncio
 import contextlib
-import functools
 import os
-import ssl
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,7 +23,7 @@ from runner.background import Background
 from runner.contract import audit, clock, seal, service, wake
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.database import Database
-from runner.contract.errors import DatabaseUnavailable, OrlojError, ToolFailed
+from runner.contract.errors import DatabaseUnavailable, OrlojError, Refused
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log, log_exception
 from runner.outbox import Notice
@@ -100,13 +98,7 @@ class Notifier:
 
     async def _send_due(self) -> None:
         while letters := await self._thread.run(self._take):
-            async with httpx2.AsyncClient(
-                trust_env=False,
-                follow_redirects=False,
-                timeout=TIMEOUT_S,
-                transport=egress.Transport(trust_env=False, verify=_authorities()),
-            ) as client:
-                await asyncio.gather(*(self._deliver(client, one) for one in letters))
+            await asyncio.gather(*(self._deliver(letter) for letter in letters))
 
     def _take(self) -> list[_Letter]:
         with self._database.read() as connection:
@@ -125,16 +117,17 @@ class Notifier:
             return _Letter(notice, problem=str(error))
         if notice.hook.auth is None:
             return _Letter(notice, record, body)
-        key, entry = notice.hook.auth.secret(notice.namespace)
-        sealer = seal.sealer(self._settings.home)
-        secret = credentials.recorded(connection, key, entry, sealer, self._settings)
-        problem = None if secret else f"the secret {key.name} has no value on this host"
+        auth, sealer = notice.hook.auth, seal.sealer(self._settings.home)
+        secret = credentials.recorded(
+            connection, auth, notice.namespace, sealer, self._settings
+        )
+        problem = None if secret else f"its secret {auth.secret_ref} has no value for it here"
         return _Letter(notice, record, body, secret, problem)
 
-    async def _deliver(self, client: httpx2.AsyncClient, letter: _Letter) -> None:
+    async def _deliver(self, letter: _Letter) -> None:
         problem, again = letter.problem, False
         if problem is None:
-            problem, again = await _sent(client, letter)
+            problem, again = await _sent(letter)
         await self._thread.run(lambda: self._settle(letter, problem, again))
 
     def _settle(self, letter: _Letter, problem: str | None, again: bool) -> None:
@@ -163,7 +156,7 @@ class Notifier:
         )
 
 
-async def _sent(client: httpx2.AsyncClient, letter: _Letter) -> tuple[str | None, bool]:
+async def _sent(letter: _Letter) -> tuple[str | None, bool]:
     """Why a hook was not told, None: it was; and whether trying again may help."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": letter.notice.id}
     if letter.secret is not None:
@@ -173,27 +166,20 @@ async def _sent(client: httpx2.AsyncClient, letter: _Letter) -> tuple[str | None
             letter.secret, time_s, letter.body
         )
     url = letter.notice.hook.url
-    if not url.startswith(("http://", "https://")):
-        return "its url is not an http or https address", False
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
+            egress.client(egress.reach(url)) as client,
             client.stream("POST", url, content=letter.body, headers=headers) as response,
         ):
             status = response.status_code  # What it answers besides is not read.
-    except (ToolFailed, httpx2.InvalidURL, httpx2.LocalProtocolError, ValueError) as error:
+    except (Refused, httpx2.InvalidURL, httpx2.LocalProtocolError, ValueError) as error:
         return f"it cannot be asked ({type(error).__name__})", False
     except (httpx2.HTTPError, OSError, TimeoutError) as error:
         return f"it cannot be reached ({type(error).__name__})", True
     if 200 <= status < 300:
         return None, False
     return f"it answered {status}", status in _RETRYABLE or status >= 500
-
-
-@functools.cache
-def _authorities() -> ssl.SSLContext:
-    # Reading the certificates takes 20 ms of a core: once, and only when there is a hook.
-    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _host(url: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import NoResultFound
 
 from runner import limit_rows, limit_rules
 from runner.claim import Held, entry
@@ -33,11 +34,13 @@ class Settlements:
         self._pins = pins
         self.log = log
 
-    def limited(self, digest: str) -> bool:
+    def limited(self, digest: str | None) -> bool:
         """Whether a manifest set limits anything; one that cannot be read may."""
+        if digest is None:
+            return False  # No worker ever had the task, so that nothing is set aside for it.
         try:
             return self._pins.load(digest).limited
-        except OrlojError:
+        except (OrlojError, NoResultFound):
             return True
 
     def enter(self, sets: Iterable[str], now_us: int) -> None:

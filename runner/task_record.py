@@ -13,6 +13,13 @@ RUNNING: Final = "running"
 STATES: Final = tuple(
     RUNNING if state is TaskState.LEASED else state.value for state in TaskState
 )
+WAITS_FOR_TIME: Final = frozenset(
+    {
+        TaskState.BACKING_OFF.value,
+        TaskState.WAITING_APPROVAL.value,
+        TaskState.WAITING_TOKENS.value,
+    }
+)
 WAITS_FOR_PERSON: Final = frozenset(
     {TaskState.WAITING_APPROVAL.value, TaskState.UNKNOWN_OUTCOME.value}
 )
@@ -70,6 +77,8 @@ class TaskRecord:
     created_at: int
     started_at: int | None
     finished_at: int | None
+    waits_until: int | None = None
+    """When a task that waits looks again by itself; `error` says what for."""
 
     @property
     def finished(self) -> bool:

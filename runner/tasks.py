@@ -16,6 +16,7 @@ from runner.contract import errors
 from runner.contract.tables import AttemptRow, StepRow, TaskRow, WorkerRow
 from runner.contract.task_state import TaskState
 from runner.task_record import (
+    WAITS_FOR_TIME,
     AttemptRecord,
     StepRecord,
     TaskAccount,
@@ -161,6 +162,7 @@ def _task(row: TaskRow) -> TaskRecord:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        waits_until=row.run_at if row.state in WAITS_FOR_TIME else None,
     )
 
 

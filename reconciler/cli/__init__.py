@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
     "init": "Make a repository of manifests to start from.",
+    "limits": "Show limits, what is in use, and their worst window.",
     "logs": "Show what agents did, step by step; -f follows.",
     "migrate": "Bring the database to the newest schema.",
     "permissions": "Show what agents may do, tool by tool.",

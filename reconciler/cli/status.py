@@ -11,7 +11,7 @@ from reconciler import census, recorded, schedule_rows
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
 from reconciler.views import status as view
-from runner import approval_rows, order, tasks
+from runner import approval_rows, limit_records, order, tasks
 from runner.contract import audit, clock, service
 from runner.turn import SEEN_EVERY_US
 
@@ -44,6 +44,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             if shared
             else tasks.unmatched(connection, order.offer(settings.runner)),
             approvals=approval_rows.pending(connection, now_us),
+            limit_waits=limit_records.waits(connection),
             workers=workers,
             audit_entries=entries,
             audit_head=head.hex(),

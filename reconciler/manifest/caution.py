@@ -26,8 +26,6 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
     yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
-        case Agent():
-            yield from _agent(spec)
         case Tool():
             yield from _tool(spec)
         case ModelEndpoint():
@@ -43,12 +41,6 @@ def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Pat
             getattr(part, field) != type(part).model_fields[field].default
         ):
             yield (*at, field), f"`{field}`: accepted, not yet acted on"
-
-
-def _agent(agent: Agent) -> Iterator[tuple[Path, str]]:
-    if agent.governance.max_tokens_per_minute is not None:
-        path = ("spec", "governance", "maxTokensPerMinute")
-        yield path, "`maxTokensPerMinute`: recorded, not yet enforced"
 
 
 def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:

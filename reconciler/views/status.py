@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reconciler.views.plain import plain
 from reconciler.views.table import heading, number, pairs, paragraphs, short, table, word
-from reconciler.views.times import ago, iso
+from reconciler.views.times import ago, iso, moment
 from runner.task_record import WAITS_FOR_PERSON, WorkerRecord
 
 READY: Final = "Ready"
@@ -62,6 +62,8 @@ class Status:
     tasks: Mapping[str, int]
     tasks_unmatched: int = 0
     approvals: int = 0
+    limit_waits: Sequence[tuple[str, str, int, int]] = ()
+    """Limits that tasks wait for: (limit, of whom, how many, when the next looks again)."""
     workers: Sequence[WorkerRecord]
     audit_entries: int
     audit_head: str
@@ -183,6 +185,10 @@ def _running(status: Status) -> list[tuple[str, str | Text]]:
         ("tasks", Text(", ").join(counts) if counts else "none"),
         ("approvals", f"{number(status.approvals)} wait" if status.approvals else "none"),
         ("schedules", _schedules(status.schedules)),
+        *[
+            ("waiting", f"{_tasks(count)} for {limit} of {of}, until {moment(due_us)} UTC")
+            for limit, of, count, due_us in status.limit_waits
+        ],
     ]
 
 
@@ -230,6 +236,10 @@ def status_json(status: Status) -> dict[str, Any]:
         "tasks": dict(sorted(status.tasks.items())),
         "tasks_unmatched": status.tasks_unmatched,
         "approvals": status.approvals,
+        "limit_waits": [
+            {"limit": limit, "of": of, "tasks": count, "until": iso(due_us)}
+            for limit, of, count, due_us in status.limit_waits
+        ],
         "workers": [
             {
                 "id": worker.id,

@@ -37,12 +37,20 @@ def task_list(tasks: Sequence[TaskRecord]) -> Text:
     ]
     headers = ("TASK", "STATE", "SUBJECT", "ATTEMPT", "TOKENS", "QUEUED (UTC)", "TOOK")
     waits = [
-        Text(f"  {task.id}: {plain(short(task.error, _WAITS_MAX))}", style="dim")
+        Text(f"  {task.id} {_until(task)}: {_why(task)}", style="dim")
         for task in tasks
         if task.error and task.state in _WAITS
     ]
     following = Text("\nNext: orloj task ID", style="dim")
     return paragraphs(table(headers, rows), Text() if waits else None, *waits, following)
+
+
+def _until(task: TaskRecord) -> str:
+    return "waits" if task.waits_until is None else f"waits until {moment(task.waits_until)}"
+
+
+def _why(task: TaskRecord) -> str:
+    return plain(short(task.error or "no reason was written down", _WAITS_MAX))
 
 
 def task_account(account: TaskAccount) -> Text:
@@ -76,6 +84,8 @@ def _facts(task: TaskRecord) -> list[tuple[str, str | Text]]:
         ("started", f"{moment(task.started_at)}, took {took}"),
         ("tokens", f"{number(task.tokens_in)} in, {number(task.tokens_out)} out"),
     ]
+    if task.waits_until is not None:
+        facts.append(("waits", f"until {moment(task.waits_until)} UTC, or until it is woken"))
     return facts + [
         (f"input {plain(name)}", short(value)) for name, value in sorted(task.input.items())
     ]
@@ -163,6 +173,7 @@ def task_json(task: TaskRecord) -> dict[str, Any]:
         "started_at": iso(task.started_at),
         "finished_at": iso(task.finished_at),
         "duration_us": _took(task.started_at, task.finished_at),
+        "waits_until": iso(task.waits_until),
     }
 
 

@@ -9,11 +9,17 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract.approval_tables import ApprovalRow, NotificationRow
+from runner.contract import approval_tables, limit_tables
 
 Big = BigInteger
-ELSEWHERE: Final = (ApprovalRow, NotificationRow)
-"""Tables of the schema that stand in a module of their own."""
+ELSEWHERE: Final = (
+    approval_tables.ApprovalRow,
+    approval_tables.NotificationRow,
+    limit_tables.ReservationRow,
+    limit_tables.LimitWaitRow,
+    limit_tables.LimitClockRow,
+)
+"""Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
@@ -267,46 +273,3 @@ class ScheduleFireRow(SQLModel, table=True):
     reason: str | None
     task_id: str | None
     decided_at: int = Field(sa_type=Big)
-
-
-class ReservationRow(SQLModel, table=True):
-    """What a call sets aside under one limit, and, once it is settled, what it used."""
-
-    __tablename__: ClassVar[str] = "reservation"
-    __table_args__ = (
-        Index("reservation_scope", "dimension", "scope", "settled_at", "amount"),
-        Index("reservation_open", "task_id", sqlite_where=text("settled_at IS NULL")),
-    )
-    number: int | None = Field(default=None, primary_key=True)
-    task_id: str
-    fence: int = Field(sa_type=Big)
-    step: int
-    agent: str
-    dimension: str
-    scope: str
-    amount: int = Field(sa_type=Big)
-    bound: int = Field(sa_type=Big)
-    reserved_at: int = Field(sa_type=Big)
-    settled_at: int | None = Field(sa_type=Big)
-
-
-class LimitWaitRow(SQLModel, table=True):
-    """A task that waits for room under a limit, since when, and when it is due to ask."""
-
-    __tablename__: ClassVar[str] = "limit_wait"
-    __table_args__ = (Index("limit_wait_scope", "dimension", "scope", "since_at", "task_id"),)
-    task_id: str = Field(primary_key=True)
-    dimension: str
-    scope: str
-    amount: int = Field(sa_type=Big)
-    bound: int = Field(sa_type=Big)
-    since_at: int = Field(sa_type=Big)
-    due_at: int = Field(sa_type=Big)
-
-
-class LimitClockRow(SQLModel, table=True):
-    """The newest moment of any reservation: one row, which never goes back."""
-
-    __tablename__: ClassVar[str] = "limit_clock"
-    id: int = Field(primary_key=True)
-    newest_at: int = Field(sa_type=Big)

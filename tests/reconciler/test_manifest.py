@@ -248,7 +248,6 @@ def test_line_pointers_use_the_canonical_spelling_of_every_field() -> None:
         ("  model: x\n  memory: {ref: m}\n", "`memory`: accepted, not yet acted on"),
         ("  model: x\n  allowedTools: [t]\n", "`allowed_tools`: accepted, not yet acted on"),
         ("  model: x\n  execution: {profile: contract}\n", "`execution`: accepted, not yet"),
-        ("  model: x\n  governance: {maxTokensPerMinute: 9}\n", "recorded, not yet enforced"),
     ],
 )
 def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> None:
