@@ -16,7 +16,6 @@ from reconciler.views.plain import plain
 SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-_HOME: Final = "https://github.com/OrlojHQ/orloj"
 _SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
 _LEVELS: Final = {
     Severity.WIDENS: "warning",
@@ -80,7 +79,6 @@ def sarif(
                     "driver": {
                         "name": "orloj",
                         "version": version,
-                        "informationUri": _HOME,
                         "rules": [_rule(name) for name in rules],
                     }
                 },
