@@ -195,8 +195,10 @@ def test_private_data_with_strangers_and_a_way_out_is_refused_until_answered_for
     desk.orloj("reconcile", code=1)
     assert desk.home.rows("SELECT applied_commit FROM source") == [(good,)]
     desk.orloj("validate", str(desk.repository.work), code=1)
-    by_hand = desk.orloj("apply", "-f", str(desk.repository.work / "tools.yaml"), code=1)
-    assert "lethal trifecta in agent/default/checker" in by_hand
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"{AGENT}---\n{LEAK}".replace("checker", "m").replace("read-d", "my-d"))
+    text = desk.orloj("apply", "-f", str(mine), "--yes", code=1)
+    assert "error: lethal trifecta in agent/default/m" in text
 
     until = "  accept_risk:\n    - risk: lethal-trifecta\n      owner: dana\n"
     until += "      reason: a test\n      expires: {}\n"
