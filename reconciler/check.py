@@ -70,6 +70,7 @@ def check(
     for resource in touched:
         problems += _not_runnable(resource, declared)
         problems += _no_template(resource, declared)
+        problems += _misnamed(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -153,3 +154,14 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     message = f"{found.key} also runs when it is applied, and not only as scheduled"
     hint = f"write `mode: template` at {found.path}:{found.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def _misnamed(resource: Resource) -> list[Problem]:
+    """An error for a Namespace that governs nothing, because its name is another."""
+    key = resource.key
+    if key.kind != "Namespace" or key.name == key.namespace:
+        return []
+    message = f"a Namespace is named like the namespace it stands in: {quoted(key.namespace)}"
+    hint = f"write name: {key.namespace}, or namespace: {key.name}"
+    line = resource.lines.get("/metadata/name", resource.line)
+    return [Problem(resource.path, line, resource.column, message, hint)]

@@ -13,17 +13,22 @@ from reconciler.git.source import GitSource
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState
+from reconciler.surroundings import Surroundings
 from runner.contract import clock, errors
 from runner.contract.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a pass at a commit would do: a plan, or the problems that forbid one."""
+    """What a pass at a commit would do: a plan, or the problems that forbid one.
+
+    `around` is what the plan reaches, for those who ask more about it.
+    """
 
     commit: str
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
+    around: Surroundings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,8 @@ def preview(
     problems = (*desired.problems, *risks)
     if has_errors(risks):
         return Preview(commit=commit, plan=None, problems=problems)
-    return Preview(commit=commit, plan=replace(planned, warnings=problems), problems=problems)
+    planned = replace(planned, warnings=problems)
+    return Preview(commit=commit, plan=planned, problems=problems, around=around)
 
 
 def _request(target: Target, desired: Desired) -> PlanRequest:

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 1 error or problems in manifests, 2 changes pending (only with
 `--detailed-exitcode`), 3 blocked. `--json` prints what `views.plan_json` documents, or
-`{"problems": [...]}` where the commit has errors.
+`{"problems": [...]}` where the commit has errors. `--sarif` writes problems and findings for
+code review tools, and `--replay` decides on the calls of the past again.
 """
 
 import json
@@ -12,14 +13,19 @@ from typing import Any
 
 import click
 
+from reconciler import __version__
 from reconciler.change import Plan
 from reconciler.cli.context import Context, json_option
+from reconciler.cli.parameters import Moment
+from reconciler.cli.replay import past_under
 from reconciler.plan import explain
 from reconciler.preview import Preview
 from reconciler.reconcile import Reconciler
 from reconciler.views import problems as problem_view
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
+from reconciler.views.replay import replay_json, replay_words
+from reconciler.views.sarif import sarif
 from runner.contract import clock
 
 CHANGES, BLOCKED = 2, 3
@@ -34,26 +40,51 @@ CHANGES, BLOCKED = 2, 3
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save the plan, to be applied once by `orloj apply FILE`.",
 )
+@click.option(
+    "--sarif",
+    "sarif_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write problems and findings to a file, as SARIF 2.1.0.",
+)
+@click.option("--replay", "replayed", is_flag=True, help="Decide on past calls again.")
+@click.option(
+    "--since", type=Moment(), default="30d", help="Replay tasks queued since. Default: 30d."
+)
 @json_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @click.pass_obj
 def command(
-    context: Context, ref: str | None, out: Path | None, as_json: bool, detailed_exitcode: bool
+    context: Context,
+    *,
+    ref: str | None,
+    out: Path | None,
+    sarif_file: Path | None,
+    replayed: bool,
+    since: int,
+    as_json: bool,
+    detailed_exitcode: bool,
 ) -> int:
-    """Show what applying the repository would change."""
+    """Show what applying the repository would change, and who may do more or less then."""
     started_us = clock.boot_us()
     seen = Reconciler(context.settings, context.database, ref).preview()
+    if sarif_file is not None:
+        findings = seen.plan.findings if seen.plan else ()
+        _write(sarif_file, sarif(seen.problems, findings, __version__))
     if seen.plan is None:
         return show_problems(context, seen, as_json)
     planned = explain(seen.plan)
     if out is not None:
         _save(out, plan_json(planned))
+    past = past_under(context, seen.around, since) if replayed and seen.around else None
     if as_json:
-        context.show_json(plan_json(planned))
+        more = {"replay": replay_json(past)} if past is not None else {}
+        context.show_json(plan_json(planned) | more)
     else:
         elapsed_ms = (clock.boot_us() - started_us) / 1_000
         following = _following(planned, out, ref)
         context.show(plan_words(planned, elapsed_ms=elapsed_ms, following=following))
+        if past is not None:
+            context.show(replay_words(past))
     if planned.blocked:
         return BLOCKED
     return CHANGES if detailed_exitcode and planned.changes else 0
@@ -87,5 +118,13 @@ def _save(path: Path, value: dict[str, Any]) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(value, file, ensure_ascii=False)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Write what others may read: nothing stands in it but what the plan shows."""
+    try:
+        path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {path}: {error.strerror}") from error

@@ -8,11 +8,15 @@ import click
 
 from reconciler import by_hand, check, consent, manifest
 from reconciler.cli.context import Context, json_option
+from reconciler.governance import comparison
+from reconciler.governance.world import World
 from reconciler.manifest import positions
 from reconciler.problem import Problem, has_errors
 from reconciler.resource import Resource
+from reconciler.surroundings import declared
 from reconciler.views import problems as view
 from reconciler.views.plain import plain
+from runner.contract import clock
 from runner.contract.kinds import Key
 
 
@@ -34,6 +38,7 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
     complete = any(path.is_dir() for path in paths)
     problems += check.check(resources, lambda key: False, (), torn=torn, complete=complete)
     problems += consent.missing(resources, {})
+    problems += _risks(resources)
     problems.sort()
     failed = has_errors(problems)
     if as_json:
@@ -46,6 +51,12 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
             counts += ", " + view.counted(len(resources), "resource")
             click.echo(f"{counts}: valid. Next: orloj plan")
     ctx.exit(1 if failed else 0)
+
+
+def _risks(resources: list[Resource]) -> list[Problem]:
+    """What is wrong with who may do what, as far as the files tell."""
+    world = World({resource.key: declared(resource) for resource in resources})
+    return comparison.risks(world, world.declared, clock.day(clock.now_us()))
 
 
 def _report(

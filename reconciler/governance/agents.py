@@ -1,9 +1,10 @@
 """Findings on an agent: grants, roles, approvals and limits. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from reconciler.governance import effective, words
+from reconciler.governance.effective import Grant
 from reconciler.governance.finding import Finding
 from reconciler.governance.words import Limit
 from reconciler.governance.world import Sides, World
@@ -72,11 +73,18 @@ def _grants(sides: Sides, before: World, after: World) -> Iterator[Finding]:
     name = sides.key.name
     had, has = effective.grants(before, sides.key), effective.grants(after, sides.key)
     for grant in has:
-        if grant.role is None and not any(old.covers(grant) for old in had):
+        if grant.role is None and not _covered(grant, had, before, sides):
             yield sides.widens("grant-gained", f"{name} gains {grant.words}", grant.pointer)
     for grant in had:
-        if grant.role is None and not any(new.covers(grant) for new in has):
+        if grant.role is None and not _covered(grant, has, after, sides):
             yield sides.narrows("grant-lost", f"{name} loses {grant.words}", "/spec/tools")
+
+
+def _covered(grant: Grant, held: Iterable[Grant], world: World, sides: Sides) -> bool:
+    """Whether others are enough; what a role grants is no use for a tool it may not pick."""
+    agent = world.spec(sides.key, Agent)
+    picks = {entry.name for entry in agent.tools} if agent else set()
+    return grant.tool in picks and any(other.covers(grant) for other in held)
 
 
 def _roles(sides: Sides, after: World, old: Agent, new: Agent) -> Iterator[Finding]:

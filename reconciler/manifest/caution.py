@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.manifest.document import Path
-from runner.contract.kinds import Agent, ModelEndpoint, Secret, Spec, Task, Tool
+from runner.contract.kinds import Agent, ModelEndpoint, Secret, Spec, Task, Tool, ToolApproval
 from runner.contract.kinds.base import Strict
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("allowed_tools", "execution", "memory", "roles"),
+    Agent: ("execution", "memory"),
     Task: ("max_turns", "message_retry"),
-    Tool: ("capabilities", "operation_classes"),
 }
 _IDLE_AT_RUN_TIME: Final = ("isolation_mode", "retry")
 _TOOLS_RUN: Final = frozenset({"http", "command", "python"})
@@ -32,6 +31,8 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield from _open_password("base_url", spec.base_url)
         case Secret():
             yield from _secret(spec)
+        case ToolApproval():
+            yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:

@@ -25,7 +25,7 @@ from reconciler.resource import Mention, Resource
 from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
-MEANING: Final = 3  # Count up when the same text comes to mean something else.
+MEANING: Final = 4  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")

@@ -34,7 +34,16 @@ def new_id() -> str:
 
     Ids sort by the time they were made. Source: github.com/ulid/spec.
     """
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))  # noqa: TID251
+    milliseconds = time.time_ns() // 1_000_000  # noqa: TID251
+    return _ulid(milliseconds << 80 | int.from_bytes(os.urandom(10)))
+
+
+def first_id(at_us: int) -> str:
+    """An id that sorts before every one that is made from then on."""
+    return _ulid((at_us // 1_000) << 80)
+
+
+def _ulid(number: int) -> str:
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 

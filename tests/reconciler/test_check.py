@@ -52,6 +52,18 @@ def test_the_same_name_in_another_kind_or_namespace_is_another_resource() -> Non
     assert not check.check([agent, elsewhere, tool], nothing, ())
 
 
+def test_a_namespace_is_named_like_the_one_it_governs() -> None:
+    governing = declare("Namespace", "ops, namespace: ops", "{compat: strict}")
+    astray = declare("Namespace", "ops", "{compat: permissive}")
+
+    (problem,) = check.check([governing, astray], nothing, ())
+
+    assert problem.severity is Severity.ERROR
+    assert problem.message == (
+        "a Namespace is named like the namespace it stands in: `default`"
+    )
+
+
 def test_a_missing_requirement_is_an_error_where_it_is_named() -> None:
     agent = declare("Agent", "triage", "{model: x}")
     task = declare("Task", "t", "{agent: triagee}", "t.yaml")

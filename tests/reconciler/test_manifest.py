@@ -72,7 +72,7 @@ def test_the_manifest_of_the_announcement_is_accepted_as_printed() -> None:
 
 
 def test_there_are_upstream_manifests_to_read() -> None:
-    assert len(UPSTREAM) == 87
+    assert len(UPSTREAM) == 92
 
 
 @pytest.mark.parametrize("file", UPSTREAM, ids=lambda file: str(file.relative_to(DATA)))
@@ -244,9 +244,7 @@ def test_line_pointers_use_the_canonical_spelling_of_every_field() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("  model: x\n  roles: [r]\n", "`roles`: accepted, not yet acted on"),
         ("  model: x\n  memory: {ref: m}\n", "`memory`: accepted, not yet acted on"),
-        ("  model: x\n  allowedTools: [t]\n", "`allowed_tools`: accepted, not yet acted on"),
         ("  model: x\n  execution: {profile: contract}\n", "`execution`: accepted, not yet"),
     ],
 )
@@ -265,7 +263,7 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
     [
         ("Task", "  agent: a\n  max_turns: 3\n", "`max_turns`: accepted, not yet"),
         ("Task", "  agent: a\n  messageRetry: {maxAttempts: 3}\n", "`message_retry`: accepted"),
-        ("Tool", "  endpoint: http://x\n  capabilities: [a]\n", "`capabilities`: accepted"),
+        ("ToolApproval", "  task_ref: t\n  tool: x\n", "approves nothing"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
         ("Tool", "  endpoint: http://x\n  runtime: {retry: {maxAttempts: 3}}\n", "`retry`"),
         ("Tool", f"  description: x\n  endpoint: https://me:{CANARY}@x/\n", "a password"),
@@ -278,7 +276,7 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
     ids=[
         "turns",
         "messages",
-        "capabilities",
+        "approval",
         "isolation",
         "retry",
         "tool",

@@ -14,6 +14,7 @@ from pydantic import (
     AliasChoices,
     AliasGenerator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     model_serializer,
@@ -166,13 +167,23 @@ class SecretAuth(Strict):
         return named("Secret", name, namespace), entry or "value"
 
 
+def _day(value: Any) -> Any:
+    # Values of a manifest are checked strictly, and a text is no date then.
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError("a day looks like 2027-03-31") from error
+
+
 class AcceptedRisk(Strict):
     """A finding of the plan that somebody answers for, until a day (`2027-03-31`)."""
 
     risk: Literal["lethal-trifecta"]
     owner: str = Field(min_length=1)
     reason: str = Field(min_length=1)
-    expires: date
+    expires: Annotated[date, BeforeValidator(_day)]
 
 
 class Spec(Strict):
