@@ -135,6 +135,14 @@ def test_a_call_whose_worker_is_killed_is_charged_as_reserved(home: Home) -> Non
     assert [one["outcome"] for one in entries[1::2]] == ["estimate", "usage"]
 
 
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Home]:
+    """A home where the database makes no difference."""
+    made = Home(tmp_path / "home")
+    yield made
+    made.close()
+
+
 def refused(_: Received) -> Answer:
     return failure(400)
 
@@ -155,37 +163,37 @@ def silent(_: Received) -> Answer:
     ids=["refused", "broke", "counts nothing"],
 )
 def test_how_a_call_ends_decides_what_it_is_charged(
-    home: Home, answer: Any, charged: str
+    alone: Home, answer: Any, charged: str
 ) -> None:
     with ModelServer(answer).running() as model:
-        agent = clerk(home, model.url)
-        with home.runner(workers=1):
-            (task,) = home.submit(agent)
-            home.wait([task], {"succeeded", "failed", "dead"})
+        agent = clerk(alone, model.url)
+        with alone.runner(workers=1):
+            (task,) = alone.submit(agent)
+            alone.wait([task], {"succeeded", "failed", "dead"})
     (reserved, settled) = [
-        one for one in home.entries(task) if one["type"].startswith("tokens.")
+        one for one in alone.entries(task) if one["type"].startswith("tokens.")
     ]
     assert settled["outcome"] == charged
     amount = settled["charges"][0][2]
     assert amount == (0 if charged == "nothing" else reserved["charges"][0][2])
 
 
-def test_an_endpoint_out_of_reach_costs_nothing(home: Home) -> None:
-    agent = clerk(home, "http://127.0.0.1:1")
-    with home.runner(workers=1):
-        (task,) = home.submit(agent)
-        home.wait([task], {"failed", "dead"})
-    assert home.rows("SELECT amount FROM reservation") == [(0,)]
+def test_an_endpoint_out_of_reach_costs_nothing(alone: Home) -> None:
+    agent = clerk(alone, "http://127.0.0.1:1")
+    with alone.runner(workers=1):
+        (task,) = alone.submit(agent)
+        alone.wait([task], {"failed", "dead"})
+    assert alone.rows("SELECT amount FROM reservation") == [(0,)]
 
 
-def test_a_call_that_never_fits_ends_its_task_with_the_line_that_says_so(home: Home) -> None:
+def test_a_call_that_never_fits_ends_its_task_with_the_line_that_says_so(alone: Home) -> None:
     with ModelServer(completion("ok")).running() as model:
-        agent = clerk(home, model.url, limit=20)
-        with home.runner(workers=1):
-            (task,) = home.submit(agent)
-            home.wait([task], {"failed"})
+        agent = clerk(alone, model.url, limit=20)
+        with alone.runner(workers=1):
+            (task,) = alone.submit(agent)
+            alone.wait([task], {"failed"})
         assert not model.received
-    ((error,),) = home.rows("SELECT error FROM task")
+    ((error,),) = alone.rows("SELECT error FROM task")
     assert "maxTokensPerMinute of default/clerk (agents/clerk.yaml:1) is 20" in error
     assert "waiting does not help" in error
 
