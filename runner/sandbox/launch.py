@@ -166,9 +166,10 @@ async def _ended(process: asyncio.subprocess.Process, launch: Launch) -> None:
     transport = process._transport  # type: ignore[attr-defined]
     launch.end(process.pid)
     _running.pop(process.pid, None)
-    if launch.kill is not None:
-        # A child that outlives its group may hold the pipes; our ends must not wait for it.
-        transport.close()
+    # What nobody reads any more, or a child that outlives its group holds open, would keep
+    # asyncio waiting for the pipes' end. The transport itself is closed last: it kills.
+    for stream in (0, 1, 2):
+        transport.get_pipe_transport(stream).close()
     try:
         await process.wait()
     finally:
