@@ -8,7 +8,7 @@ Levels differ in how everything is ended at once; each names its way in a `Launc
 
 import asyncio
 import contextlib
-import json
+import marshal
 import os
 import signal
 import sys
@@ -120,7 +120,10 @@ def supervised(
     }
     python = os.path.realpath(sys.executable)
     return Launch(
-        argv=[python, "-I", "-S", launcher.__file__, json.dumps(order), *argv],
+        argv=[
+            *(python, "-I", "-S", "-c", launcher.START, str(Path(launcher.__file__).parent)),
+            *(marshal.dumps(order).hex(), *argv),
+        ],
         environment=environment,
         descriptors=tuple({*given, *kept, told, watched}),
         lifeline=lifeline,
