@@ -16,7 +16,8 @@ _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("execution", "memory"),
     Task: ("max_turns", "message_retry"),
 }
-_IDLE_AT_RUN_TIME: Final = ("isolation_mode", "retry")
+_IDLE_AT_RUN_TIME: Final = ("retry",)
+_NOT_GIVEN: Final = frozenset({"container", "wasm"})
 _TOOLS_RUN: Final = frozenset({"http", "command", "python"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
@@ -49,7 +50,19 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
     yield from _idle(tool.runtime, _IDLE_AT_RUN_TIME, ("spec", "runtime"))
+    yield from _isolation(tool)
     yield from _open_password("endpoint", tool.endpoint)
+
+
+def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
+    mode = tool.runtime.isolation_mode
+    if mode is None:
+        return
+    path = ("spec", "runtime", "isolation_mode")
+    if tool.type == "http":
+        yield path, "`isolation_mode`: an http tool starts no program; it changes nothing"
+    elif mode in _NOT_GIVEN:
+        yield path, f"`isolation_mode`: {mode} cannot be given yet; calls fail"
 
 
 def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:

@@ -48,7 +48,7 @@ def available() -> Available:
     """The best level that works here: tried once, with a program that does nothing."""
     missing: list[str] = []
     for level in (Level.BUBBLEWRAP, Level.LANDLOCK):
-        reason = _probed(level)
+        reason = why_not(level)
         if reason is None:
             return Available(level, tuple(missing))
         missing.append(reason)
@@ -101,7 +101,7 @@ def _refusal(missing: tuple[str, ...]) -> str:
     )
 
 
-def _probed(level: Level) -> str | None:
+def why_not(level: Level) -> str | None:
     """Why a level does not work here; None: it does."""
     confinement = Confinement(processes=4, memory_bytes=256 * 2**20, cpu_s=5)
     # With a child, to see that the bound on processes counts those of the sandbox alone.

@@ -58,7 +58,7 @@ def launch(argv: list[str], confinement: Confinement, version_max: int = 99) -> 
         "limits": confinement.limits(),
         "processes": confinement.processes,
         "user": other_user(),
-        "filter": filter_.hex(),
+        "filter": filter_,
         "own_process": seccomp.OWN_PROCESS,
     }
     return supervised(

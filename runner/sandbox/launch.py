@@ -8,7 +8,7 @@ Levels differ in how everything is ended at once; each names its way in a `Launc
 
 import asyncio
 import contextlib
-import json
+import marshal
 import os
 import signal
 import sys
@@ -120,7 +120,10 @@ def supervised(
     }
     python = os.path.realpath(sys.executable)
     return Launch(
-        argv=[python, "-I", "-S", launcher.__file__, json.dumps(order), *argv],
+        argv=[
+            *(python, "-I", "-S", "-c", launcher.START, str(Path(launcher.__file__).parent)),
+            *(marshal.dumps(order).hex(), *argv),
+        ],
         environment=environment,
         descriptors=tuple({*given, *kept, told, watched}),
         lifeline=lifeline,
@@ -166,9 +169,10 @@ async def _ended(process: asyncio.subprocess.Process, launch: Launch) -> None:
     transport = process._transport  # type: ignore[attr-defined]
     launch.end(process.pid)
     _running.pop(process.pid, None)
-    if launch.kill is not None:
-        # A child that outlives its group may hold the pipes; our ends must not wait for it.
-        transport.close()
+    # What nobody reads any more, or a child that outlives its group holds open, would keep
+    # asyncio waiting for the pipes' end. The transport itself is closed last: it kills.
+    for stream in (0, 1, 2):
+        transport.get_pipe_transport(stream).close()
     try:
         await process.wait()
     finally:

@@ -11,41 +11,51 @@ program can neither signal nor trace it. The standard library only: it is starte
 other.
 """
 
+from __future__ import annotations
+
 import ctypes
-import json
+import marshal
 import os
 import resource
 import select
 import signal
 import struct
 import sys
-from typing import Any, Final
+
+# Each import is paid for at every call: `typing` and `json` would double the start.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+START = "import sys; sys.path.insert(0, sys.argv[1]); import launcher; launcher.main()"
+"""Imported and not run as a file, so that it is compiled only once."""
 
 CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_PATH_BENEATH: Final = 1
+_PATH_BENEATH = 1
 _READ_FILE, _READ_FOLDER, _EXECUTE, _WRITE = 1 << 2, 1 << 3, 1 << 0, 1 << 1
 # All but devices and sockets: remove, make folders, files, pipes and links.
-_MAKE: Final = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12
+_MAKE = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
-_ON_FILES: Final = _READ_FILE | _EXECUTE | _WRITE | _TRUNCATE
-_ALL_BY_VERSION: Final = (13, 14, 15, 15, 16)
+_ON_FILES = _READ_FILE | _EXECUTE | _WRITE | _TRUNCATE
+_ALL_BY_VERSION = (13, 14, 15, 15, 16)
 """How many rights on files the versions 1 to 5 of Landlock know."""
-_ALL_TCP: Final = 3
-_ALL_SCOPES: Final = 3  # Abstract sockets and signals.
+_ALL_TCP = 3
+_ALL_SCOPES = 3  # Abstract sockets and signals.
 
 _SET_PARENT_DEATH, _SET_DUMPABLE, _SET_KEEP_CAPABILITIES = 1, 4, 8
 _SET_SECCOMP, _SECCOMP_FILTER = 22, 2
 _SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 36, 38
 _AMBIENT, _AMBIENT_RAISE = 47, 2
-_CAPABILITIES_VERSION: Final = 0x20080522
-_DAC_OVERRIDE: Final = 1
-_NEW_USER: Final = 0x1000_0000
-_CALL: Final = ctypes.CDLL(None, use_errno=True)
+_CAPABILITIES_VERSION = 0x20080522
+_DAC_OVERRIDE = 1
+_NEW_USER = 0x1000_0000
+_CALL = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
     """Carry out an order."""
-    order, argv = json.loads(sys.argv[1]), sys.argv[2:]
+    # From our own worker, which runs the same interpreter.
+    order, argv = marshal.loads(bytes.fromhex(sys.argv[2])), sys.argv[3:]  # noqa: S302
     for descriptor in order["kept"]:
         os.set_inheritable(descriptor, False)
     _control(_SET_SUBREAPER, 1)
@@ -220,7 +230,7 @@ def _allow(rules: dict[str, Any], ruleset: int, path: str, rights: int) -> None:
 
 def _filter(rules: dict[str, Any]) -> None:
     own = struct.pack("=I", rules["own_process"])
-    program = bytes.fromhex(rules["filter"])
+    program = rules["filter"]
     # Its last four bytes are what an instruction compares with.
     instructions = [program[at : at + 8] for at in range(0, len(program), 8)]
     program = b"".join(
@@ -244,7 +254,3 @@ def _checked(result: int, what: str) -> None:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -58,3 +58,18 @@ def test_a_unit_tells_when_it_is_ready_and_is_stopped_in_its_own_time(name: str)
         "StateDirectory=orloj",
     ):
         assert f"\n{line}\n" in text
+
+
+def test_the_runner_may_put_its_tools_into_a_sandbox() -> None:
+    text = (ROOT / "systemd" / "orloj-runner.service").read_text(encoding="utf-8")
+    allowed = " ".join(
+        line.partition("=")[2]
+        for line in text.splitlines()
+        if line.startswith("SystemCallFilter=") and "~" not in line
+    ).split()
+    assert {
+        "landlock_create_ruleset",
+        "landlock_add_rule",
+        "landlock_restrict_self",
+        "seccomp",
+    } <= set(allowed)

@@ -182,7 +182,7 @@ def test_a_call_that_ran_out_of_time_is_not_repeated_either(home: Home, gate: Ga
         {"name": "gate", "permissions": [SEND]},
     ]
     agent = home.record(
-        "Agent", "clerk", {"model": "m", "tools": tools, "limits": {"timeout": "300ms"}}
+        "Agent", "clerk", {"model": "m", "tools": tools, "limits": {"timeout": "3s"}}
     )
     with home.runner(workers=1):
         (task,) = home.submit(agent, retry={"maxAttempts": 5})
