@@ -12,7 +12,7 @@ from enum import StrEnum
 from runner.contract.errors import Refused
 from runner.manifest_set import PlacedAgent, PlacedTool
 
-RUNNABLE_TYPES = frozenset({"http", "command", "python"})
+RUNNABLE_TYPES = frozenset({"http", "command", "python", "sql"})
 
 
 class Decision(StrEnum):

@@ -16,6 +16,7 @@ from runner.contract.telemetry import log
 from runner.conversation import Conversation, ModelReply, ToolCall, checked, reply_from_json
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.tools.sources import Source
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Guard:
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
         try:
+            permissions = tuple(map(_permission, answer.get("permissions", [])))
             content = await tools.call(
                 tool.spec,
                 call.arguments,
@@ -93,6 +95,8 @@ class Guard:
                     secret=self._secret(tool.spec.auth, tool.key.namespace),
                     bounds=self.bounds,
                     hidden=tuple(self.secrets.values()),
+                    permissions=permissions,
+                    sources=self._sources(agent.key.namespace, permissions),
                 ),
             )
             result = {"content": seal.redact(content, self.secrets.values())}
@@ -162,6 +166,16 @@ class Guard:
         key, entry = auth.secret(namespace)
         return self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
 
+    def _sources(
+        self, namespace: str, permissions: tuple[kinds.Permission, ...]
+    ) -> dict[str, Source]:
+        """The data sources that the permissions name, as the agent's namespace knows them."""
+        declared = self.manifests.data_sources(namespace) if permissions else {}
+        return {
+            name: Source(declared[name], self._secret(declared[name].auth, namespace))
+            for name in {permission.resource for permission in permissions} & declared.keys()
+        }
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
         for grant in agent.spec.tools:
@@ -171,3 +185,7 @@ class Guard:
                     models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
                 )
         return offers
+
+
+def _permission(text: str) -> kinds.Permission:
+    return kinds.Permission.model_validate(text)
