@@ -9,9 +9,6 @@ runs has a budget.
                                               read: rolled back, else: committed
 """
 
-import base64
-import json
-import math
 import os
 import sqlite3
 import stat
@@ -22,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from runner.contract.errors import ToolFailed
+from runner.tools.sql_answer import Answer, as_json
 from runner.tools.sql_fence import Fence
 
 STEPS_MAX: Final = 1_000_000_000
@@ -191,7 +189,7 @@ def _guarded(
     connection.set_progress_handler(budget, STEPS_BETWEEN_LOOKS)
     try:
         cursor = connection.execute(text, parameters)
-        answer = _answer(cursor, config, changes=not reading)
+        answer = _answer(cursor, config)
         cursor.close()
     except (sqlite3.Error, sqlite3.Warning) as error:
         reason = fence.refusal or budget.refusal
@@ -217,37 +215,15 @@ class _Budget:
         return bool(self.refusal)
 
 
-def _answer(cursor: sqlite3.Cursor, config: dict[str, Any], *, changes: bool) -> str:
+def _answer(cursor: sqlite3.Cursor, config: dict[str, Any]) -> str:
     columns = [entry[0] for entry in cursor.description or ()]
-    head = json.dumps(columns, ensure_ascii=False)
-    left = int(config["bytes_max"]) - len(head.encode()) - 80
-    rows: list[str] = []
-    truncated = left < 0
+    answer = Answer(columns, config["rows_max"], config["bytes_max"])
+    reading = config["access"] == "read"
     for row in cursor:
-        if not truncated:
-            line = json.dumps([as_json(value) for value in row], ensure_ascii=False)
-            left -= len(line.encode()) + 2
-            truncated = left < 0 or len(rows) >= config["rows_max"]
-            if not truncated:
-                rows.append(line)
-        elif not changes:
+        # What writes is carried out to its end, whether or not it is shown.
+        if not answer.add([as_json(value) for value in row]) and reading:
             break
-    changed = f', "changed": {max(cursor.rowcount, 0)}' if changes else ""
-    cut = "true" if truncated else "false"
-    return f'{{"columns": {head}, "rows": [{", ".join(rows)}], "truncated": {cut}{changed}}}'
-
-
-def as_json(value: object) -> object:
-    """A value as an answer holds it; what JSON's readers would bend is tagged with its type."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
-        return {"$integer": str(value)}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {
-            "$number": "NaN" if math.isnan(value) else str(value).replace("inf", "Infinity")
-        }
-    if isinstance(value, bytes):
-        return {"$base64": base64.b64encode(value).decode()}
-    return value
+    return answer.text(changed=None if reading else max(cursor.rowcount, 0))
 
 
 def _explained(error: Exception) -> ToolFailed:
