@@ -1,7 +1,9 @@
 """Tools of type `python`: functions that ship with the runner, and no others.
 
 A file function works inside one folder: that of the tool's `config`, inside the files
-folder of the home. It follows no symbolic link and never leaves it.
+folder of the home. It follows no symbolic link and never leaves it. Where an allowed
+permission names a data source of type `files`, that source's folder is the root instead,
+and `read` leaves only the functions that write nothing.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Any, Final
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.tools import Call, folder
+from runner.tools.sources import named, reach
 
 MATCHES_MAX: Final = 200
 FILES_MAX: Final = 2_000
@@ -30,7 +33,23 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> str:
         raise ToolFailed(
             f"there is no function {tool.function}; there are {', '.join(sorted(FUNCTIONS))}"
         )
-    return await asyncio.to_thread(function, arguments, tool.config, call.bounds.files)
+    config = _within(tool, call)
+    return await asyncio.to_thread(function, arguments, config, call.bounds.files)
+
+
+def _within(tool: Tool, call: Call) -> dict[str, Any]:
+    """The tool's config inside the data source that the permissions name, if they do."""
+    if named(call.permissions, call.sources) is None:
+        return tool.config
+    to = reach(call.permissions, call.sources, "files")
+    allowed = READING if to.access == "read" else READING | WRITING
+    if to.access == "admin" or tool.function not in allowed:
+        raise ToolFailed(f"{to.access}: {to.name} does not allow {tool.function}")
+    # Joined as names, so that each step is walked without following a link.
+    config = {**tool.config, "folder": f"{to.source.path}/{tool.config.get('folder', '.')}"}
+    if "file" in config:
+        config["file"] = f"{to.source.path}/{_text(config, 'file')}"
+    return config
 
 
 def search_files(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
@@ -79,6 +98,20 @@ def append_record(arguments: dict[str, Any], config: dict[str, Any], files: Path
     return f"recorded {count}"
 
 
+def write_file(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
+    """Make a file of the folder hold `text`, whole or not at all; `written N` bytes."""
+    steps = folder.parts(_text(arguments, "file"))
+    text = arguments.get("text")
+    if not isinstance(text, str):
+        raise ToolFailed("text must be a text")
+    data = text.encode("utf-8", "replace")
+    if len(data) > FILE_BYTES_MAX:
+        raise ToolFailed(f"text is longer than {FILE_BYTES_MAX} bytes")
+    with _folder(config, files) as here:
+        folder.replaced(here, steps, data)
+    return f"written {len(data)}"
+
+
 def _text(values: dict[str, Any], name: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value.strip() or "\x00" in value:
@@ -120,4 +153,7 @@ FUNCTIONS: Final[dict[str, Callable[[dict[str, Any], dict[str, Any], Path], str]
     "list_files": list_files,
     "read_file": read_file,
     "search_files": search_files,
+    "write_file": write_file,
 }
+WRITING: Final = frozenset({"append_record", "write_file"})
+READING: Final = frozenset(FUNCTIONS) - WRITING
