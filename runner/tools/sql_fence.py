@@ -66,7 +66,8 @@ class Fence:
 
     def __init__(self, connection: sqlite3.Connection, config: dict[str, Any]) -> None:
         self.refusal = ""
-        self._access = config["access"]
+        self.asked = False
+        self._access: str = config["access"]
         schema = connection.execute(f"SELECT name, sql FROM {_SCHEMA}").fetchall()  # noqa: S608 - a constant.
         self._names = {_folded(name) for name, _ in schema}
         modules = connection.execute("PRAGMA module_list").fetchall()
@@ -92,13 +93,14 @@ class Fence:
         self, action: int, one: str | None, two: str | None, database: str | None, _: object
     ) -> int:
         """SQLite's own numbers for yes and no."""
+        self.asked = True
         refusal = self._judged(action, one or "", two or "", database)
         self.refusal = self.refusal or refusal
         return sqlite3.SQLITE_DENY if refusal else sqlite3.SQLITE_OK
 
     def _judged(self, action: int, one: str, two: str, database: str | None) -> str:
         """Why not; empty when allowed."""
-        if action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE}:
+        if self._harmless(action, one, two):
             return ""
         if action == sqlite3.SQLITE_FUNCTION:
             known = _FUNCTIONS | (_ALTERING if self._access == "admin" else frozenset())
@@ -114,9 +116,15 @@ class Fence:
             return f"{self._access} does not allow to {_WRITES[action]} {what}"
         if action in _DEFINES:
             return self._defined((one, two)[_DEFINES[action]], database, action)
-        if action == sqlite3.SQLITE_REINDEX and self._access == "admin":
-            return ""
         return f"{self._access} does not allow this kind of statement"
+
+    def _harmless(self, action: int, one: str, two: str) -> bool:
+        if action == sqlite3.SQLITE_REINDEX:
+            return self._access == "admin"
+        if action == sqlite3.SQLITE_PRAGMA:
+            # Full-text search asks whether its index has changed.
+            return (one, two) == ("data_version", "")
+        return action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE}
 
     def _may_read(self, table: str, column: str = "*") -> bool:
         name = _folded(table)

@@ -194,6 +194,8 @@ def _guarded(
     except (sqlite3.Error, sqlite3.Warning) as error:
         reason = fence.refusal or budget.refusal
         raise ToolFailed(reason) if reason else error from None
+    if not fence.asked:
+        raise ToolFailed("query holds no statement")
     connection.set_progress_handler(None, 0)
     connection.set_authorizer(None)
     connection.execute("ROLLBACK" if reading else "COMMIT")

@@ -269,7 +269,7 @@ def test_a_source_that_is_swapped_for_a_link_meanwhile_leads_nowhere(files: Path
     swapping = subprocess.Popen([sys.executable, "-I", "-c", SWAP, str(files)])
     outcomes = {"read": 0, "written": 0}
     try:
-        while min(outcomes.values()) < 200:
+        while min(outcomes.values()) < 50:
             try:
                 assert OUTSIDE not in call(
                     files, "read: reports", "read_file", {"file": "a.txt"}
