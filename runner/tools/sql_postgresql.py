@@ -1,8 +1,8 @@
 """One statement on one PostgreSQL database, on a connection of its own.
 
     connect -> judge the login -> set the role -> judge what is called -> begin
-      read:   READ ONLY, a cursor over the statement -> judge -> fetch -> judge -> roll back
-      else:   explain -> judge -> execute -> constraints now -> judge -> commit
+      read:   READ ONLY, look -> judge -> a cursor over it, fetch -> judge -> roll back
+      else:   look -> judge -> execute -> constraints now -> judge -> commit
 
 A cursor is for queries alone, and every statement is prepared, so that a second one behind a
 semicolon is an error of the server. A snapshot is taken before the statement: from then on
@@ -65,6 +65,13 @@ async def query(
 ) -> str:
     """`{"columns", "rows", "truncated"}` as JSON; ToolFailed."""
     statement = sql_text.read(text, to.access)
+    return await carry_out(to, statement, parameters, limit_s=limit_s, bytes_max=bytes_max)
+
+
+async def carry_out(
+    to: Reach, statement: Statement, parameters: list[Any], *, limit_s: float, bytes_max: int
+) -> str:
+    """The same for a text that was looked at: here the server alone holds it."""
     try:
         async with _session(to, limit_s) as session:
             ground = await _judged(session, to, statement)
@@ -140,6 +147,11 @@ async def _carried_out(run: _Run) -> str:
     user = (await _rows(run.session, "SELECT current_user::text"))[0][0]
     await run.session.execute(_BEGIN[run.to.access])
     await _rows(run.session, "SELECT 1")  # The snapshot.
+    if run.to.access != "admin":
+        # Its names are looked up, views are opened, and nothing is run or planned: what it
+        # meets on its way could tell what it saw, or reach another server.
+        await run.session.execute(f"PREPARE looked AS {run.statement.text}", prepare=True)
+        await _judge_locks(run)
     answer = await (_fetched(run) if reading else _executed(run))
     if await _rows(run.session, _UNCHANGED, "on" if reading else "off", user) != [(True,)]:
         raise ToolFailed("the statement changed its own role or access")
@@ -150,8 +162,6 @@ async def _fetched(run: _Run) -> str:
     cursor = run.session.cursor()
     declared = f"DECLARE answer NO SCROLL CURSOR FOR {run.statement.text}"
     await cursor.execute(declared, run.parameters, prepare=True)
-    # The cursor is open, and has read no row: an error it meets could tell what it saw.
-    await _judge_locks(run)
     answer: Answer | None = None
     more = True
     while more:
@@ -166,10 +176,6 @@ async def _fetched(run: _Run) -> str:
 
 async def _executed(run: _Run) -> str:
     cursor = run.session.cursor()
-    if run.to.access == "write":
-        # As above: judged before it runs, by what it would touch.
-        await cursor.execute(f"EXPLAIN {run.statement.text}", run.parameters, prepare=True)
-        await _judge_locks(run)
     await cursor.execute(run.statement.text, run.parameters, prepare=True)
     columns, rows = _result(cursor)
     changed = max(cursor.rowcount, 0)

@@ -254,13 +254,16 @@ def test_sqlite_answers_an_honest_read(pair: Path, statement: str) -> None:
     assert content(pair) == before
 
 
+# What only reads is held by the same fence; it need not be tried twice.
+STILL = {
+    name: text
+    for name, text in READING.items()
+    if name not in NOT_A_WRITE | ENDLESS and not name.startswith(("hidden in", "pragma "))
+}
+
+
 @pytest.mark.parametrize(
-    "statement",
-    [
-        *(text for name, text in READING.items() if name not in NOT_A_WRITE),
-        *WRITING.values(),
-    ],
-    ids=[*(name for name in READING if name not in NOT_A_WRITE), *WRITING],
+    "statement", [*STILL.values(), *WRITING.values()], ids=[*STILL, *WRITING]
 )
 def test_sqlite_refuses_an_attack_on_a_write(old_pair: Path, statement: str) -> None:
     refused(old_pair, SOURCE, "write: analytics_db", statement)
@@ -322,7 +325,7 @@ STATEMENT = st.one_of(QUERY, CHANGE, st.lists(WORD, max_size=12).map(" ".join))
 
 @given(STATEMENT)
 @settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
