@@ -23,6 +23,7 @@ from runner.conversation import (
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.tools.sources import Source
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Guard:
         started = time.monotonic_ns()
         isolation = None
         try:
+            permissions = tuple(map(_permission, answer.get("permissions", [])))
             answered = await tools.call(
                 tool.spec,
                 call.arguments,
@@ -106,6 +108,8 @@ class Guard:
                     secret=self._secret(tool.spec.auth, tool.key.namespace),
                     bounds=self.bounds,
                     hidden=tuple(self.secrets.values()),
+                    permissions=permissions,
+                    sources=self._sources(agent.key.namespace, permissions),
                 ),
             )
             isolation = answered.isolation
@@ -182,6 +186,16 @@ class Guard:
             return None
         return self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
 
+    def _sources(
+        self, namespace: str, permissions: tuple[kinds.Permission, ...]
+    ) -> dict[str, Source]:
+        """The data sources that the permissions name, as the agent's namespace knows them."""
+        declared = self.manifests.data_sources(namespace) if permissions else {}
+        return {
+            name: Source(declared[name], self._secret(declared[name].auth, namespace))
+            for name in {permission.resource for permission in permissions} & declared.keys()
+        }
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
         for grant in agent.spec.tools:
@@ -191,6 +205,10 @@ class Guard:
                     models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
                 )
         return offers
+
+
+def _permission(text: str) -> kinds.Permission:
+    return kinds.Permission.model_validate(text)
 
 
 def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:

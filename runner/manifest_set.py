@@ -5,6 +5,7 @@ nothing for it. The set's digest stands in every audit entry of the task.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from runner.contract.kinds import (
     Agent,
     AgentPolicy,
     AgentSystem,
+    DataSource,
     Key,
     ModelEndpoint,
     Namespace,
@@ -171,6 +173,15 @@ class ManifestSet:
         spec = _spec(self.resources[key], ModelEndpoint)
         return key, spec, model or spec.default_model
 
+    def data_sources(self, namespace: str) -> dict[str, DataSource]:
+        """The data sources of a namespace, by name; one that cannot be read is left out."""
+        found = {}
+        for key, placed in self.resources.items():
+            if key.kind == "DataSource" and key.namespace == namespace:
+                with suppress(Refused):
+                    found[key.name] = _spec(placed, DataSource)
+        return found
+
     def secret_entry(self, key: Key, entry: str) -> str | None:
         """What stands for a secret's entry: `env:NAME`, `file:NAME` or a digest."""
         if key not in self.resources:
@@ -178,7 +189,7 @@ class ManifestSet:
         return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools and endpoints name, and may use.
+        """Every secret entry that the set's tools, endpoints and data sources may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -188,7 +199,7 @@ class ManifestSet:
                 spec = kinds.spec_of(key.kind, placed.body)
             except Refused:
                 continue
-            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint) else None
+            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
             if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
                 found.add(auth.secret(key.namespace))
         return sorted(found)

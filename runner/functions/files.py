@@ -66,6 +66,20 @@ def append_record(arguments: dict[str, Any], config: dict[str, Any], files: Path
     return f"recorded {count}"
 
 
+def write_file(arguments: dict[str, Any], config: dict[str, Any], files: Path) -> str:
+    """Make a file of the folder hold `text`, whole or not at all; `written N` bytes."""
+    steps = folder.parts(_text(arguments, "file"))
+    text = arguments.get("text")
+    if not isinstance(text, str):
+        raise ToolFailed("text must be a text")
+    data = text.encode("utf-8", "replace")
+    if len(data) > FILE_BYTES_MAX:
+        raise ToolFailed(f"text is longer than {FILE_BYTES_MAX} bytes")
+    with _folder(config, files) as here:
+        folder.replaced(here, steps, data)
+    return f"written {len(data)}"
+
+
 def _text(values: dict[str, Any], name: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value.strip() or "\x00" in value:

@@ -6,6 +6,7 @@ was looked at is what is opened, so there is no moment between a check and its u
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,13 +65,42 @@ def file(folder: int, steps: Parts, flags: int) -> Iterator[IO[bytes]]:
         except OSError as error:
             raise _refused(error, name) from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise ToolFailed(f"{name} is not a regular file")
+        # A second name may stand outside of the folder, and what it names was never in it.
+        if found.st_nlink > 1:
+            raise ToolFailed(f"{name} is a hard link; copy the file instead")
         mode = "rb" if flags == os.O_RDONLY else "r+b"
         with os.fdopen(descriptor, mode, closefd=False) as opened_file:
             yield opened_file
     finally:
         os.close(descriptor)
+
+
+def replaced(folder: int, steps: Parts, data: bytes) -> None:
+    """Put `data` under a name below a folder: all of it, or what was there stays."""
+    name = "/".join(steps)
+    if not steps:
+        raise ToolFailed("a file needs a name")
+    with _below(folder, steps[:-1]) as parent:
+        beside = f".{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
+        try:
+            _may_replace(parent, steps[-1], name)
+            descriptor = os.open(beside, flags, 0o600, dir_fd=parent)
+            try:
+                with os.fdopen(descriptor, "wb") as new:
+                    new.write(data)
+                    new.flush()
+                    os.fsync(new.fileno())
+                os.rename(beside, steps[-1], src_dir_fd=parent, dst_dir_fd=parent)
+            except OSError:
+                os.unlink(beside, dir_fd=parent)
+                raise
+            os.fsync(parent)
+        except OSError as error:
+            raise _refused(error, name) from error
 
 
 def files(folder: int) -> Iterator[Parts]:
@@ -87,7 +117,8 @@ def files(folder: int) -> Iterator[Parts]:
             folders = []
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
-                    yield (*steps, entry.name)
+                    if _has_one_name(entry):
+                        yield (*steps, entry.name)
                 elif entry.is_dir(follow_symlinks=False) and len(steps) + 1 < DEPTH_MAX:
                     folders.append((*steps, entry.name))
             waiting.extend(reversed(folders))
@@ -110,6 +141,23 @@ def _below(folder: int, steps: Parts, *, make: bool = False) -> Iterator[int]:
         yield here
     finally:
         os.close(here)
+
+
+def _has_one_name(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat(follow_symlinks=False).st_nlink == 1
+    except OSError:
+        return False  # It was taken away meanwhile.
+
+
+def _may_replace(parent: int, step: str, name: str) -> None:
+    # For a clear answer only: a rename puts itself in the place of a link, not behind it.
+    try:
+        mode = os.stat(step, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise ToolFailed(f"{name} is not a regular file")
 
 
 def _refused(error: OSError, name: str) -> ToolFailed:

@@ -4,6 +4,7 @@ To add one: write `function(arguments, config, root) -> str` in a module beside 
 it here, and say in `runner.tools.python.NEEDS` what it must see.
 """
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -18,4 +19,18 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "list_files": files.list_files,
     "read_file": files.read_file,
     "search_files": files.search_files,
+    "write_file": files.write_file,
 }
+"""Those that a manifest may name."""
+WRITING: Final = frozenset({"append_record", "write_file"})
+
+SQLITE: Final = "sqlite"
+"""What tools of type `sql` run; its access is the guard's to say, so no manifest names it."""
+
+
+def found(name: str) -> Function:
+    """A function by its name; KeyError."""
+    if name == SQLITE:  # Its library is loaded only where it is needed.
+        query: Function = importlib.import_module("runner.functions.sql_sqlite").query
+        return query
+    return FUNCTIONS[name]

@@ -6,20 +6,23 @@ own secret and no other, an idempotency key, and bounds on time and output.
 
 import asyncio
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from runner import sandbox
 from runner.contract import seal
 from runner.contract.errors import ToolFailed
-from runner.contract.kinds import Tool
+from runner.contract.kinds import Permission, Tool
 from runner.contract.kinds.base import seconds
+from runner.tools.sources import Source
 
 _MODULES: Final = {
     "http": "runner.tools.http",
     "command": "runner.tools.command",
     "python": "runner.tools.python",
+    "sql": "runner.tools.sql",
 }
 
 
@@ -41,6 +44,10 @@ class Call:
     bounds: Bounds
     hidden: tuple[str, ...] = ()
     """The secret values of the task, which no answer may hold."""
+    permissions: tuple[Permission, ...] = ()
+    """What the call needs, with its arguments filled in; all of it was allowed."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """The data sources that these permissions name."""
 
 
 @dataclass(frozen=True, slots=True)

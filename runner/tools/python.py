@@ -1,53 +1,28 @@
 """Tools of type `python`: functions that ship with the runner, and no others.
 
-Each call is a process of its own in a sandbox, which sees the interpreter, the function and
-the folder it works in. That folder is opened here, without following a link, and shown by
-its descriptor: whoever renames things meanwhile changes nothing about what it sees.
+A file function works inside one folder: that of the tool's `config`, inside the files
+folder of the home. Where an allowed permission names a data source of type `files`, that
+source's folder is the root instead, and `read` leaves only the functions that write nothing.
 """
 
-import json
-import math
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
-from runner import contract, functions, sandbox
-from runner.contract import errors
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
-from runner.contract.kinds.base import seconds
-from runner.functions import child, folder
-from runner.functions.table import FUNCTIONS
-from runner.sandbox import program
-from runner.sandbox.confinement import MEBIBYTE
-from runner.tools import Answered, Call, may_be_bare
-
-_ANSWER_BYTES_MAX: Final = 16 * MEBIBYTE
-_ERROR_BYTES_MAX: Final = 2_000
-_PACKAGE: Final = Path(functions.__file__).parent
-_CODE: Final = (
-    _PACKAGE.parent / "__init__.py",
-    _PACKAGE,
-    Path(contract.__file__),
-    Path(errors.__file__),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a function must see: a folder inside the files folder, and files of the host."""
-
-    steps: folder.Parts | None = None
-    writable: bool = False
-    readable: tuple[Path, ...] = ()
+from runner.functions import folder
+from runner.functions.table import FUNCTIONS, WRITING
+from runner.tools import Answered, Call, function
+from runner.tools.function import Needs, Work
+from runner.tools.sources import named, reach
 
 
 def _reads(config: dict[str, Any]) -> Needs:
     return Needs(folder.parts(str(config.get("folder", "."))))
+
+
+def _writes(config: dict[str, Any]) -> Needs:
+    return Needs(folder.parts(str(config.get("folder", "."))), writable=True)
 
 
 def _appends(config: dict[str, Any]) -> Needs:
@@ -59,75 +34,31 @@ NEEDS: Final[dict[str, Callable[[dict[str, Any]], Needs]]] = {
     "list_files": _reads,
     "read_file": _reads,
     "search_files": _reads,
+    "write_file": _writes,
 }
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     """What the function answered; ToolFailed."""
-    if tool.function not in FUNCTIONS:
+    name = tool.function or ""
+    if name not in FUNCTIONS:
         raise ToolFailed(
             f"there is no function {tool.function}; there are {', '.join(sorted(FUNCTIONS))}"
         )
-    request = {
-        "function": tool.function,
-        "arguments": arguments,
-        "config": tool.config,
-        "root": str(call.bounds.files),
-    }
-    with _confined(tool, NEEDS[tool.function](tool.config), call.bounds.files) as confinement:
-        done = await sandbox.run(
-            [_interpreter(), "-I", "-S", str(Path(child.__file__))],
-            json.dumps(request).encode(),
-            confinement,
-            output_bytes_max=_ANSWER_BYTES_MAX,
-            error_bytes_max=_ERROR_BYTES_MAX,
-            isolation="none" if may_be_bare(tool) else "required",
-        )
-    if done.code != 0:
-        raise ToolFailed(
-            f"the function {tool.function} ended with code {done.code}", isolation=done.level
-        )
-    answer = json.loads(done.output)
-    if "error" in answer:
-        raise ToolFailed(answer["error"], retryable=answer["retryable"], isolation=done.level)
-    return Answered(answer["content"], done.level)
+    config = _within(tool, name, call)
+    work = Work(name, arguments, config, NEEDS[name](config))
+    return await function.run(tool, work, call)
 
 
-@contextmanager
-def _confined(tool: Tool, needs: Needs, files: Path) -> Iterator[sandbox.Confinement]:
-    python = program.needed_by(Path(_interpreter()), files.parent)
-    readable = (*python, *_CODE, *needs.readable)
-    limits: dict[str, Any] = {
-        "memory_bytes": tool.runtime.memory_mb * MEBIBYTE,
-        "processes": tool.runtime.processes,
-        "cpu_s": math.ceil(seconds(tool.runtime.timeout)) + 1,
-    }
-    if needs.steps is None:
-        yield sandbox.Confinement(readable=readable, **limits)
-        return
-    shown = files.joinpath(*needs.steps)
-    with _opened(files, needs) as descriptor:
-        yield sandbox.Confinement(
-            readable=readable if needs.writable else (*readable, shown),
-            writable=(shown,) if needs.writable else (),
-            held={shown: descriptor},
-            **limits,
-        )
-
-
-@contextmanager
-def _opened(files: Path, needs: Needs) -> Iterator[int]:
-    assert needs.steps is not None
-    with ExitStack() as held:
-        try:
-            descriptor = held.enter_context(
-                folder.opened(files, needs.steps, make=needs.writable)
-            )
-        except ToolFailed as error:
-            raise ToolFailed(f"the folder {error}") from error
-        yield descriptor
-
-
-def _interpreter() -> str:
-    # Not the link in an environment: without site-packages there is nothing to find by it.
-    return os.path.realpath(sys.executable)
+def _within(tool: Tool, name: str, call: Call) -> dict[str, Any]:
+    """The tool's config inside the data source that the permissions name, if they do."""
+    if named(call.permissions, call.sources) is None:
+        return tool.config
+    to = reach(call.permissions, call.sources, "files")
+    if to.access == "admin" or (to.access == "read" and name in WRITING):
+        raise ToolFailed(f"{to.access}: {to.name} does not allow {name}")
+    # Joined as names, so that each step is walked without following a link.
+    config = {**tool.config, "folder": f"{to.source.path}/{tool.config.get('folder', '.')}"}
+    if "file" in config:
+        config["file"] = f"{to.source.path}/{config['file']}"
+    return config
