@@ -47,7 +47,7 @@ class Pins:
         return self._resolved[task.subject]
 
     def load(self, digest: str) -> ManifestSet:
-        """A set by its digest."""
+        """A set by its digest; NotFound."""
         if digest not in self._sets:
             self._keep(digest, from_text(_load_set(self._connection, digest)))
         self._sets.move_to_end(digest)
@@ -125,12 +125,13 @@ def _save_set(connection: Connection, digest: str, content: str) -> None:
 
 
 def _load_set(connection: Connection, digest: str) -> str:
-    """The text of a kept manifest set."""
-    return str(
-        connection.exec_driver_sql(
-            "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
-        ).scalar_one()
-    )
+    """The text of a kept manifest set; NotFound, which costs its tasks and no others."""
+    content = connection.exec_driver_sql(
+        "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+    ).scalar_one_or_none()
+    if content is None:
+        raise NotFound(f"the manifest set {digest} that the task began under is gone")
+    return str(content)
 
 
 def _serial(connection: Connection) -> int:
