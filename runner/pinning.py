@@ -11,6 +11,7 @@ from runner import reach
 from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
+from runner.contract.errors import NotFound
 from runner.contract.kinds import Key
 from runner.manifest_set import ManifestSet, Placed, from_text
 
