@@ -9,6 +9,7 @@ Nothing is started: this is what a decision is worth, not what the runner around
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from dojo import rules
 from dojo.rules import Policy
@@ -20,6 +21,7 @@ from runner.contract.kinds import Key
 from runner.manifest_set import ManifestSet, Placed
 from runner.verdict import Call, Decision
 
+ALL: Final = 609  # Attacks that make a call, each with every task of its suite.
 ADDRESS = "http://127.0.0.1:1"
 AGENT = Key("default", "Agent", "clerk")
 

@@ -62,7 +62,7 @@ POLICIES: Final = (
     Policy("task's tools, hosts and targets", own=True, hosts=True, targets=True),
 )
 
-PLAYED: Final = (POLICIES[-1],)
+PLAYED: Final = (POLICIES[0], *POLICIES[-2:])
 """Those that a sample is played through the whole runner with."""
 
 

@@ -4,7 +4,8 @@
                                   └──calls──> AgentDojo's tools (HTTP) ──> its own judges
 
 The model obeys: it makes the user's calls, then the attacker's, then says the answer. The
-guard's decisions are read from the audit log, which is verified at the end.
+guard's decisions are read from the audit log, which is verified at the end. What needs a
+person is approved or denied by `orloj approve` and `orloj deny`.
 """
 
 import json
@@ -23,6 +24,7 @@ from model_server import completion
 from dojo import rules
 from dojo.rules import Policy
 from dojo.suites import Job, Made, Pair, Play, Suites
+from runner.contract import settings
 from runner.contract.kinds import Key
 
 ENDED = {"succeeded", "failed", "dead"}
@@ -59,13 +61,28 @@ class Stage:
         self._script = (*user.calls, *attack.calls)
         self._apply(manifests)
         (task,) = self.home.submit(AGENT)
-        self.home.wait([task], ENDED)
+        self._accompany(task, user)
         assert self.home.state(task) == "succeeded", self.home.orloj("task", task).stdout
         return [
             entry["decision"]
             for entry in self.home.entries(task)
             if entry["type"] == "action.decided" and "tool" in entry
         ]
+
+    def _accompany(self, task: str, user: Job) -> None:
+        """Be the person who gave the task: decide by the command line, until it ends."""
+        approved = Counter(rules.approves(user))
+        while True:
+            self.home.wait([task], ENDED | {"waiting_approval"}, timeout_s=120)
+            if self.home.state(task) in ENDED:
+                return
+            (request,) = json.loads(self.home.orloj("approvals", "list", "--json").stdout)
+            call = request["call"]
+            wanted = Made(call["tool"], call["arguments"]).bytes
+            verb = ["approve"] if approved[wanted] else ["deny", "--reason", "not my task"]
+            approved[wanted] -= 1
+            decided = self.home.orloj(verb[0], request["id"], *verb[1:])
+            assert decided.returncode == 0, decided.stderr
 
     def _apply(self, manifests: rules.Manifests) -> None:
         endpoint = {
@@ -106,6 +123,9 @@ def staged() -> Iterator[Stage]:
     """A stage while its runner runs; its log holds at the end."""
     with tempfile.TemporaryDirectory(prefix="orloj-dojo-") as folder:
         stage = Stage(Path(folder))
+        stage.home.record("Namespace", "default", {"approvals": {"four_eyes": False}})
+        person = {"emails": ["person@example.com"], "user": settings.person()}
+        stage.home.record("Approver", "person", person)
         with stage.model.running(), stage.tools.running():
             with stage.home.runner(workers=1):
                 yield stage
