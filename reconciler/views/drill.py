@@ -32,7 +32,8 @@ def _row(one: Fields) -> list[Cell]:
 def _meaning(found: Sequence[Fields]) -> Text:
     failed = [one["fault"] for one in found if not one["held"]]
     if not failed:
-        return Text(f"{len(found) - 1} faults: nothing was called under any of them.")
+        count = len(found) - 1
+        return Text(f"Nothing was called under {count} of {count} faults.")
     if failed[0] == "none":
         return Text(
             "Without any fault the call was not made: the drill shows nothing.",
