@@ -24,9 +24,11 @@ lock: ## Choose the newest allowed versions anew and write the lock files
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group dev -o .ci/requirements.lock
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group benchmarks -c requirements.lock \
 		-o .ci/benchmarks.lock
+	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group agentdojo -c requirements.lock \
+		-o .ci/agentdojo.lock
 
 benchmarks: ## Measure the runner beside its peers: six minutes on a quiet machine
 	@sh .ci/benchmarks
 
 clean: ## Remove what the other targets made
-	@rm -rf .venv .venv-benchmarks .tools .demo
+	@rm -rf .venv .venv-benchmarks .venv-agentdojo .tools .demo

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 from runner import relief
 from runner.background import Background
 from runner.contract import clock, wake
+from runner.contract.clock import Now, now_us
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable
 from runner.contract.settings import Settings
@@ -45,11 +46,11 @@ class Dispatcher:
     thread; a turn goes from one to the other and back, one at a time.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, now: Now = now_us) -> None:
         self._database = database
         self._memory_max = settings.runner.memory_mb * 1024 * 1024
         self._beat_s = min(POLL_S, settings.runner.lease_s / 4)
-        self._writer = Writer(database, settings)
+        self._writer = Writer(database, settings, now)
         self._thread = Background("orloj-writer")
         self._workers: dict[str, Worker] = {}
         self._inbox: list[tuple[Worker, Message]] = []
@@ -211,12 +212,11 @@ class Dispatcher:
 
     def _gather(self) -> Turn:
         """All that is to be written now; one message and no more where one went wrong."""
-        now_us = clock.boot_us()
+        boot_us = clock.boot_us()
         alone = self._one_by_one > 0
-        look = not alone and (self._look or now_us - self._looked_us >= self._beat_s * 1e6)
+        look = not alone and (self._look or boot_us - self._looked_us >= self._beat_s * 1e6)
         if look:
-            self._look = False
-            self._looked_us = now_us
+            self._look, self._looked_us = False, boot_us
         return Turn(
             workers=list(self._workers.values()),
             claims=not (alone or self._draining),

@@ -11,6 +11,7 @@ from runner import reach
 from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
+from runner.contract.errors import NotFound
 from runner.contract.kinds import Key
 from runner.manifest_set import ManifestSet, Placed, from_text
 
@@ -47,7 +48,7 @@ class Pins:
         return self._resolved[task.subject]
 
     def load(self, digest: str) -> ManifestSet:
-        """A set by its digest."""
+        """A set by its digest; NotFound."""
         if digest not in self._sets:
             self._keep(digest, from_text(_load_set(self._connection, digest)))
         self._sets.move_to_end(digest)
@@ -125,12 +126,13 @@ def _save_set(connection: Connection, digest: str, content: str) -> None:
 
 
 def _load_set(connection: Connection, digest: str) -> str:
-    """The text of a kept manifest set."""
-    return str(
-        connection.exec_driver_sql(
-            "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
-        ).scalar_one()
-    )
+    """The text of a kept manifest set; NotFound, which costs its tasks and no others."""
+    content = connection.exec_driver_sql(
+        "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+    ).scalar_one_or_none()
+    if content is None:
+        raise NotFound(f"the manifest set {digest} that the task began under is gone")
+    return str(content)
 
 
 def _serial(connection: Connection) -> int:

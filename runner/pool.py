@@ -144,7 +144,7 @@ class Pool:
             await process.wait()
 
 
-def main(settings: Settings) -> int:
+def main(settings: Settings, now: clock.Now = clock.now_us) -> int:
     """Run the runner of a home in the foreground; 0 when it was asked to stop."""
     configure()
     stop_asked = threading.Event()
@@ -157,14 +157,16 @@ def main(settings: Settings) -> int:
         if database.shared:
             with database.read() as connection:
                 seal.same_key(connection, settings.home)
-        asyncio.run(_serve(settings, database, stop_asked))
+        asyncio.run(_serve(settings, database, stop_asked, now))
     finally:
         lock.close()
     return 0
 
 
-async def _serve(settings: Settings, database: Database, stop_asked: threading.Event) -> None:
-    dispatcher = Dispatcher(database, settings)
+async def _serve(
+    settings: Settings, database: Database, stop_asked: threading.Event, now: clock.Now
+) -> None:
+    dispatcher = Dispatcher(database, settings, now)
     notifier = Notifier(database, settings)
     beside = [asyncio.create_task(_tell_systemd())]
     try:

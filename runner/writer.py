@@ -17,8 +17,9 @@ from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
 from runner import crew, order, queue, relief, roster
 from runner.claim import Claimable, Held, Parking, Slots
-from runner.contract import audit, clock, service, wake
+from runner.contract import audit, service, wake
 from runner.contract.audit import Head
+from runner.contract.clock import Now, now_us
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, LeaseLost
 from runner.contract.settings import Settings
@@ -37,8 +38,8 @@ RESCUED_MAX: Final = 100  # Tasks of silent hosts that one turn takes back.
 class Writer:
     """One connection, and what is remembered about it between turns."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database, self._run = database, settings.run
+    def __init__(self, database: Database, settings: Settings, now: Now = now_us) -> None:
+        self._database, self._run, self._now_us = database, settings.run, now
         self._host = service.host_id(settings.home) if database.shared else os.uname().nodename
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
@@ -48,7 +49,7 @@ class Writer:
 
     def start(self) -> None:
         """Take back what an earlier dispatcher of this host left leased."""
-        now_us = clock.now_us()
+        now_us = self._now_us()
         with self._database.writing(self._connection):
             self._ledger.started()
             for held in self._leased():
@@ -58,8 +59,8 @@ class Writer:
 
     def carry_out(self, turn: Turn) -> None:
         """Make a turn durable, and fill in what came of it; DatabaseUnavailable."""
-        now_us = clock.now_us()
         with self._tried():
+            now_us = self._now_us()  # One that cannot be read is like a database away.
             with self._database.reading(self._connection):
                 strays = self._look(turn) if turn.look else []
                 rescue = turn.look and self._database.shared
@@ -261,8 +262,7 @@ class Writer:
         return self._database.lease_now_us(self._connection) + self._lease_us
 
     def _claim(self, turn: Turn, now_us: int) -> None:
-        slots = self._slots(turn)
-        if not slots:
+        if not (slots := self._slots(turn)):
             return
         workers = {worker.id: worker for worker in turn.workers}
         until_us, busy = self._until_us(), crew.busy(turn.workers, turn.holds)

@@ -46,7 +46,7 @@ def command(
     """
     key = named("AgentSystem" if system else "Agent", name, DEFAULT_NAMESPACE)
     with context.database.read() as connection:
-        _check_known(connection, key)
+        check_known(connection, key)
     here = service.is_running(context.settings.run, "runner")
     if not (detach or here or context.database.shared):
         raise errors.Refused(
@@ -94,7 +94,7 @@ def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:
     return task_id
 
 
-def _check_known(connection: Connection, key: Key) -> None:
+def check_known(connection: Connection, key: Key) -> None:
     """NotFound with the names that come close, or with the flag that was meant."""
     if recorded.resources_with(connection, [key]):
         return

@@ -49,6 +49,7 @@ class EntryType(StrEnum):
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
     TASK_PARKED = "task.parked"
+    DRILL_DONE = "drill.done"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_EXECUTED = "action.executed"

@@ -7,10 +7,13 @@ clock, which no clock change moves, and are void when the boot id differs.
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+Now = Callable[[], int]
+"""A way to read the wall time in microseconds, for what is given its clock."""
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
