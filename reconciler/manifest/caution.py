@@ -18,7 +18,7 @@ _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Tool: ("capabilities", "operation_classes"),
 }
 _IDLE_AT_RUN_TIME: Final = ("isolation_mode", "retry")
-_TOOLS_RUN: Final = frozenset({"http", "command", "python"})
+_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
