@@ -18,7 +18,7 @@ _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
 }
 _IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = frozenset({"http", "command", "python"})
+_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
