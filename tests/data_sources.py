@@ -39,7 +39,7 @@ def ask(
         sources={"analytics_db": Source(source, password)},
     )
     arguments = {"database": "other_db", "query": query, "parameters": parameters}
-    return asyncio.run(tools.call(tool, arguments, call))
+    return asyncio.run(tools.call(tool, arguments, call)).text
 
 
 def rows(answer: str) -> list[list[Any]]:

@@ -17,7 +17,8 @@ from data_sources import ask, outcome, rows, sqlite_pair
 from runner import tools
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import DataSource, Permission, Tool
-from runner.tools import Bounds, Call, child
+from runner.functions import child
+from runner.tools import Bounds, Call
 from runner.tools.sources import Source
 
 READ, WRITE, ADMIN = "read: analytics_db", "write: analytics_db", "admin: analytics_db"
@@ -370,6 +371,6 @@ def children() -> list[int]:
     for task in Path("/proc/self/task").iterdir():
         for process in (task / "children").read_text(encoding="ascii").split():
             line = Path(f"/proc/{process}/cmdline").read_bytes()
-            if child._PROGRAM.encode() in line:
+            if str(Path(child.__file__)).encode() in line:
                 found.append(int(process))
     return found
