@@ -223,7 +223,7 @@ def _compared(report: Report, gaps: dict[str, list[float]]) -> None:
         rows,
         f"{len(gaps['disk'])} gaps of each, in turn, at the tool's server on this host. "
         "Through the guard: the end of the last call written, the next one asked for over a "
-        "socket, decided, both with five rows and three entries in one transaction, answered, "
+        "socket, decided, all with three entries in one transaction, answered, "
         "called. In memory the transaction costs no sync.",
     )
     added = p50["memory"] - p50["bare"]
