@@ -25,6 +25,7 @@ _BASE_URLS: Final = {
     "ollama": "http://127.0.0.1:11434/v1",
 }
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
+_OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 _MAYBE_WORKED_ON: Final = frozenset({408, 409, 499})
 _ID_MAX: Final = 256
 _SAID_CHARACTERS: Final = 300
@@ -83,7 +84,13 @@ def _sent(request: Request) -> dict[str, Any]:
 def _output_field(request: Request) -> str:
     """How the endpoint is told the longest answer: by the name that it knows."""
     usual = "max_completion_tokens" if request.endpoint.provider == "openai" else "max_tokens"
-    return request.endpoint.options.get("output_limit", usual)
+    named = request.endpoint.options.get("output_limit", usual)
+    if named not in _OUTPUT_FIELDS:
+        raise ModelFailed(
+            f"options.output_limit is {named}; it is one of {' and '.join(_OUTPUT_FIELDS)}",
+            untouched=True,
+        )
+    return named
 
 
 def _address(request: Request) -> tuple[str, str, float]:
