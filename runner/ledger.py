@@ -6,7 +6,6 @@ that no fact is durable without its entry. LeaseLost means that the task belongs
 somebody else now, and nothing was written.
 """
 
-import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner import approvals, queue, retry
+from runner import approvals, endings, queue
 from runner.agent import Step
 from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots, entry
 from runner.contract import audit
@@ -26,8 +25,6 @@ from runner.order import Order
 from runner.pinning import Pins
 
 ROUNDS_MAX: Final = 100  # Of tasks that cannot be started, before a commit is due.
-
-_random = random.SystemRandom()
 
 
 class Ledger:
@@ -121,12 +118,14 @@ class Ledger:
         if message["outcome"] == "retry":
             interrupted = self.journal.interrupted(held)
             if interrupted is not None:
-                ending = _parked(interrupted, message["error"], held.attempt, held.crashes)
+                ending = endings.interrupted(
+                    interrupted, message["error"], held.attempt, held.crashes
+                )
                 return self._leave_open(held, interrupted, ending, now_us)
-        ending = _ending(held, message, now_us)
+        ending = endings.ending(held, message, now_us)
         self._end(held, ending, now_us)
         self._close(held, now_us, over=ending.finished)
-        self._entries.append(_ended(held, ending))
+        self._entries.append(endings.ended(held, ending))
         if ending.finished:
             self._withdraw([held.task], now_us)
         return ending.state
@@ -136,20 +135,25 @@ class Ledger:
     ) -> list[str | None]:
         """End tasks that are not to be tried again; each one's state, None: it was lost."""
         here = queue.in_hand(self._connection, [held.task for held, _ in finished])
-        endings = [
-            (held, _ending(held, message, now_us) if (held.task, held.fence) in here else None)
+        ends = [
+            (
+                held,
+                endings.ending(held, message, now_us)
+                if (held.task, held.fence) in here
+                else None,
+            )
             for held, message in finished
         ]
-        ended = [(held, ending) for held, ending in endings if ending is not None]
+        ended = [(held, ending) for held, ending in ends if ending is not None]
         if ended:
             rows = [(held.task, held.fence, ending) for held, ending in ended]
             everyone = queue.end_all(self._connection, rows, now_us)
             assert everyone, "a task that was in a worker's hands was not ended"
             for held, _ in ended:
                 self._close(held, now_us, over=True)
-            self._entries += [_ended(held, ending) for held, ending in ended]
+            self._entries += [endings.ended(held, ending) for held, ending in ended]
             self._withdraw([held.task for held, _ in ended], now_us)
-        return [None if ending is None else ending.state for _, ending in endings]
+        return [None if ending is None else ending.state for _, ending in ends]
 
     def release(self, held: Held, reason: str, *, crashed: bool, now_us: int) -> str:
         """Take a task back from a worker that cannot go on with it; the state it goes to.
@@ -160,7 +164,7 @@ class Ledger:
         interrupted = self.journal.interrupted(held)
         crashes = held.crashes + 1 if crashed else held.crashes
         if interrupted is not None:
-            ending = _parked(interrupted, reason, held.attempt - 1, crashes)
+            ending = endings.interrupted(interrupted, reason, held.attempt - 1, crashes)
             return self._leave_open(held, interrupted, ending, now_us)
         state = TaskState.DEAD if crashes >= self._crashes_max else TaskState.PENDING
         ending = Ending(
@@ -261,48 +265,3 @@ class Ledger:
                 private=(("error", error),),
             )
         )
-
-
-def _parked(interrupted: Step, reason: str, attempt: int, crashes: int) -> Ending:
-    return Ending(
-        state=TaskState.UNKNOWN_OUTCOME.value,
-        error=f"{reason} during the call of {interrupted.name} (step {interrupted.number}), "
-        "which is not declared idempotent: whether it happened is unknown",
-        attempt=attempt,
-        crashes=crashes,
-        outcome="interrupted",
-    )
-
-
-def _ended(held: Held, ending: Ending) -> Entry:
-    error = (("error", ending.error),) if ending.error else ()
-    kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
-    return entry(kind, held, outcome=ending.state, private=error)
-
-
-def _ending(held: Held, message: Message, now_us: int) -> Ending:
-    if message["outcome"] == "succeeded":
-        return Ending(
-            state=TaskState.SUCCEEDED.value,
-            output=message["output"],
-            finished=True,
-            outcome="succeeded",
-        )
-    error = message["error"]
-    if message["outcome"] == "failed":
-        return Ending(
-            state=TaskState.FAILED.value, error=error, finished=True, outcome="failed"
-        )
-    assert message["outcome"] == "retry"
-    run_at = retry.next_try(
-        held.attempt,
-        retry.policy(held.retry),
-        now_us,
-        _random.random(),
-        message.get("retry_after_s"),
-    )
-    if run_at is None:
-        return Ending(state=TaskState.DEAD.value, error=error, finished=True, outcome="failed")
-    return Ending(
-        state=TaskState.BACKING_OFF.value, error=error, run_at=run_at, outcome="failed"
-    )

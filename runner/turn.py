@@ -133,3 +133,17 @@ def refusal(message: Message, kind: str) -> Message:
     ids = {name: message[name] for name in ("task", "fence", "id") if name in message}
     reason = f"its {message.get('op')} cannot be written down ({kind})"
     return ids | {"op": "refused", "outcome": "failed", "output": None, "error": reason}
+
+
+def finishes(hand: dict[str, Held], message: Message) -> Held | None:
+    """The task that a message ends for good, if its worker holds it."""
+    if message.get("op") != "finish" or message.get("outcome") == "retry":
+        return None
+    return named(hand, message)
+
+
+def named(hand: dict[str, Held], message: Message) -> Held | None:
+    """The task that a message is about, if its worker holds it under the fence it names."""
+    task = message.get("task")
+    held = hand.get(task) if isinstance(task, str) else None
+    return held if held is not None and held.fence == message.get("fence") else None

@@ -27,7 +27,7 @@ from runner.contract.task_state import TaskState
 from runner.crew import Worker
 from runner.handout import HandOut
 from runner.ledger import Ledger
-from runner.turn import SEEN_EVERY_US, Message, Turn
+from runner.turn import SEEN_EVERY_US, Message, Turn, finishes, named
 from runner.verdict import Verdict
 from runner.wire import TooLong
 
@@ -135,7 +135,7 @@ class Writer:
             self._ledger.enter(_touched(turn, strays), now_us)
         finished: list[tuple[Worker, Held, Message]] = []
         for worker, message in turn.inbox:
-            held = _finishes(turn.holds(worker), message)
+            held = finishes(turn.holds(worker), message)
             if held is None:
                 self._take(turn, worker, message, now_us)
             else:  # Most messages of short tasks are ends: they are written all at once.
@@ -156,7 +156,7 @@ class Writer:
 
     def _take(self, turn: Turn, worker: Worker, message: Message, now_us: int) -> None:
         """Carry out one message, and answer it if it asks for that."""
-        held = _named(turn.holds(worker), message)
+        held = named(turn.holds(worker), message)
         answer: Message = {"do": "answer", "id": message.get("id"), "ok": True}
         try:
             if held is None:
@@ -285,20 +285,6 @@ class Writer:
 
 def _touched(turn: Turn, strays: Sequence[Held]) -> list[Held]:
     """The tasks that a turn writes about."""
-    named = [_named(turn.holds(worker), message) for worker, message in turn.inbox]
+    found = [named(turn.holds(worker), message) for worker, message in turn.inbox]
     lost = [held for worker, _ in turn.lost for held in turn.holds(worker).values()]
-    return [*strays, *lost, *filter(None, named)]
-
-
-def _finishes(hand: dict[str, Held], message: Message) -> Held | None:
-    """The task that a message ends for good, if its worker holds it."""
-    if message.get("op") != "finish" or message.get("outcome") == "retry":
-        return None
-    return _named(hand, message)
-
-
-def _named(hand: dict[str, Held], message: Message) -> Held | None:
-    """The task that a message is about, if its worker holds it under the fence it names."""
-    task = message.get("task")
-    held = hand.get(task) if isinstance(task, str) else None
-    return held if held is not None and held.fence == message.get("fence") else None
+    return [*strays, *lost, *filter(None, found)]

@@ -118,7 +118,7 @@ def call(
         permissions=permissions(permission),
         sources={"reports": FILES},
     )
-    return asyncio.run(tools.call(tool, arguments, brought))
+    return asyncio.run(tools.call(tool, arguments, brought)).text
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:

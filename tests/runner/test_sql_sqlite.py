@@ -295,7 +295,7 @@ def test_only_a_plain_file_is_opened(plain: Path, kind: str) -> None:
         (plain / "link").symlink_to(plain)
         source = DataSource(type="sqlite", path="link/other.db")
     for permission in (READ, WRITE, ADMIN):
-        with pytest.raises(ToolFailed, match=r"analytics\.db|link/other\.db"):
+        with pytest.raises(ToolFailed, match=r"analytics\.db|link"):
             ask(plain, source, permission, "SELECT 1")
     assert path.exists() == (kind in {"symbolic", "hard", "folder", "fifo"})
 
