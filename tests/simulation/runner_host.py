@@ -162,7 +162,7 @@ class RunnerHost(Host):
         self._forget()
         with self._clocks():
             try:
-                self._writer = Writer(self._database, self._settings)
+                self._writer = Writer(self._database, self._settings, lambda: self.wall_us)
                 self._writer.start()
             except DatabaseUnavailable:
                 self._forget()
