@@ -71,7 +71,7 @@ FAULTS: Final = (
     ),
     Fault(
         "what ran out of tries is claimed again",
-        LEDGER,
+        "runner/endings.py",
         "if run_at is None:",
         "if run_at is None and held.attempt > 5:",
     ),
@@ -133,7 +133,7 @@ FAULTS: Final = (
     Fault(
         "an end is not logged",
         LEDGER,
-        "self._entries.append(_ended(held, ending))",
+        "self._entries.append(endings.ended(held, ending))",
         "assert ending",
     ),
     Fault(
