@@ -19,15 +19,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner import approvals
 from runner.agent import Step
+from runner.approval import approvals
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType, canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.task_state import FINISHED, TaskState
 from runner.journal import Journal
+from runner.limit.settlements import Settlements
 from runner.pinning import Pins
-from runner.settlements import Settlements
 from runner.task_record import Decided, shown_state
 
 CONFIRMED: Final = "A person confirmed that this call ran. What it answered is not known."

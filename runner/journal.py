@@ -11,18 +11,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import asking, governance, policies, queue
+from runner import queue
 from runner.agent import Step
-from runner.approvals import Answer, Approvals
-from runner.asking import Question
+from runner.approval import asking
+from runner.approval.approvals import Answer, Approvals
+from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
+from runner.governance import judge, policies
+from runner.governance.verdict import Call, Decision, Verdict
+from runner.limit.reservations import Reservations
+from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
-from runner.reservations import Reservations
-from runner.settlements import Settlements
-from runner.verdict import Call, Decision, Verdict
 
 Message = dict[str, Any]
 
@@ -69,7 +71,7 @@ class Journal:
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
-        verdict = governance.decide(manifests, agent, Call(name, arguments, held.task_name))
+        verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
         facts = {
             "tool": name,
             "permission": verdict.permission,

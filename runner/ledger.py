@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner import approvals, endings, queue
+from runner import endings, queue
 from runner.agent import Step
+from runner.approval import approvals
 from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots, entry
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType

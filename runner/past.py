@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from runner.contract import clock
 from runner.contract.kinds import Key
-from runner.replay import CALLS_MAX, PastCall
-from runner.verdict import Call
+from runner.governance.replay import CALLS_MAX, PastCall
+from runner.governance.verdict import Call
 
 
 def calls(

@@ -7,12 +7,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from runner import reach
 from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
 from runner.contract.errors import NotFound
 from runner.contract.kinds import Key
+from runner.governance import reach
 from runner.manifest_set import ManifestSet, Placed, from_text
 
 SETS_MAX: Final = 256  # Kept in memory; the rest is read again when it is needed.

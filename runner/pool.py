@@ -15,13 +15,13 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
+from runner.approval.notifier import Notifier
 from runner.contract import clock, seal, service, settings
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log
 from runner.crew import Worker
 from runner.dispatcher import Dispatcher
-from runner.notifier import Notifier
 from runner.wire import LINE_MAX, Wire
 
 ROLE: Final = "runner"

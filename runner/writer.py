@@ -25,10 +25,10 @@ from runner.contract.errors import DatabaseUnavailable, LeaseLost
 from runner.contract.settings import Settings
 from runner.contract.task_state import TaskState
 from runner.crew import Worker
+from runner.governance.verdict import Verdict
 from runner.handout import HandOut
 from runner.ledger import Ledger
 from runner.turn import SEEN_EVERY_US, Message, Turn, finishes, named
-from runner.verdict import Verdict
 from runner.wire import TooLong
 
 GONE_US: Final = 5 * SEEN_EVERY_US  # After so long without a word, a worker's row goes too.

@@ -8,7 +8,7 @@ import click
 from reconciler.cli import approving
 from reconciler.cli.context import Context, json_option
 from reconciler.views import approvals as view
-from runner import approval_rows
+from runner.approval import rows as approval_rows
 from runner.contract import clock
 
 

@@ -13,13 +13,15 @@ from typing import Literal
 from reconciler.cli.context import Context
 from reconciler.git.authorship import Authorship
 from reconciler.views.approvals import Standing
-from runner import approval_decisions, approval_rows, approval_signature
-from runner.approval_decisions import Proof
-from runner.approval_request import ApprovalRecord, ApprovalRequest
-from runner.approval_rows import Declared
+from runner.approval import decisions as approval_decisions
+from runner.approval import rows as approval_rows
+from runner.approval import signature as approval_signature
+from runner.approval.decisions import Proof
+from runner.approval.four_eyes import Author
+from runner.approval.request import ApprovalRecord, ApprovalRequest
+from runner.approval.rows import Declared
 from runner.contract import settings
 from runner.contract.errors import OrlojError, Refused
-from runner.four_eyes import Author
 
 
 @dataclass(frozen=True, slots=True)

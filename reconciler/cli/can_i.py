@@ -12,9 +12,9 @@ from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Grantable, JsonObject
 from reconciler.cli.standing import Standing
 from reconciler.views import access as view
-from runner import access
-from runner.access import Question
 from runner.contract.kinds import Permission
+from runner.governance import access
+from runner.governance.access import Question
 
 _CODES: Final = {"yes": 0, "no": 1, "approval": 2}
 

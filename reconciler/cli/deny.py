@@ -5,7 +5,7 @@ import click
 from reconciler.cli import approving
 from reconciler.cli.context import Context, json_option
 from reconciler.views import approvals as view
-from runner import approval_decisions
+from runner.approval import decisions as approval_decisions
 from runner.contract import clock, wake
 
 

@@ -4,10 +4,10 @@ import click
 
 from reconciler.cli.context import Context, json_option
 from reconciler.views import limits as view
-from runner import limit_records
 from runner.contract import clock
-from runner.limit_records import LimitRecord
-from runner.worst_window import Worst
+from runner.limit import records as limit_records
+from runner.limit.records import LimitRecord
+from runner.limit.worst_window import Worst
 
 _MINUTE_US = 60_000_000
 

@@ -6,9 +6,9 @@ from reconciler.cli import standing
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.standing import Standing
 from reconciler.views import access as view
-from runner import access
 from runner.contract import errors
 from runner.contract.kinds.base import DEFAULT_NAMESPACE
+from runner.governance import access
 
 
 @click.command()

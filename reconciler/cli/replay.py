@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from reconciler.cli.context import Context
 from reconciler.governance.world import Declared
 from reconciler.surroundings import Surroundings
-from runner import past, pinning, reach, replay
+from runner import past, pinning
 from runner.contract import clock
 from runner.contract.kinds import Key
+from runner.governance import reach, replay
+from runner.governance.replay import Replayed
 from runner.manifest_set import ManifestSet, Placed
-from runner.replay import Replayed
 
 _EVERYBODY: Final = frozenset({"AgentPolicy", "Namespace", "ToolPermission"})
 """Kinds that bear on agents which do not name them."""

@@ -9,10 +9,11 @@ from reconciler import recorded
 from reconciler.cli.context import Context
 from reconciler.reconcile import Reconciler
 from reconciler.resource import Resource
-from runner import pinning, reach
+from runner import pinning
 from runner.contract import errors
 from runner.contract.kinds import Key
 from runner.contract.kinds.base import DEFAULT_NAMESPACE, named
+from runner.governance import reach
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent
 
 

@@ -11,8 +11,10 @@ from reconciler import census, recorded, schedule_rows
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
 from reconciler.views import status as view
-from runner import approval_rows, limit_records, order, tasks
+from runner import order, tasks
+from runner.approval import rows as approval_rows
 from runner.contract import audit, clock, service
+from runner.limit import records as limit_records
 from runner.turn import SEEN_EVERY_US
 
 _SILENT_US: Final = 3 * SEEN_EVERY_US  # Of a worker of another host: then it is gone.

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from reconciler.views.plain import plain
 from reconciler.views.table import GAP, number, paragraphs
-from runner.access import Answer
 from runner.contract.kinds import Agent, Key
-from runner.verdict import Decision
+from runner.governance.access import Answer
+from runner.governance.verdict import Decision
 
 _ANSWERS: Final = {Decision.ALLOW: "yes", Decision.ASK: "approval", Decision.DENY: "no"}
 _SAYS: Final = {Decision.ALLOW: "allow", Decision.ASK: "approval", Decision.DENY: "deny"}

@@ -14,7 +14,7 @@ from rich.text import Text
 from reconciler.views.plain import plain, plain_json
 from reconciler.views.table import heading, pairs, paragraphs, table, word
 from reconciler.views.times import iso, length, moment
-from runner.approval_request import ApprovalRecord, ApprovalRequest, ApprovalState
+from runner.approval.request import ApprovalRecord, ApprovalRequest, ApprovalState
 from runner.contract.errors import Refused
 
 _CLASSES: Final = ("read", "write", "delete", "admin")

@@ -8,8 +8,8 @@ from reconciler.views.plain import plain
 from reconciler.views.problems import counted
 from reconciler.views.table import number, paragraphs
 from reconciler.views.times import iso, moment
-from runner.replay import Difference, Replayed
-from runner.verdict import Decision
+from runner.governance.replay import Difference, Replayed
+from runner.governance.verdict import Decision
 
 SHOWN_MAX: Final = 20
 _WORDS: Final = {

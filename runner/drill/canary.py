@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from runner.verdict import Call
+from runner.governance.verdict import Call
 
 BODY_MAX: Final = 16 * 1024 * 1024
 

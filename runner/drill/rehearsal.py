@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runner import governance
 from runner.contract import kinds
 from runner.contract.errors import Refused
 from runner.contract.kinds import Key, Permission
 from runner.contract.kinds.tool import template_arguments
+from runner.governance import judge
+from runner.governance.verdict import Call, Decision
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent, PlacedTool
-from runner.verdict import Call, Decision
 
 _TOOL_KEPT: Final = ("requires", "operation_classes", "capabilities", "risk_level")
 _LEFT_OUT: Final = frozenset({"Secret", "DataSource"})
@@ -46,7 +46,7 @@ class Rehearsal:
             return placed
         manifests = ManifestSet(self.agent, {one.key: one for one in self.resources})
         agent = manifests.agent(self.agent.name)
-        needs = governance.decide(manifests, agent, self.call).permissions
+        needs = judge.decide(manifests, agent, self.call).permissions
         spec = json.loads(placed.body)["spec"]
         wanted = [{one.verb: one.resource} for one in needs]
         return _with(placed, {**spec, "governance": {"requireApproval": wanted}})
@@ -74,7 +74,7 @@ def of_agent(manifests: ManifestSet, address: str) -> Rehearsal:
     )
     changed = ManifestSet(manifests.subject, {one.key: one for one in resources})
     for call in _calls(changed, agent):
-        if governance.decide(changed, agent, call).decision is Decision.ALLOW:
+        if judge.decide(changed, agent, call).decision is Decision.ALLOW:
             return Rehearsal(manifests.subject, call, resources)
     raise Refused(
         f"no call was found that the agent {agent.key.name} may make without a person; name"

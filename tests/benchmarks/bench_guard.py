@@ -27,11 +27,12 @@ from home import Home  # noqa: E402
 from local_server import Answer, LocalServer, Received  # noqa: E402
 from report import FORMS, Report, middle, percentile  # noqa: E402
 
-from runner import governance, tools  # noqa: E402
+from runner import tools  # noqa: E402
 from runner.contract import kinds  # noqa: E402
 from runner.contract.kinds import Key, Metadata  # noqa: E402
+from runner.governance import judge  # noqa: E402
+from runner.governance.verdict import Call, Decision  # noqa: E402
 from runner.manifest_set import ManifestSet, Placed  # noqa: E402
-from runner.verdict import Call, Decision  # noqa: E402
 
 CALLS: Final = 60  # Of one reply: the most are 64.
 MEMORY: Final = Path("/dev/shm")
@@ -69,8 +70,8 @@ def ours(count: int) -> Decide:
     known = manifests(count)
     agent = known.agent("clerk")
     call = Call(f"tool-{count}", {**ARGUMENTS, "database": f"db-{count}"})
-    assert governance.decide(known, agent, call).decision is Decision.ALLOW
-    return lambda: governance.decide(known, agent, call)
+    assert judge.decide(known, agent, call).decision is Decision.ALLOW
+    return lambda: judge.decide(known, agent, call)
 
 
 def cedar(count: int) -> Decide:

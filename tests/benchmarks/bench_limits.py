@@ -22,7 +22,7 @@ from runner.claim import Held, Slots
 from runner.contract import clock
 from runner.contract.kinds import Key
 from runner.ledger import Ledger
-from runner.worst_window import worst_windows
+from runner.limit.worst_window import worst_windows
 
 LIMIT: Final = 60_000
 CALLS: Final = 400

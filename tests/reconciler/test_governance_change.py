@@ -15,11 +15,11 @@ from reconciler.governance import comparison
 from reconciler.governance.finding import Finding, Severity
 from reconciler.governance.world import Declared, World
 from reconciler.problem import Severity as ProblemSeverity
-from runner import governance, reach
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
+from runner.governance import judge, reach
+from runner.governance.verdict import Call, Decision
 from runner.manifest_set import Placed
-from runner.verdict import Call, Decision
 
 TODAY = date(2026, 11, 24)
 Specs = Mapping[tuple[str, str], dict[str, Any]]
@@ -314,7 +314,7 @@ def decided(specs: Specs, tool: str) -> Decision:
         for key, item in world(specs).declared.items()
     }
     manifests = reach.gather(Key("default", *A), *reach.among(declared))
-    return governance.decide(manifests, manifests.agent("checker"), Call(tool, {})).decision
+    return judge.decide(manifests, manifests.agent("checker"), Call(tool, {})).decision
 
 
 @settings(max_examples=300)

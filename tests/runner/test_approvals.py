@@ -13,16 +13,18 @@ import pytest
 from home import COMMIT, Home
 from sqlalchemy import Connection
 
-from runner import approval_decisions, approval_rows, decisions
-from runner.approval_decisions import Decided, Proof
-from runner.approval_request import ApprovalRecord, ApprovalState
+from runner import decisions
+from runner.approval import decisions as approval_decisions
+from runner.approval import rows as approval_rows
+from runner.approval.decisions import Decided, Proof
+from runner.approval.four_eyes import Author
+from runner.approval.request import ApprovalRecord, ApprovalState
 from runner.claim import Held, Parking, Slots
 from runner.contract import audit
 from runner.contract.errors import LeaseLost, Refused
 from runner.contract.kinds import Key
-from runner.four_eyes import Author
+from runner.governance.verdict import Decision, Verdict
 from runner.ledger import Ledger
-from runner.verdict import Decision, Verdict
 
 NEEDS = {"write": "tickets"}
 HOUR_US = 3_600_000_000

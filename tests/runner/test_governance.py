@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import governance
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
+from runner.governance import judge
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent, PlacedTool
-from runner.verdict import Call, Decision, Verdict
 
 AGENT_LINES = {
     "": 1,
@@ -48,7 +48,7 @@ def decided(who: PlacedAgent, name: str, what: PlacedTool | None, **arguments: A
     """The verdict on a call by an agent that works alone."""
     resources: list[Placed] = [who, *([what] if what else [])]
     manifests = ManifestSet(who.key, {placed.key: placed for placed in resources})
-    return governance.decide(manifests, who, Call(name, arguments))
+    return judge.decide(manifests, who, Call(name, arguments))
 
 
 READ, WRITE = {"read": "files"}, {"write": "files"}
@@ -154,7 +154,7 @@ def test_a_permission_not_granted_is_never_allowed(
     if verdict.decision is Decision.ALLOW:
         assert requires
         assert all(item in granted and item not in approval for item in requires)
-        assert type in governance.RUNNABLE_TYPES
+        assert type in judge.RUNNABLE_TYPES
 
 
 @given(GRANTS, st.text(max_size=20))

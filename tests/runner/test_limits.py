@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.limits import (
+from runner.limit.limits import (
     DAY_US,
     MINUTE_US,
     Ask,
@@ -23,7 +23,7 @@ from runner.limits import (
     free_at,
     size,
 )
-from runner.worst_window import Use, worst
+from runner.limit.worst_window import Use, worst
 
 TOKENS = Dimension.TOKENS_PER_MINUTE
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from manifest_sets import manifest_set, placed
 
-from runner import governance, policies
+from runner.governance import judge, policies
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.manifest_set import Placed
-from runner.verdict import Call, Decision, Verdict
 
 TOOL = {"endpoint": "http://tools/", "capabilities": ["web.read"]}
 PERMISSIVE = placed("Namespace", "default", {"compat": "permissive"})
@@ -35,9 +35,7 @@ def decided(
 ) -> Verdict:
     declared = placed("Tool", "web_search", tool)
     manifests = manifest_set(who, declared, *rules)
-    return governance.decide(
-        manifests, manifests.agent("researcher"), Call("web_search", {}, task)
-    )
+    return judge.decide(manifests, manifests.agent("researcher"), Call("web_search", {}, task))
 
 
 def test_no_rule_means_deny_unless_the_namespace_is_permissive() -> None:
@@ -166,7 +164,7 @@ def handed_on(*more: Placed, first: dict[str, Any], **system: Any) -> Verdict:
         SEARCH,
         *more,
     )
-    return governance.decide(manifests, manifests.agent("second"), Call("search", {}))
+    return judge.decide(manifests, manifests.agent("second"), Call("search", {}))
 
 
 GAIN = [{"agent": "second", "permissions": [READ]}]

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from home import Home
 
-from runner import access, pinning, reach
-from runner.access import Question
+from runner import pinning
 from runner.contract.kinds import Key, Permission
+from runner.governance import access, reach
+from runner.governance.access import Question
+from runner.governance.verdict import Decision
 from runner.manifest_set import ManifestSet
-from runner.verdict import Decision
 
 TOOL = {"type": "python", "function": "f"}
 READS = {"name": "t", "permissions": [{"read": "docs/a*"}]}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import requirement
 from runner.contract.kinds import Permission, Tool
-from runner.requirement import Unclear
+from runner.governance import requirement
+from runner.governance.requirement import Unclear
 
 
 def tool(*requires: dict[str, str]) -> Tool:

@@ -17,10 +17,10 @@ from runner import decisions
 from runner.claim import Held, Parking, Slots
 from runner.contract import clock
 from runner.contract.kinds import Key
+from runner.governance.verdict import Decision, Verdict
 from runner.ledger import Ledger
-from runner.limits import MINUTE_US
-from runner.verdict import Decision, Verdict
-from runner.worst_window import worst_windows
+from runner.limit.limits import MINUTE_US
+from runner.limit.worst_window import worst_windows
 
 SCRIPT = {"provider": "mock", "default_model": "m", "prices": {"m": {"input": 2, "output": 4}}}
 

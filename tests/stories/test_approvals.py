@@ -17,8 +17,10 @@ import pytest
 from home import Home
 from local_server import Answer, LocalServer, Received
 
-from runner import approval_decisions, approval_rows, decisions
-from runner.approval_decisions import Proof
+from runner import decisions
+from runner.approval import decisions as approval_decisions
+from runner.approval import rows as approval_rows
+from runner.approval.decisions import Proof
 from runner.contract import audit, clock, settings, wake
 from runner.contract.errors import Refused
 from runner.contract.kinds import Key

@@ -130,7 +130,7 @@ TAKEN_OUT = {
         ["log-full"],
     ),
     "a policy that cannot be read is passed over": (
-        "runner/governance.py",
+        "runner/governance/judge.py",
         'return deny(str(error), agent.at(""))',
         'return Verdict(Decision.ALLOW, str(error), agent.at(""))',
         ["policy-unreadable"],

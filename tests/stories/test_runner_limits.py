@@ -20,7 +20,7 @@ from local_server import Answer, Received
 from model_server import ModelServer, completion, failure
 
 from runner.contract.kinds import Key
-from runner.worst_window import worst_windows
+from runner.limit.worst_window import worst_windows
 
 pytestmark = pytest.mark.story
 

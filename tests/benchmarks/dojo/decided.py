@@ -16,10 +16,10 @@ from dojo.rules import Policy
 from dojo.suites import Job, Made, Pair, Suites
 from reconciler import manifest
 from reconciler.resource import Resource
-from runner import governance
 from runner.contract.kinds import Key
+from runner.governance import judge
+from runner.governance.verdict import Call, Decision
 from runner.manifest_set import ManifestSet, Placed
-from runner.verdict import Call, Decision
 
 ALL: Final = 609  # Attacks that make a call, each with every task of its suite.
 ADDRESS = "http://127.0.0.1:1"
@@ -56,9 +56,7 @@ class Desk:
 
     def decided(self, made: Made) -> tuple[Decision, bool]:
         """What the guard says of a call, and whether it is made in the end."""
-        verdict = governance.decide(
-            self._manifests, self._agent, Call(made.tool, made.arguments)
-        )
+        verdict = judge.decide(self._manifests, self._agent, Call(made.tool, made.arguments))
         if verdict.decision is not Decision.ASK:
             return verdict.decision, verdict.decision is Decision.ALLOW
         yes = self._approved[made.bytes] > 0

@@ -17,13 +17,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import limit_rows, limit_rules, queue
+from runner import queue
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import EntryType
 from runner.contract.errors import LeaseLost, OrlojError
 from runner.contract.task_state import TaskState
-from runner.limit_rows import Wait
-from runner.limits import (
+from runner.governance.verdict import Decision, Verdict, deny
+from runner.limit import rows as limit_rows
+from runner.limit import rules as limit_rules
+from runner.limit.limits import (
     Ask,
     Dimension,
     Limit,
@@ -33,10 +35,10 @@ from runner.limits import (
     fallback_wait_us,
     size,
 )
+from runner.limit.rows import Wait
+from runner.limit.settlements import Settlements
 from runner.manifest_set import PlacedAgent
 from runner.pinning import Pins
-from runner.settlements import Settlements
-from runner.verdict import Decision, Verdict, deny
 
 Message = dict[str, Any]
 Charge = tuple[Limit, int]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.approval_request import ApprovalRecord, ApprovalState, digest_of, tampered
+from runner.approval.request import ApprovalRecord, ApprovalState, digest_of, tampered
 from runner.contract import audit, kinds
 from runner.contract.audit_entry import EntryType
 from runner.contract.errors import NotFound

@@ -9,7 +9,7 @@ import hmac
 import json
 from typing import Any, Final, Literal
 
-from runner.approval_request import ApprovalRecord
+from runner.approval.request import ApprovalRecord
 
 SIGNATURE_HEADER: Final = "Orloj-Signature"
 _WORD_MAX: Final = 120

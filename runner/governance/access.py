@@ -2,7 +2,7 @@
 
 A question names a permission and leaves the arguments open. They are found by reading the
 tool's templates backwards: `read: {args.file}` needs `read:contracts` when `file` is
-`contracts`. The call that comes of it is put to `governance.decide`, and to nothing else.
+`contracts`. The call that comes of it is put to `judge.decide`, and to nothing else.
 """
 
 import re
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runner import governance, grants, policies
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import DataSource, Permission
 from runner.contract.kinds.tool import fill_template, template_arguments
+from runner.governance import grants, judge, policies
+from runner.governance.verdict import Call, Verdict
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent
-from runner.verdict import Call, Verdict
 
 SAMPLE: Final = "any"
 """What stands for `*` of a grant, and for an argument that nobody gave, in a sample call."""
@@ -49,7 +49,7 @@ def answers(manifests: ManifestSet, agent: PlacedAgent, asked: Question) -> list
     for name in tools:
         arguments = _arguments(manifests, agent, name, asked)
         if arguments is not None:
-            verdict = governance.decide(manifests, agent, Call(name, arguments, asked.task))
+            verdict = judge.decide(manifests, agent, Call(name, arguments, asked.task))
             about = str(asked.permission or verdict.permission or "")
             found.append(Answer(name, about, arguments, verdict))
     return found
@@ -58,7 +58,7 @@ def answers(manifests: ManifestSet, agent: PlacedAgent, asked: Question) -> list
 def matrix(manifests: ManifestSet, agent: PlacedAgent, task: str | None) -> list[Answer]:
     """The verdict on each thing that each tool of the agent may be called for."""
     return [
-        Answer(name, about, arguments, governance.decide(manifests, agent, call))
+        Answer(name, about, arguments, judge.decide(manifests, agent, call))
         for name in _pickable(agent)
         for about, arguments in _samples(manifests, agent, name)
         for call in [Call(name, arguments, task)]

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from runner import limit_rows
 from runner.contract import audit, kinds
 from runner.contract.database import dialect
 from runner.contract.errors import Refused
 from runner.contract.kinds import Agent, Tool
-from runner.limits import Dimension, Limit
-from runner.worst_window import Worst, worst_windows
+from runner.limit import rows as limit_rows
+from runner.limit.limits import Dimension, Limit
+from runner.limit.worst_window import Worst, worst_windows
 
 _MILLION = 1_000_000
 

@@ -11,8 +11,8 @@ from typing import Final, Literal
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import AgentPolicy, Key, Permission, Tool, ToolPermission
 from runner.contract.kinds.tool_permission import OperationRule
+from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent, PlacedTool
-from runner.verdict import Call, Decision, Verdict, deny
 
 RuleVerdict = Literal["allow", "approval_required", "deny"]
 _STRICTNESS: Final[tuple[RuleVerdict, ...]] = ("allow", "approval_required", "deny")

@@ -17,8 +17,11 @@ from urllib.parse import urlsplit
 import httpx2
 from sqlalchemy import Connection
 
-from runner import approval_rows, credentials, notification, outbox
-from runner.approval_request import ApprovalRecord
+from runner import credentials
+from runner.approval import notification, outbox
+from runner.approval import rows as approval_rows
+from runner.approval.outbox import Notice
+from runner.approval.request import ApprovalRecord
 from runner.background import Background
 from runner.contract import audit, clock, seal, service, wake
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
@@ -26,7 +29,6 @@ from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, OrlojError, Refused
 from runner.contract.settings import Settings
 from runner.contract.telemetry import log, log_exception
-from runner.outbox import Notice
 from runner.tools import egress
 
 ATTEMPTS_MAX: Final = 6

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from runner import governance
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import Key
+from runner.governance import judge
+from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet
-from runner.verdict import Call, Decision, Verdict, deny
 
 CALLS_MAX: Final = 10_000
 TASKS_SHOWN: Final = 3
@@ -123,4 +123,4 @@ def _verdict(manifests: ManifestSet | None, past: PastCall) -> Verdict:
         agent = manifests.agent(past.agent)
     except OrlojError as error:
         return deny(str(error), "")
-    return governance.decide(manifests, agent, past.call)
+    return judge.decide(manifests, agent, past.call)

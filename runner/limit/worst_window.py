@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from runner.limits import Dimension
+from runner.limit.limits import Dimension
 
 RESERVED: Final = "tokens.reserved"
 SETTLED: Final = "tokens.settled"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from runner.contract.database import dialect
 from runner.contract.task_state import FINISHED, TaskState
-from runner.limits import Dimension, Limit, free_at
+from runner.limit.limits import Dimension, Limit, free_at
 
 GRACE_US: Final = 10_000_000
 """For how long a task that was due keeps its place before others may pass it."""

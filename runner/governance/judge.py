@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from runner import grants, policies, requirement
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import Permission
+from runner.governance import grants, policies, requirement
+from runner.governance.requirement import Unclear
+from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.requirement import Unclear
-from runner.verdict import Call, Decision, Verdict, deny
 
 RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql"})
 

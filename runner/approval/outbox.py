@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.approval_request import ApprovalRequest
+from runner.approval.request import ApprovalRequest
 from runner.contract import clock
 from runner.contract.kinds.namespace import Notification
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from runner.approval_request import SIGNATURE_NAMESPACE
-from runner.approval_rows import Declared
+from runner.approval.request import SIGNATURE_NAMESPACE
+from runner.approval.rows import Declared
 from runner.contract import settings
 from runner.contract.errors import Refused
 

@@ -15,8 +15,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from runner import approval_rows, outbox, queue
-from runner.approval_request import (
+from runner import queue
+from runner.approval import outbox
+from runner.approval import rows as approval_rows
+from runner.approval.asking import Question
+from runner.approval.request import (
     OPEN,
     ApprovalRecord,
     ApprovalRequest,
@@ -24,14 +27,13 @@ from runner.approval_request import (
     BoundCall,
     digest_of,
 )
-from runner.asking import Question
 from runner.claim import Held, Parking
 from runner.contract import audit, clock
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.errors import LeaseLost, Refused
 from runner.contract.kinds.base import seconds
 from runner.contract.task_state import TaskState
-from runner.verdict import Decision, Verdict
+from runner.governance.verdict import Decision, Verdict
 
 _UNDECIDED = "nobody decided in time"
 

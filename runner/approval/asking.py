@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from runner import approval_request
-from runner.approval_request import BoundCall, Place
+from runner.approval import request as approval_request
+from runner.approval.request import BoundCall, Place
 from runner.claim import Held
 from runner.contract import kinds
+from runner.governance.verdict import Verdict
 from runner.manifest_set import ManifestSet, PlacedAgent
-from runner.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from runner import policies
 from runner.contract.errors import Refused
 from runner.contract.kinds.model_endpoint import Price
-from runner.limits import OUTPUT_DEFAULT, Dimension, Limit
+from runner.governance import policies
+from runner.limit.limits import OUTPUT_DEFAULT, Dimension, Limit
 from runner.manifest_set import ManifestSet, PlacedAgent
 
 _MILLION: Final = 1_000_000

@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
 
-from runner import limit_rows, limit_rules
 from runner.claim import Held, entry
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.errors import OrlojError
-from runner.limit_rows import Row
-from runner.limits import Dimension, Limit
+from runner.limit import rows as limit_rows
+from runner.limit import rules as limit_rules
+from runner.limit.limits import Dimension, Limit
+from runner.limit.rows import Row
 from runner.pinning import Pins
 
 Message = dict[str, Any]

@@ -14,19 +14,20 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-from runner import approval_rows, four_eyes, outbox
-from runner.approval_request import (
+from runner.approval import four_eyes, outbox
+from runner.approval import rows as approval_rows
+from runner.approval.four_eyes import Author
+from runner.approval.request import (
     OPEN,
     ApprovalRecord,
     ApprovalRequest,
     ApprovalState,
 )
-from runner.approval_rows import Declared
+from runner.approval.rows import Declared
 from runner.contract import audit, kinds
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.errors import Refused
 from runner.contract.kinds.namespace import Approvals
-from runner.four_eyes import Author
 
 REASON_MAX: Final = 2_000
 
