@@ -29,13 +29,20 @@ def opened(folder: Path, url: str = "") -> Database:
 
 
 class Home:
-    """A state folder of its own; `record` writes manifests as if a commit had been applied."""
+    """A state folder of its own; `record` writes manifests as if a commit had been applied.
 
-    def __init__(self, folder: Path, url: str = "") -> None:
+    One that is not `applied` knows no repository yet, and is for those who bring a real one.
+    """
+
+    def __init__(self, folder: Path, url: str = "", *, applied: bool = True) -> None:
         self.folder = folder
         self.url = url
         self.environment: dict[str, str] = {}  # For the runner, besides its settings.
         self.database: Database = opened(folder, url)
+        if applied:
+            self._apply_nothing()
+
+    def _apply_nothing(self) -> None:
         with self.database.write() as connection:
             connection.exec_driver_sql(
                 "INSERT INTO source VALUES ('default', '', '', '', '', ?, NULL, ?, 'Ready', '',"

@@ -15,7 +15,7 @@ AUTH = "auth: {secretRef: vault/key}"
 USERS = {
     "Tool": f"{{endpoint: 'https://x.example', {AUTH}}}",
     "ModelEndpoint": f"{{default_model: m, {AUTH}}}",
-    "DataSource": f"{{type: postgresql, url: 'postgresql://x', {AUTH}}}",
+    "DataSource": f"{{type: postgresql, url: 'postgresql://reader@db.internal/x', {AUTH}}}",
     "Namespace": f"{{approvals: {{notify: [{{url: 'https://x.example', {AUTH}}}]}}}}",
 }
 

@@ -59,6 +59,7 @@ T = ("Tool", "flag-issues")
 READ = ("flag-issues", "read", "docs")
 WRITE = ("flag-issues", "write", "issue_tracker")
 TOOL: dict[str, Any] = {"type": "python", "function": "f", "requires": [{"read": "docs"}]}
+HTTP = {**TOOL, "type": "http", "endpoint": "https://issues.example/"}
 SYSTEM: dict[str, Any] = {"agents": ["intake", "checker"]}
 APPROVER: dict[str, Any] = {"emails": ["a@x"], "user": "ada"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample ada"
@@ -140,8 +141,8 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         "runs without a sandbox",
     ),
     "hosts": (
-        {T: TOOL},
-        {T: {**TOOL, "network": {"hosts": ["evil.example"]}}},
+        {T: HTTP},
+        {T: {**HTTP, "network": {"hosts": ["evil.example"]}}},
         "network-added",
         "flag-issues may connect to the host evil.example",
     ),
@@ -207,8 +208,8 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         "every table of d may be touched",
     ),
     "writable": (
-        {("DataSource", "d"): DATA},
-        {("DataSource", "d"): {**DATA, "writable": ["a", "b"]}},
+        {("DataSource", "d"): {**DATA, "tables": ["a", "b"]}},
+        {("DataSource", "d"): {**DATA, "tables": ["a", "b"], "writable": ["a", "b"]}},
         "data-widened",
         "the table b of d may be written",
     ),

@@ -257,7 +257,7 @@ def call(
 ) -> str:
     tool = Tool.model_validate({"type": "http", "endpoint": endpoint, "method": method, **spec})
     bounds = Bounds(Path("/nonexistent"), (), 2_048)
-    return asyncio.run(tools.call(tool, arguments or {}, Call("t:1", secret, bounds)))
+    return asyncio.run(tools.call(tool, arguments or {}, Call("t:1", secret, bounds))).text
 
 
 def away(target: str, status: int = 302) -> LocalServer:

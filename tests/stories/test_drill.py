@@ -25,8 +25,8 @@ FENCES = (
     ),
     (
         "ledger.py",
-        "if (held.task, held.fence) in here else",
-        "if held.task in {task for task, _ in here} else",
+        "if (held.task, held.fence) in here\n",
+        "if held.task in {task for task, _ in here}\n",
     ),
 )
 """Where what a worker says is compared with the fence in the database, and without that."""

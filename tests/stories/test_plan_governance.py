@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from home import Home, opened
+from home import Home
 from repository import Repository
 
 from runner.contract import audit
@@ -87,14 +87,10 @@ class Desk:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.repository = Repository(folder)
-        self.database = opened(folder / "home", url)
-        self.database.close()
+        self.home = Home(folder / "home", url, applied=False)
         (folder / "home" / "orloj.toml").write_text(
             f"[source]\nurl = {json.dumps(self.repository.url)}\n"
         )
-        self.home = Home.__new__(Home)
-        self.home.folder, self.home.url = folder / "home", url
-        self.home.database = opened(folder / "home", url)
 
     def push(self, **files: str) -> str:
         for name, text in files.items():
