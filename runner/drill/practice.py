@@ -21,7 +21,7 @@ from runner.drill.rehearsal import Rehearsal
 from runner.drill.scratch import Scratch
 from runner.task_record import shown_state
 
-GRACE_S: Final = 0.5  # For a call that is on its way when the runner has met the fault.
+GRACE_S: Final = 1.0  # For a call that is on its way when the runner has met the fault.
 CONTROL: Final = Fault("none", "the same call without any fault", lambda stage: stage.over)
 
 
