@@ -215,7 +215,7 @@ def test_an_address_from_an_argument_is_asked_if_its_host_is_listed() -> None:
 
         def asked(url: str) -> str:
             call = Call("t:1", None, Bounds(Path("/nonexistent"), (), 2_048))
-            return asyncio.run(tools.call(tool, {"url": url, "page": 2}, call))
+            return asyncio.run(tools.call(tool, {"url": url, "page": 2}, call)).text
 
         assert asked(server.url + "/x?y=é#top") == "ok"
         for other in ("http://127.0.0.1:1/", "http://example.com/", "http://localhost/"):

