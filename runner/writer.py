@@ -53,7 +53,8 @@ class Writer:
         with self._database.writing(self._connection):
             self._ledger.started()
             for held in self._leased():
-                self._ledger.release(held, "the runner died", crashed=True, now_us=now_us)
+                with contextlib.suppress(LeaseLost):  # Another host has rescued it already.
+                    self._ledger.release(held, "the runner died", crashed=True, now_us=now_us)
             roster.forget_host(self._connection, self._host)
             self._ledger.flush(now_us)
 
