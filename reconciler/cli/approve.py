@@ -7,9 +7,8 @@ import click
 
 from reconciler.cli import approving
 from reconciler.cli.context import Context, json_option
-from reconciler.views import approvals as view
 from runner.approval import decisions as approval_decisions
-from runner.contract import clock, wake
+from runner.contract import clock
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -45,12 +44,4 @@ def command(
         decided = approval_decisions.approve(
             connection, asked.record.id, proof, reason=reason, now_us=clock.now_us()
         )
-    context.database.knock(wake.RUNNER)
-    wake.knock(context.settings.run, wake.NOTIFIER)
-    if as_json:
-        context.show_json(view.decided_json(decided.record, decided.task_state))
-        return
-    context.show(view.decided_words(decided.record))
-    if decided.loudly is not None:
-        context.say(f"WARNING: {decided.loudly}.")
-    context.say(f"Next: orloj logs -f {decided.record.task}")
+    approving.told(context, decided, as_json)

@@ -12,15 +12,16 @@ from typing import Literal
 
 from reconciler.cli.context import Context
 from reconciler.git.authorship import Authorship
+from reconciler.views import approvals as view
 from reconciler.views.approvals import Standing
 from runner.approval import decisions as approval_decisions
 from runner.approval import rows as approval_rows
 from runner.approval import signature as approval_signature
-from runner.approval.decisions import Proof
+from runner.approval.decisions import Decided, Proof
 from runner.approval.four_eyes import Author
 from runner.approval.request import ApprovalRecord, ApprovalRequest
 from runner.approval.rows import Declared
-from runner.contract import settings
+from runner.contract import settings, wake
 from runner.contract.errors import OrlojError, Refused
 
 
@@ -132,3 +133,16 @@ def one_way(key: Path | None, signature: Path | None) -> None:
     """Refused when two ways to prove who decides are given."""
     if key is not None and signature is not None:
         raise Refused("give --sign or --signature, not both")
+
+
+def told(context: Context, decided: Decided, as_json: bool) -> None:
+    """Wake who waits for a decision, and print it with what to type next."""
+    context.database.knock(wake.RUNNER)
+    wake.knock(context.settings.run, wake.NOTIFIER)
+    if as_json:
+        context.show_json(view.decided_json(decided.record, decided.task_state))
+        return
+    context.show(view.decided_words(decided.record))
+    if decided.loudly is not None:
+        context.say(f"WARNING: {decided.loudly}.")
+    context.say(f"Next: orloj logs -f {decided.record.task}")

@@ -4,9 +4,8 @@ import click
 
 from reconciler.cli import approving
 from reconciler.cli.context import Context, json_option
-from reconciler.views import approvals as view
 from runner.approval import decisions as approval_decisions
-from runner.contract import clock, wake
+from runner.contract import clock
 
 
 @click.command()
@@ -25,10 +24,4 @@ def command(context: Context, approval_id: str, reason: str, as_json: bool) -> N
         decided = approval_decisions.deny(
             connection, asked.record.id, proof, reason=reason, now_us=clock.now_us()
         )
-    context.database.knock(wake.RUNNER)
-    wake.knock(context.settings.run, wake.NOTIFIER)
-    if as_json:
-        context.show_json(view.decided_json(decided.record, decided.task_state))
-        return
-    context.show(view.decided_words(decided.record))
-    context.say(f"Next: orloj logs -f {decided.record.task}")
+    approving.told(context, decided, as_json)
