@@ -13,14 +13,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import recorded
+from reconciler import events, recorded
 from reconciler.change import Action, Change, Plan
+from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.kinds import Task, spec_of
+from runner.contract.settings import DEFAULT_SOURCE
 from runner.contract.submission import Submission
 
 _UPSERT: Final = (
@@ -84,14 +86,15 @@ def apply(
     the one it was made for.
     """
     if planned.blocked:
-        raise errors.PlanBlocked("; ".join(planned.blocked))
+        raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:
-        before = recorded.source(connection)
+        before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
         _write_resources(connection, planned, now_us)
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
+            events.record(connection, _event(planned), now_us)
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
         audit.append(connection, list(_entries(planned, commit)), now_us)
@@ -107,6 +110,17 @@ def counted(planned: Plan) -> str:
     return (
         f"{counts[Action.CREATE]} created, {counts[Action.UPDATE]} updated,"
         f" {counts[Action.DELETE]} deleted"
+    )
+
+
+def _event(planned: Plan) -> Event:
+    target = planned.target
+    return Event(
+        source=target.source,
+        severity=EventSeverity.INFO,
+        reason="Applied",
+        message=f"{counted(planned)}: {target.subject}",
+        commit=target.commit,
     )
 
 

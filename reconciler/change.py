@@ -24,6 +24,38 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Why a plan may not be applied as things stand.
+
+    `reason` is a stable name (`PruneBudget`), the sentence says what and what to do. One that
+    goes away by itself names when, `until_us`; all others wait for a person or a commit.
+    """
+
+    reason: str
+    sentence: str
+    until_us: int | None = None
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who vouches for the commits of a plan. Empty where nobody asked.
+
+    `signature` is `good`, `none`, `bad` or `unknown` for the newest commit, `signer` whose
+    it is; `reviewers` and `trailers` are what the commits between say of themselves.
+    """
+
+    signature: str = ""
+    signer: str = ""
+    key: str = ""
+    reviewers: tuple[str, ...] = ()
+    trailers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field: a dotted path, and its values before and after.
 
@@ -82,6 +114,7 @@ class Target:
     subject: str = ""
     commits: int | None = None
     fast_forward: bool = True
+    provenance: Provenance = Provenance()
 
     def at(self, serial: int) -> "Target":
         """The same target, starting from the state of this serial."""
@@ -105,7 +138,7 @@ class Plan:
     unchanged: int
     relocated: tuple[Resource, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    blocked: tuple[str, ...] = ()
+    blocked: tuple[Block, ...] = ()
     findings: tuple[Finding, ...] = ()
     examined: int = 0
     parsed: int = 0

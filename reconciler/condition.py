@@ -1,8 +1,8 @@
 """How the last look at the repository went, as the status shows it.
 
-Ready      the commit applied is the one the ref names
-Waiting    the world may mend itself: we try again
-Stalled    a person or another commit must act; the last good state stays
+Ready        the commit applied is the one the ref names
+Reconciling  not there yet: the world may mend itself, or a window opens; we try again
+Stalled      a person or another commit must act; the last good state stays
 """
 
 from dataclasses import replace
@@ -10,33 +10,34 @@ from typing import Final
 
 from reconciler import recorded
 from reconciler.git import address as git_address
-from reconciler.recorded import SOURCE, SourceState
+from reconciler.recorded import SourceState
 from runner.contract.database import Database
-from runner.contract.settings import Source
+from runner.contract.source_settings import Source
 
 READY: Final = "Ready"
-WAITING: Final = "Waiting"
+RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 CHECKED_EVERY_US: Final = 60_000_000
 """How often a look that found nothing new is written down: an idle daemon lets disks sleep."""
 
 
 class Conditions:
-    """Reads and writes the row of the repository in the settings."""
+    """Reads and writes the row of a repository."""
 
-    def __init__(self, source: Source, database: Database) -> None:
+    def __init__(self, name: str, source: Source, database: Database) -> None:
+        self._name = name
         self._source = source
         self._database = database
 
     def state(self) -> SourceState | None:
         """The row; None before the first look."""
         with self._database.read() as connection:
-            return recorded.source(connection)
+            return recorded.source(connection, self._name)
 
     def fresh(self) -> SourceState:
         """The row of a repository that nobody looked at."""
         return SourceState(
-            name=SOURCE,
+            name=self._name,
             url=git_address.plain(self._source.url),
             ref=self._source.ref,
             path=self._source.path,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler import diff
-from reconciler.change import Action, Change, Plan, Target
+from reconciler.change import Action, Block, Change, Plan, Target
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, Resource
 from runner.contract import audit_entry
@@ -121,14 +121,15 @@ def _foreign(owner: str, before: Recorded) -> bool:
     return before.owner.startswith("git:") and before.owner != owner
 
 
-def _blocked(request: PlanRequest) -> Iterator[str]:
+def _blocked(request: PlanRequest) -> Iterator[Block]:
     for key in sorted(request.desired):
         before = request.recorded.get(key)
         if before is not None and _foreign(request.target.owner, before):
             at = f" at commit {before.commit[:8]}" if before.commit else ""
-            yield (
+            yield Block(
+                "OwnedElsewhere",
                 f"{key} belongs to {before.owner}: {before.path}:{before.line}{at} declares"
-                " it; change it there, or give this one another name"
+                " it; change it there, or give this one another name",
             )
 
 

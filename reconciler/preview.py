@@ -6,28 +6,36 @@ The pass and `orloj plan` both come through here, so that what is shown is what 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import plan, recorded, surroundings
-from reconciler.change import Plan, Target
+from reconciler import override, plan, recorded, surroundings
+from reconciler.change import Block, Plan, Target
 from reconciler.desired import Desired, Loader, Scope
+from reconciler.gate import gate
+from reconciler.gate.request import GateRequest
 from reconciler.git.source import GitSource
+from reconciler.override import Override
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState
 from reconciler.surroundings import Surroundings
+from reconciler.trust import trust
+from reconciler.trust.trust import TrustRequest
 from runner.contract import clock, errors
 from runner.contract.database import Database
+from runner.contract.source_settings import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a pass at a commit would do: a plan, or the problems that forbid one.
+    """What a pass at a commit would do: a plan, or what forbids one.
 
-    `around` is what the plan reaches, for those who ask more about it.
+    Without a plan there are problems, or `blocks`: the commit is not trusted, and was not
+    read. `around` is what the plan reaches, for those who ask more about it.
     """
 
     commit: str
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
+    blocks: tuple[Block, ...] = ()
     around: Surroundings | None = None
 
 
@@ -41,6 +49,7 @@ class Place:
     owner: str
     source: str
     ref: str
+    settings: Source
 
 
 def preview(
@@ -61,10 +70,13 @@ def preview(
     # Two questions to git that do not need each other's answers, half of what a small plan
     # costs: the second thread asks about the commit while this one asks about its files.
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
-        asked = pool.submit(_target, place, commit, previous, counted)
+        overrides = override.given(connection, place.source, commit)
+        asked = pool.submit(_target, place, commit, previous, counted, overrides)
+        if _strict(place.settings) and (blocks := asked.result()[1]):
+            return Preview(commit=commit, plan=None, blocks=blocks)
         desired = place.loader.load(connection, commit, previous, scope)
         serial = recorded.serial(connection)
-        target = asked.result().at(serial)
+        target = asked.result()[0].at(serial)
         if has_errors(desired.problems):
             return Preview(commit=commit, plan=None, problems=desired.problems)
         planned = plan.plan(_request(target, desired))
@@ -79,8 +91,17 @@ def preview(
     problems = (*desired.problems, *risks)
     if has_errors(risks):
         return Preview(commit=commit, plan=None, problems=problems)
-    planned = replace(planned, warnings=problems)
+    asking = GateRequest(
+        plan=planned, settings=place.settings, overrides=overrides, now_us=now_us
+    )
+    blocked = (*planned.blocked, *gate.blocks(asking))
+    planned = replace(planned, warnings=problems, blocked=blocked)
     return Preview(commit=commit, plan=planned, problems=problems, around=around)
+
+
+def _strict(settings: Source) -> bool:
+    """Whether nothing of a commit may be read before somebody vouches for it."""
+    return settings.verify != "off" or settings.non_fast_forward != "allow"
 
 
 def _request(target: Target, desired: Desired) -> PlanRequest:
@@ -95,12 +116,29 @@ def _request(target: Target, desired: Desired) -> PlanRequest:
     )
 
 
-def _target(place: Place, commit: str, previous: str | None, counted: bool) -> Target:
+def _target(
+    place: Place,
+    commit: str,
+    previous: str | None,
+    counted: bool,
+    overrides: tuple[Override, ...],
+) -> tuple[Target, tuple[Block, ...]]:
+    """What the plan is for, and why its commit is not trusted, if so."""
     info = place.git.commit_info(commit)
     moved = previous is not None and previous != commit
     forward = not moved or place.git.is_ancestor(str(previous), commit)
     known = counted and moved and forward
-    return Target(
+    trusted = trust.examine(
+        TrustRequest(
+            git=place.git,
+            settings=place.settings,
+            previous=previous,
+            commit=commit,
+            fast_forward=forward,
+            overrides=overrides,
+        )
+    )
+    target = Target(
         owner=place.owner,
         source=place.source,
         ref=place.ref,
@@ -112,4 +150,6 @@ def _target(place: Place, commit: str, previous: str | None, counted: bool) -> T
         subject=info.subject,
         commits=place.git.commit_count(str(previous), commit) if known else None,
         fast_forward=forward,
+        provenance=trusted.provenance,
     )
+    return target, trusted.blocks

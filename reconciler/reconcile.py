@@ -10,103 +10,129 @@ A commit that was rejected is not looked at again until there is another, or som
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from reconciler import apply, manifest, preview, recorded
+from reconciler import apply, manifest, preview
+from reconciler import control as controls
 from reconciler.change import Plan
-from reconciler.condition import READY, STALLED, WAITING, Conditions
+from reconciler.condition import RECONCILING, Conditions
+from reconciler.control import Control
 from reconciler.desired import Loader, Scope
 from reconciler.git import address as git_address
 from reconciler.git.source import GitSource
 from reconciler.preview import Place, Preview
-from reconciler.problem import Problem
-from reconciler.recorded import SOURCE, SourceState
+from reconciler.recorded import SourceState
+from reconciler.report import Outcome, PassResult, Report
 from reconciler.resource import Resource, git_owner
-from runner.contract import audit, audit_entry, clock, errors, kinds, seal
-from runner.contract.audit_entry import Entry, EntryType
+from runner.contract import audit_entry, clock, errors, kinds, seal
 from runner.contract.database import Database
 from runner.contract.kinds import Key
-from runner.contract.settings import Settings
+from runner.contract.settings import DEFAULT_SOURCE, Settings
+from runner.contract.source_settings import Source
 
 INVENTORY_EVERY_US: Final = 600_000_000
 """How often every blob is compared with the recorded one, and not only what a diff names."""
 
 
-class Outcome(StrEnum):
-    """How a pass ended."""
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What the remote said: the commit that is there, and fetched; or why it cannot be told."""
 
-    UNCHANGED = "unchanged"
-    """The commit was known already."""
-    APPLIED = "applied"
-    """The recorded state follows the commit now."""
-    REJECTED = "rejected"
-    """The commit has problems or is blocked; the last good state stays."""
-    FAILED = "failed"
-    """The repository could not be read, or the state moved meanwhile."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassResult:
-    """What a pass did: a plan where one was made, problems where a commit has some."""
-
-    outcome: Outcome
-    commit: str | None = None
-    plan: Plan | None = None
-    problems: tuple[Problem, ...] = ()
-    error: errors.OrlojError | None = None
-    tasks: tuple[str, ...] = ()
+    commit: str = ""
+    error: errors.SourceError | None = None
 
 
 class Reconciler:
-    """Makes passes over the repository of the settings; keeps its mirror between them."""
+    """Makes passes over one repository of the settings; keeps its mirror between them."""
 
-    def __init__(self, settings: Settings, database: Database, ref: str | None = None) -> None:
-        source = settings.source
-        if not source.url:
-            raise errors.SettingsInvalid(source_unset(settings))
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        name: str = DEFAULT_SOURCE,
+        ref: str | None = None,
+    ) -> None:
+        source = settings.followed.get(name)
+        if source is None:
+            raise errors.SettingsInvalid(source_unset(settings, name))
+        self.name = name
         self._database = database
-        self._conditions = Conditions(source, database)
+        self._conditions = Conditions(name, source, database)
+        self._report = Report(self._conditions, database)
         self._git = GitSource(
             *(source.url, ref or source.ref, source.path),
-            *(settings.home / "git", source.timeout_s),
+            *(mirror_folder(settings, name), source.timeout_s),
         )
-        owner = git_owner(SOURCE)
+        owner = git_owner(name)
         self._place = Place(
             git=self._git,
             loader=Loader(self._git, database, seal.sealer(settings.home), owner),
             database=database,
             owner=owner,
-            source=SOURCE,
+            source=name,
             ref=ref or source.ref,
+            settings=source,
         )
-        self._digest = _settings_digest(settings)
+        self._digest = _settings_digest(source)
         self._base: str | None = None  # The commit that this process applied or saw applied.
         self._rejected: str | None = None
         self._inventory_at_us = 0
 
     def run(self, now_us: int, *, forced: bool = False) -> PassResult:
         """One pass; `forced` looks again at a rejected commit, and writes that it looked."""
+        return self.follow(self.sight(), now_us, forced=forced)
+
+    def sight(self) -> Sighting:
+        """Ask the remote and fetch what is new. The slow half of a pass: no database."""
         try:
             commit = self._git.resolve()
-            state = self._conditions.state()
-            if self._known(commit, state, now_us, forced):
-                return self._unchanged(commit, now_us, forced)
-            self._git.fetch(commit)
-            scope = self._scope(state, now_us)
-            seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
-            if seen.plan is None or seen.plan.blocked:
-                return self._reject(seen, now_us)
-            result = self._follow(seen.plan, state, now_us, forced)
-            self._git.pin(commit)
+            if commit not in (self._base, self._rejected):
+                self._git.fetch(commit)
+        except errors.SourceError as error:
+            return Sighting(error=error)
+        return Sighting(commit)
+
+    def follow(self, sighting: Sighting, now_us: int, *, forced: bool = False) -> PassResult:
+        """Make the recorded state follow what was sighted."""
+        control = self._control()
+        if control.suspended_at is not None:
+            result = self._report.suspended(control, now_us)
+            self._rejected = None
+            self._answer(control)
+            return result
+        try:
+            if sighting.error is not None:
+                raise sighting.error
+            result = self._follow(sighting.commit, now_us, forced or control.asked)
         except (errors.SourceError, errors.PlanStale) as error:
-            return self._failed(error, now_us, forced)
+            self._rejected = self._base = None
+            result = self._report.failed(error, now_us, forced=forced or control.asked)
+        self._answer(control)
+        return result
+
+    def _follow(self, commit: str, now_us: int, forced: bool) -> PassResult:
+        state = self._conditions.state()
+        if self._known(commit, state, now_us, forced):
+            return self._unchanged(commit, now_us, forced)
+        scope = self._scope(state, now_us)
+        seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
+        if seen.plan is None or seen.plan.blocked:
+            result = self._report.rejected(seen, now_us)
+            self._rejected = None if result.waits else seen.commit
+            return result
+        result = self._carry_out(seen.plan, state, now_us, forced)
+        self._git.pin(commit)
         self._base, self._rejected = commit, None
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
         return result
+
+    def retry(self) -> bool:
+        """Forget that a commit was rejected; whether one was. Its reason may be gone."""
+        rejected, self._rejected = self._rejected, None
+        return rejected is not None
 
     def resolve(self) -> str:
         """The commit that the ref names now; SourceError."""
@@ -147,9 +173,21 @@ class Reconciler:
 
     def report(self, reason: str, message: str, now_us: int) -> None:
         """Record an error that nobody foresaw, so that the status shows it."""
-        self._rejected = None
-        state = self._conditions.saying(WAITING, reason, message)
+        self._rejected = self._base = None
+        state = self._conditions.saying(RECONCILING, reason, message)
         self._conditions.write(state, now_us, forced=True)  # Somebody may wait for this look.
+        self._answer(self._control())
+
+    def _control(self) -> Control:
+        with self._database.read() as connection:
+            return controls.control(connection, self.name)
+
+    def _answer(self, control: Control) -> None:
+        """Say that the look somebody asked for is over."""
+        if not control.asked:
+            return
+        with self._database.write() as connection:
+            controls.handled(connection, self.name, control.request_token)
 
     # What is known already.
 
@@ -171,20 +209,7 @@ class Reconciler:
         due = now_us - self._inventory_at_us >= INVENTORY_EVERY_US
         return Scope.INVENTORY if due or self._base != state.applied_commit else Scope.CHANGES
 
-    # How a pass ends.
-
-    def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
-        state = self._conditions.state()
-        if commit != self._rejected:
-            self._rejected = None
-            # What was rejected meanwhile is not what the ref names any more.
-            state = self._conditions.saying(READY, "Applied", "")
-            state = replace(state, attempted_commit=commit)
-        if state is not None:
-            self._conditions.write(state, now_us, forced=forced)
-        return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
-
-    def _follow(
+    def _carry_out(
         self, planned: Plan, state: SourceState | None, now_us: int, forced: bool
     ) -> PassResult:
         commit = planned.target.commit
@@ -195,12 +220,17 @@ class Reconciler:
             return self._apply(planned, now_us)
         return self._unchanged(commit, now_us, forced)
 
+    def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
+        rejected = commit == self._rejected
+        self._rejected = commit if rejected else None
+        return self._report.unchanged(commit, now_us, rejected=rejected, forced=forced)
+
     def _apply(self, planned: Plan, now_us: int) -> PassResult:
         done = apply.apply(
             self._database,
             planned,
             now_us,
-            lambda old: self._applied(old, planned, now_us),
+            lambda old: self._report.applied(old, planned, self._digest, now_us),
         )
         return PassResult(
             outcome=Outcome.APPLIED,
@@ -210,80 +240,25 @@ class Reconciler:
             tasks=done.tasks,
         )
 
-    def _applied(self, old: SourceState | None, planned: Plan, now_us: int) -> SourceState:
-        fresh = self._conditions.fresh()
-        return replace(
-            old or fresh,
-            url=fresh.url,
-            ref=fresh.ref,
-            path=fresh.path,
-            settings_digest=self._digest,
-            applied_commit=planned.target.commit,
-            applied_tree=planned.target.tree,
-            attempted_commit=planned.target.commit,
-            condition=READY,
-            reason="Applied",
-            message="",
-            problems=recorded.problems_text(planned.warnings),
-            checked_at=now_us,
-            applied_at=now_us,
-        )
 
-    def _reject(self, seen: Preview, now_us: int) -> PassResult:
-        blocked = seen.plan.blocked if seen.plan else ()
-        reason = "PlanBlocked" if blocked else "ManifestInvalid"
-        message = "; ".join(blocked) or _problems_in_words(seen.problems)
-        state = self._conditions.saying(STALLED, reason, message)
-        first = seen.commit not in (state.attempted_commit, state.applied_commit)
-        state = replace(
-            state,
-            attempted_commit=seen.commit,
-            problems=recorded.problems_text(seen.problems),
-            checked_at=now_us,
-        )
-        entry = Entry(
-            type=EntryType.MANIFEST_REJECTED,
-            actor=self._place.owner,
-            commit=seen.commit,
-            reason=f"{reason}: {message}",
-        )
-        with self._database.write() as connection:
-            recorded.put_source(connection, state)
-            if first:
-                audit.append(connection, [entry], now_us)
-        self._rejected = seen.commit
-        return PassResult(
-            outcome=Outcome.REJECTED,
-            commit=seen.commit,
-            plan=seen.plan,
-            problems=seen.problems,
-        )
-
-    def _failed(self, error: errors.OrlojError, now_us: int, forced: bool) -> PassResult:
-        self._rejected = None
-        condition = STALLED if isinstance(error, errors.SourceStalled) else WAITING
-        reason = error.reason if isinstance(error, errors.SourceError) else "PlanStale"
-        state = self._conditions.saying(condition, reason, str(error))
-        self._conditions.write(state, now_us, forced=forced)
-        return PassResult(outcome=Outcome.FAILED, error=error)
+def mirror_folder(settings: Settings, name: str) -> Path:
+    """Where the mirror of a repository is kept."""
+    return settings.home / "git" if name == DEFAULT_SOURCE else settings.home / "git.of" / name
 
 
-def source_unset(settings: Settings) -> str:
-    """What to do where no repository is named."""
+def source_unset(settings: Settings, name: str = DEFAULT_SOURCE) -> str:
+    """What to do where no repository of that name is to be followed."""
+    if name != DEFAULT_SOURCE:
+        known = ", ".join(settings.followed) or "none"
+        return f"there is no repository {name} in {settings.home}/orloj.toml; there: {known}"
     return (
         f"source.url is not set: put url under [source] in {settings.home}/orloj.toml,"
         " or set ORLOJ_SOURCE_URL"
     )
 
 
-def _settings_digest(settings: Settings) -> str:
+def _settings_digest(source: Source) -> str:
     """What decides the meaning of a commit: change it, and every file is read again."""
-    source = settings.source
     url = git_address.plain(source.url)  # Another password makes no other repository.
     parts = [url, source.ref, source.path, manifest.parser_version()]
     return kinds.digest(audit_entry.canonical(parts))
-
-
-def _problems_in_words(problems: tuple[Problem, ...]) -> str:
-    first = str(problems[0])
-    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"

@@ -13,11 +13,9 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from reconciler.problem import Problem
-from reconciler.resource import Recorded
+from reconciler.resource import Recorded, git_owner
 from runner.contract.kinds import Key
-
-SOURCE: Final = "default"
-"""The name of the repository in the settings; there is one for now."""
+from runner.contract.settings import DEFAULT_SOURCE
 
 CACHED_BLOBS_MAX: Final = 200_000
 PROBLEMS_KEPT: Final = 100
@@ -42,7 +40,7 @@ class SourceState:
     applied_commit: str | None = None
     applied_tree: str | None = None
     attempted_commit: str | None = None
-    condition: str = "Waiting"
+    condition: str = "Reconciling"
     reason: str = "NotChecked"
     message: str = ""
     problems: str = "[]"
@@ -73,7 +71,7 @@ class Revision:
 _SOURCE_COLUMNS: Final = tuple(SourceState.__dataclass_fields__)
 
 
-def source(connection: Connection, name: str = SOURCE) -> SourceState | None:
+def source(connection: Connection, name: str = DEFAULT_SOURCE) -> SourceState | None:
     """The repository of that name; None before the first look at it."""
     return next((state for state in sources(connection) if state.name == name), None)
 
@@ -84,6 +82,13 @@ def sources(connection: Connection) -> list[SourceState]:
         f"SELECT {', '.join(_SOURCE_COLUMNS)} FROM source ORDER BY name"  # noqa: S608
     )
     return [SourceState(**dict(zip(_SOURCE_COLUMNS, row, strict=True))) for row in rows]
+
+
+def commit_of(connection: Connection, owner: str) -> str | None:
+    """The commit that an owner's resources stand at; None for what was applied by hand."""
+    name = owner.removeprefix(git_owner(""))
+    state = source(connection, name) if name != owner else None
+    return state.applied_commit if state else None
 
 
 def put_source(connection: Connection, state: SourceState) -> None:

@@ -7,7 +7,7 @@ A moment is decided by a row that can be written once. Locks are taken in one or
 schedules by key, then tasks, then the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -190,22 +190,37 @@ def _carry_out(
         if ruling.replaces:
             by = actor(ruling.manifest.key)
             cancel(connection, ruling.replaces, actor=by, now_us=now_us)
-    source = recorded.source(connection)
-    commit = (source and source.applied_commit) or audit_entry.NO_COMMIT
-    work = [ruling.work for ruling in rulings if ruling.work is not None]
-    tasks = iter(submission.submit(connection, work, commit, now_us))
-    done = [
-        replace(ruling, task=next(tasks)) if ruling.work is not None else ruling
-        for ruling in rulings
-    ]
+    commits = _commits(connection, rulings)
+    done = [_queued(connection, ruling, commits, now_us) for ruling in rulings]
     for ruling in done:
         if ruling.task is not None:
             key = ruling.manifest.key
             schedule_rows.name_task(connection, key, ruling.fire_at, ruling.task)
-    audit.append(connection, [_entry(ruling, commit) for ruling in done], now_us)
+    audit.append(
+        connection, [_entry(ruling, commits[ruling.manifest.key]) for ruling in done], now_us
+    )
     for manifest in {ruling.manifest.key: ruling.manifest for ruling in done}.values():
         _tidy(connection, manifest)
     return done
+
+
+def _queued(
+    connection: Connection, ruling: Ruling, commits: Mapping[Key, str], now_us: int
+) -> Ruling:
+    """The ruling with the task that does its work, if it has any."""
+    if ruling.work is None:
+        return ruling
+    commit = commits[ruling.manifest.key]
+    (task,) = submission.submit(connection, [ruling.work], commit, now_us)
+    return replace(ruling, task=task)
+
+
+def _commits(connection: Connection, rulings: Sequence[Ruling]) -> Mapping[Key, str]:
+    """The commit that each schedule's repository stands at."""
+    keys = {ruling.manifest.key for ruling in rulings}
+    have = recorded.resources_with(connection, keys)
+    found = {key: recorded.commit_of(connection, item.owner) for key, item in have.items()}
+    return {key: found.get(key) or audit_entry.NO_COMMIT for key in keys}
 
 
 def _entry(ruling: Ruling, commit: str) -> Entry:

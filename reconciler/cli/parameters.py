@@ -8,6 +8,7 @@ import click
 
 from runner.contract import clock
 from runner.contract.kinds.base import Permission, seconds
+from runner.contract.settings import DEFAULT_SOURCE
 
 _DAY_S = 86_400
 
@@ -115,3 +116,11 @@ def length_s(text: str) -> float:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) or str(value).replace(".", "", 1).isdecimal()
+
+
+source_option = click.option(
+    "--source",
+    default=DEFAULT_SOURCE,
+    show_default=True,
+    help="Repository of the settings, by its name.",
+)

@@ -16,14 +16,14 @@ import click
 from reconciler import __version__
 from reconciler.change import Plan
 from reconciler.cli.context import Context, json_option
-from reconciler.cli.parameters import Moment
+from reconciler.cli.parameters import Moment, source_option
 from reconciler.cli.replay import past_under
 from reconciler.plan import explain
 from reconciler.preview import Preview
 from reconciler.reconcile import Reconciler
 from reconciler.views import problems as problem_view
-from reconciler.views.plan import plan_words
-from reconciler.views.plan_json import plan_json
+from reconciler.views.plan import block_lines, plan_words
+from reconciler.views.plan_json import blocks_json, plan_json
 from reconciler.views.replay import replay_json, replay_words
 from reconciler.views.sarif import sarif
 from runner.contract import clock
@@ -32,6 +32,7 @@ CHANGES, BLOCKED = 2, 3
 
 
 @click.command()
+@source_option
 @click.option(
     "--ref", help="Branch, tag or full ref to plan. Default: the one in the settings."
 )
@@ -56,6 +57,7 @@ CHANGES, BLOCKED = 2, 3
 def command(
     context: Context,
     *,
+    source: str,
     ref: str | None,
     out: Path | None,
     sarif_file: Path | None,
@@ -66,7 +68,7 @@ def command(
 ) -> int:
     """Show what applying the repository would change, and who may do more or less then."""
     started_us = clock.boot_us()
-    seen = Reconciler(context.settings, context.database, ref).preview()
+    seen = Reconciler(context.settings, context.database, source, ref).preview()
     if sarif_file is not None:
         findings = seen.plan.findings if seen.plan else ()
         _write(sarif_file, sarif(seen.problems, findings, __version__))
@@ -93,11 +95,15 @@ def command(
 def show_problems(context: Context, seen: Preview, as_json: bool) -> int:
     """Show why there is no plan; the exit code for that."""
     if as_json:
-        context.show_json({"problems": [problem_view.problem_json(p) for p in seen.problems]})
+        problems = [problem_view.problem_json(p) for p in seen.problems]
+        context.show_json({"problems": problems, "blocks": blocks_json(seen.blocks)})
+    elif seen.blocks:
+        for line in block_lines(seen.blocks):
+            context.show(line)
     else:
         context.show(problem_view.problem_list(seen.problems))
         context.say(f"Commit {seen.commit[:8]} cannot be applied: mend it and push again.")
-    return 1
+    return BLOCKED if seen.blocks else 1
 
 
 def _following(planned: Plan, out: Path | None, ref: str | None) -> str:

@@ -81,8 +81,8 @@ def _why_not(task: TaskRecord) -> str:
 
 def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:
     with context.database.write() as connection:
-        state = recorded.source(connection)
-        commit = None if state is None else state.applied_commit
+        subject = recorded.resources_with(connection, [key]).get(key)
+        commit = recorded.commit_of(connection, subject.owner) if subject else None
         actor = person_owner(settings.person())
         (task_id,) = submission.submit(
             connection,

@@ -14,6 +14,7 @@ from reconciler.views import status as view
 from runner import order, tasks
 from runner.approval import rows as approval_rows
 from runner.contract import audit, clock, service
+from runner.contract.settings import DEFAULT_SOURCE
 from runner.limit import records as limit_records
 from runner.turn import SEEN_EVERY_US
 
@@ -65,7 +66,7 @@ def _source(context: Context, connection: Connection) -> view.SourceStatus | Non
     if state is None:
         if not settings.source.url:
             return None
-        fresh = Conditions(settings.source, context.database).fresh()
+        fresh = Conditions(DEFAULT_SOURCE, settings.source, context.database).fresh()
         state = replace(fresh, message="nothing has looked at it yet")
     revision = next(
         (

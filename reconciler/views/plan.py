@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.change import Action, Change, FieldChange, Plan, Target
+from reconciler.change import Action, Block, Change, FieldChange, Plan, Target
 from reconciler.views.findings import finding_lines
 from reconciler.views.plain import plain
 from reconciler.views.problems import counted
@@ -42,13 +42,18 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
     lines += [
         Text(f"  Warning: {plain(str(warning))}", "yellow") for warning in planned.warnings
     ]
-    lines += [Text(f"  BLOCKED: {plain(reason)}", "bold red") for reason in planned.blocked]
+    lines += block_lines(planned.blocked)
     if planned.changes or planned.warnings or planned.blocked:
         lines.append(Text())
     lines.append(Text(summary(planned), "bold"))
     if following:
         lines.append(Text(f"Next: {plain(following)}", "dim"))
     return Text("\n").join(lines)
+
+
+def block_lines(blocks: Iterable[Block]) -> list[Text]:
+    """Why a plan may not be applied, a line each."""
+    return [Text(f"  BLOCKED: {plain(str(block))}", "bold red") for block in blocks]
 
 
 def summary(planned: Plan) -> str:

@@ -12,6 +12,7 @@
     permissions        {widened, narrowed,
                         findings: [{severity, rule, resource, sentence, path, line, loud}]}
     blocked            [sentence]
+    blocks             [{reason, sentence, until}]: the same with a stable name each
     warnings           [{path, line, column, severity, message, hint}]
     examined, parsed   manifests looked at, files that no cache knew
 
@@ -21,11 +22,13 @@ it was. These names are promises.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
-from reconciler.change import Action, Change, Plan
+from reconciler.change import Action, Block, Change, Plan
 from reconciler.views.findings import permissions_json
 from reconciler.views.problems import problem_json
+from reconciler.views.times import iso
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -50,11 +53,20 @@ def plan_json(planned: Plan) -> dict[str, Any]:
         "summary": {action.value: planned.counts[action] for action in Action}
         | {"unchanged": planned.unchanged},
         "permissions": permissions_json(planned.findings),
-        "blocked": list(planned.blocked),
+        "blocked": [str(block) for block in planned.blocked],
+        "blocks": blocks_json(planned.blocked),
         "warnings": [problem_json(warning) for warning in planned.warnings],
         "examined": planned.examined,
         "parsed": planned.parsed,
     }
+
+
+def blocks_json(blocks: Iterable[Block]) -> list[dict[str, Any]]:
+    """Why a plan may not be applied, one object a reason."""
+    return [
+        {"reason": block.reason, "sentence": block.sentence, "until": iso(block.until_us)}
+        for block in blocks
+    ]
 
 
 def _change(change: Change, commit: str | None) -> dict[str, Any]:

@@ -11,11 +11,10 @@ import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -24,38 +23,22 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from runner.contract import errors
+from runner.contract.settings_table import Table
+from runner.contract.source_settings import SOURCE_NAME, Source
 
 FILE_NAME: Final = "orloj.toml"
+DEFAULT_SOURCE: Final = "default"
 _SYSTEM_HOME: Final = Path("/var/lib/orloj")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Database(_Table):
+class Database(Table):
     """Where the state is kept."""
 
     url: SecretStr = SecretStr("")
     """`postgresql://user@host/name`. Empty: SQLite in the home. May hold a password."""
 
 
-class Source(_Table):
-    """The repository that declares what should run."""
-
-    url: str = ""
-    """Local path, `file://`, `https://` or `ssh://` URL. Empty: nothing is reconciled."""
-    ref: str = "main"
-    """Branch name, or a full ref: `refs/heads/main`, `refs/tags/v1`."""
-    path: str = ""
-    """Folder inside the repository that holds the manifests. Empty: the whole repository."""
-    interval_s: float = Field(default=60.0, ge=1.0, le=86_400.0)
-    """Seconds between polls. A local repository is watched too; the poll is its net."""
-    timeout_s: float = Field(default=60.0, ge=1.0, le=3_600.0)
-    """Seconds a fetch may take. Longer than a slow clone, shorter than a person's patience."""
-
-
-class Runner(_Table):
+class Runner(Table):
     """The pool of workers on this host."""
 
     workers: int = Field(default=0, ge=0, le=256)
@@ -78,7 +61,7 @@ class Runner(_Table):
     """Models that tasks which require one may find here. Empty: any."""
 
 
-class Tools(_Table):
+class Tools(Table):
     """What tools may touch on this host. What is not named here is denied."""
 
     files: str = "files"
@@ -97,7 +80,7 @@ class Tools(_Table):
         return commands
 
 
-class Secrets(_Table):
+class Secrets(Table):
     """Where Secrets may come from on this host."""
 
     env: list[str] = ["OPENAI_API_KEY"]
@@ -106,15 +89,29 @@ class Secrets(_Table):
     """Folder that `fromFile` reads. Empty: `CREDENTIALS_DIRECTORY`, which systemd sets."""
 
 
-class Settings(_Table):
+class Settings(Table):
     """Everything that can be set."""
 
     home: Path
     database: Database = Database()
     source: Source = Source()
+    sources: dict[Annotated[str, Field(pattern=SOURCE_NAME)], Source] = {}
     runner: Runner = Runner()
     tools: Tools = Tools()
     secrets: Secrets = Secrets()
+
+    @field_validator("sources")
+    @classmethod
+    def _named(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        if DEFAULT_SOURCE in sources:
+            raise ValueError(f"the repository {DEFAULT_SOURCE} stands under [source]")
+        return sources
+
+    @property
+    def followed(self) -> dict[str, Source]:
+        """Every repository to follow, by name; the one under `[source]` is `default`."""
+        first = {DEFAULT_SOURCE: self.source} if self.source.url else {}
+        return first | {name: source for name, source in self.sources.items() if source.url}
 
     @property
     def files(self) -> Path:
@@ -138,7 +135,7 @@ def load(home: Path | None = None, environment: Mapping[str, str] | None = None)
     home = (home or default_home(environment)).expanduser().absolute()
     values = _file(home / FILE_NAME)
     for table, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Table):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
             for key in field.annotation.model_fields:
                 name = f"ORLOJ_{table}_{key}".upper()
                 given = values.setdefault(table, {}) if name in environment else None
@@ -159,12 +156,23 @@ def _in_words(problem: ErrorDetails) -> str:
     name = ".".join((*tables, key))
     if problem["type"] != "extra_forbidden":
         return f"{name}: {problem['msg'].lower()}"
-    table = Settings.model_fields[tables[0]].annotation if tables else Settings
-    assert isinstance(table, type)
-    assert issubclass(table, BaseModel)
+    table = _table_at(tables)
     near = difflib.get_close_matches(key, table.model_fields, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(table.model_fields)}"
     return f"there is no setting {name}; {hint}"
+
+
+def _table_at(path: list[str]) -> type[BaseModel]:
+    """The table that a path of keys, names and positions leads to."""
+    table: Any = Settings
+    for part in path:
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            table = table.model_fields[part].annotation
+        else:  # `dict[str, Source]` or `list[Freeze]`: what stands in it.
+            table = get_args(table)[-1]
+    assert isinstance(table, type)
+    assert issubclass(table, BaseModel)
+    return table
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
@@ -198,7 +206,7 @@ def person() -> str:
         return str(os.getuid())
 
 
-def _listed(table: type[_Table], key: str, value: str) -> Any:
+def _listed(table: type[Table], key: str, value: str) -> Any:
     wants_list = table.model_fields[key].annotation == list[str]
     return [part for part in value.split(":") if part] if wants_list else value
 

@@ -144,7 +144,8 @@ def test_nobody_takes_over_what_a_repository_declares(owner: str) -> None:
     made = plan(request)
     assert made.changes == ()
     (reason,) = made.blocked
-    assert "agent/default/a belongs to git:default: x.yaml:1 at commit aaaaaaaa" in reason
+    assert reason.reason == "OwnedElsewhere"
+    assert "agent/default/a belongs to git:default: x.yaml:1 at commit aaaaaaaa" in str(reason)
 
 
 def test_a_resource_on_another_line_is_no_change_but_its_place_follows() -> None:

@@ -316,7 +316,7 @@ def test_a_source_that_fails_deletes_nothing(
     assert result.outcome is Outcome.FAILED
     assert isinstance(result.error, errors.SourceError)
     state = world.state()
-    assert state.condition in ("Waiting", "Stalled")
+    assert state.condition in ("Reconciling", "Stalled")
     assert reason in (None, state.reason)
     assert state.message
     assert world.names() == ["a", "b"]

@@ -16,7 +16,7 @@ from home import opened
 from repository import Repository
 
 from reconciler import recorded
-from reconciler.daemon import BACKOFF_MAX_S, backoff_s
+from reconciler.follower import BACKOFF_MAX_S, backoff_s
 from runner.contract import audit
 from runner.contract.database import Database
 
@@ -176,7 +176,7 @@ def test_a_remote_that_comes_back_is_followed_without_a_poll(world: World) -> No
         hidden = world.folder / "hidden.git"
         world.repository.origin.rename(hidden)
         assert world.run("reconcile", "--wait").returncode == 1
-        assert world.state().condition in ("Waiting", "Stalled")
+        assert world.state().condition in ("Reconciling", "Stalled")
         assert world.names() == ["a"]
         hidden.rename(world.repository.origin)
         assert world.run("reconcile", "--wait").returncode == 0
@@ -252,7 +252,7 @@ def test_an_error_nobody_foresaw_is_a_condition_and_the_daemon_goes_on(world: Wo
         world.condition("Ready")
         world.forbid_revisions("a rule nobody knows")
         commit = world.push({"b.yaml": agent("b")})
-        world.condition("Waiting")
+        world.condition("Reconciling")
         assert world.state().reason == "Internal"
         assert world.names() == ["a"]
         assert world.run("reconcile", "--wait").returncode == 1

@@ -1,0 +1,215 @@
+"""One repository of the daemon: when to look at it, and what its last look came to.
+
+    idle ──due──> sighting (a thread: only git) ──sighted──> following (the loop) ──> idle
+                                                  failed: back off 0.75 s .. 15 min
+
+The remote is asked in a thread of the repository's own, so that one which does not answer
+holds up no other. All that touches the database happens in the daemon's loop.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from reconciler import apply
+from reconciler.git.watch import RefWatch, watchable
+from reconciler.reconcile import Reconciler, Sighting
+from reconciler.report import Outcome, PassResult
+from runner.contract import clock, errors, telemetry
+from runner.contract.database import Database
+from runner.contract.settings import Settings
+from runner.contract.timers import Timers
+
+BACKOFF_FIRST_S: Final = 0.75
+BACKOFF_MAX_S: Final = 900.0
+DEBOUNCE_S: Final = 0.02
+"""Pushes this close behind a look are taken together; the first is never held up."""
+MAINTAIN_EVERY: Final = 50
+MAINTAIN_AT_LATEST: Final = 500
+"""Commits applied between two repacks of the mirror: the lower when nobody pushes just now."""
+_SECOND_US: Final = 1_000_000
+
+
+def backoff_s(failures: int) -> float:
+    """How long to wait after so many failures in a row."""
+    return float(min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 30), BACKOFF_MAX_S))
+
+
+class Follower:
+    """Follows the repository `name`; `wake` gets the loop to call `step`.
+
+    The loop sets what may have happened with `look`, `poll` and `demand`, and then calls
+    `step`, which never waits for the remote.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, name: str, wake: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.reconciler = Reconciler(settings, database, name)
+        self.unpacked = 0
+        self.busy_since_us: int | None = None
+        self._source = settings.followed[name]
+        self._wake = wake
+        self._lane = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
+        self._sighting: Future[Sighting] | None = None
+        self._watch: RefWatch | None = None
+        self._due = False
+        self._forced = False
+        self._polled = False
+        self._failures = 0
+        self._retry_at_us: int | None = None
+        self._looked_at_us = 0
+        self._complaint = ""
+
+    def start(self, timers: Timers) -> None:
+        """Watch the repository if it is on this machine, and poll it."""
+        timers.every(self._source.interval_s, self._on_poll, jitter=0.1)
+        repository = watchable(self._source.url)
+        if repository is not None:
+            self._watch = RefWatch(repository, self._on_push)
+            self._watch.start()
+
+    def stop(self) -> None:
+        """Stop watching, and let a look that is under way come to its end by itself."""
+        if self._watch is not None:
+            self._watch.stop()
+        self._lane.shutdown(wait=False, cancel_futures=True)
+
+    def look(self) -> None:
+        """Something may have changed: look when `step` is called."""
+        self._due = True
+
+    def demand(self) -> None:
+        """Somebody asks: look again also at what was rejected, and write that we looked."""
+        self._due = self._forced = True
+
+    def wait_s(self) -> float | None:
+        """How long the loop may sleep, as far as this repository knows."""
+        if self._sighting is not None or self._retry_at_us is None:
+            return None
+        return max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US
+
+    def step(self) -> PassResult | None:
+        """Begin a look that is due, or finish one whose remote has answered."""
+        if self._polled:
+            self._polled = False
+            if self._watch is not None:
+                self._watch.start()
+            # While it backs off a poll does not shorten the wait.
+            self._due |= self._retry_at_us is None
+        if self._sighting is not None:
+            return self._follow(self._sighting) if self._sighting.done() else None
+        if self._retry_at_us is not None and clock.boot_us() >= self._retry_at_us:
+            self._due = True
+        if self._due:
+            self._begin()
+        return None
+
+    def maintain(self, *, quiet: bool) -> None:
+        """Keep the mirror quick to read, between two looks."""
+        limit = MAINTAIN_EVERY if quiet else MAINTAIN_AT_LATEST
+        if self.unpacked >= limit and self._sighting is None:
+            self.unpacked = 0
+            try:
+                self.reconciler.maintain()
+            except Exception as error:  # noqa: BLE001  # The boundary: record, and go on.
+                self._survive(error)
+
+    def _on_push(self) -> None:
+        self._due = True
+        self._wake()
+
+    def _on_poll(self) -> None:
+        self._polled = True
+        self._wake()
+
+    def _begin(self) -> None:
+        self._due, self._retry_at_us = False, None
+        self.busy_since_us = clock.boot_us()
+        self._sighting = self._lane.submit(self._sight, self._looked_at_us)
+        self._sighting.add_done_callback(lambda _: self._wake())
+
+    def _sight(self, looked_at_us: int) -> Sighting:
+        since_s = (clock.boot_us() - looked_at_us) / _SECOND_US
+        if since_s < DEBOUNCE_S:
+            time.sleep(DEBOUNCE_S - since_s)
+        return self.reconciler.sight()
+
+    def _follow(self, sighting: "Future[Sighting]") -> PassResult | None:
+        forced, self._forced, self._sighting = self._forced, False, None
+        started_us, result = self.busy_since_us or clock.boot_us(), None
+        try:
+            found = sighting.result()
+            result = self.reconciler.follow(found, clock.now_us(), forced=forced)
+            self._settle(result, clock.boot_us() - started_us)
+        except Exception as error:  # noqa: BLE001  # The boundary: record, back off, go on.
+            self._survive(error)
+        self.busy_since_us = None
+        self._looked_at_us = clock.boot_us()
+        if self._due:
+            self._wake()
+        return result
+
+    def _settle(self, result: PassResult, took_us: int) -> None:
+        """Say what a pass did, once, and decide when to look again by ourselves."""
+        if isinstance(result.error, errors.OrlojError):
+            self.complain(str(result.error))
+        else:
+            self._complaint = ""
+        stalled = isinstance(result.error, errors.SourceStalled)
+        if result.outcome is Outcome.FAILED and not stalled:
+            self._back_off()
+        else:
+            self._failures, self._retry_at_us = 0, None
+        if result.outcome is Outcome.APPLIED and result.plan is not None:
+            self.unpacked += 1
+            telemetry.log(
+                "pass_applied",
+                f"Applied a commit: {apply.counted(result.plan)}.",
+                source=self.name,
+                commit=result.commit,
+                plan=result.plan.short_id,
+                tasks=len(result.tasks),
+                took_ms=took_us // 1_000,
+            )
+        elif result.outcome is Outcome.REJECTED:
+            telemetry.log(
+                "pass_rejected",
+                "Rejected a commit; what was applied before stays.",
+                level=logging.WARNING,
+                source=self.name,
+                commit=result.commit,
+                problems=[str(problem) for problem in result.problems[:5]],
+                blocked=[str(block) for block in result.blocks],
+            )
+
+    def complain(self, message: str) -> None:
+        """Log a failure unless it is the same as before."""
+        if message != self._complaint:
+            telemetry.log("pass_failed", message, level=logging.WARNING, source=self.name)
+        self._complaint = message
+
+    def _back_off(self) -> None:
+        self._failures += 1
+        wait_us = int(backoff_s(self._failures) * _SECOND_US)
+        self._retry_at_us = clock.boot_us() + wait_us
+
+    def _survive(self, error: Exception) -> None:
+        """Record an error that ended a pass, and try again later.
+
+        Of one nobody foresaw only the name, since its text may hold anything.
+        """
+        reason, message = type(error).__name__, str(error)
+        if isinstance(error, errors.OrlojError):
+            self.complain(message)
+        else:
+            telemetry.log_exception("pass_failed", "A pass ended in an error nobody foresaw.")
+            message = f"an unforeseen {reason}; the daemon's log has the traceback"
+            reason = "Internal"
+        self._back_off()
+        with contextlib.suppress(Exception):  # The database itself may be what failed.
+            self.reconciler.report(reason, message, clock.now_us())

@@ -1,0 +1,168 @@
+"""How a pass ended: as a value for the loop, in the row of the repository, and as an event."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler import events, recorded
+from reconciler.change import Block, Plan
+from reconciler.condition import READY, RECONCILING, STALLED, Conditions
+from reconciler.control import Control
+from reconciler.events import Event, EventSeverity
+from reconciler.preview import Preview
+from reconciler.problem import Problem
+from reconciler.recorded import SourceState
+from reconciler.resource import git_owner
+from runner.contract import audit, errors
+from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.database import Database
+
+
+class Outcome(StrEnum):
+    """How a pass ended."""
+
+    UNCHANGED = "unchanged"
+    """The commit was known already."""
+    APPLIED = "applied"
+    """The recorded state follows the commit now."""
+    REJECTED = "rejected"
+    """The commit has problems or is blocked; the last good state stays."""
+    SUSPENDED = "suspended"
+    """A person stopped the repository from being applied."""
+    FAILED = "failed"
+    """The repository could not be read, or the state moved meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """What a pass did: a plan where one was made, problems where a commit has some."""
+
+    outcome: Outcome
+    commit: str | None = None
+    plan: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    error: errors.OrlojError | None = None
+    blocks: tuple[Block, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it was stopped by what goes away by itself, such as a freeze."""
+        return bool(self.blocks) and all(item.until_us is not None for item in self.blocks)
+
+
+class Report:
+    """Says how the passes over one repository end."""
+
+    def __init__(self, conditions: Conditions, database: Database) -> None:
+        self._conditions = conditions
+        self._database = database
+
+    def unchanged(
+        self, commit: str, now_us: int, *, rejected: bool, forced: bool
+    ) -> PassResult:
+        """The commit was known; what was `rejected` of it stays as it was said."""
+        state = self._conditions.state()
+        if not rejected:
+            # What was rejected meanwhile is not what the ref names any more.
+            state = self._conditions.saying(READY, "Applied", "")
+            state = replace(state, attempted_commit=commit)
+        if state is not None:
+            self._conditions.write(state, now_us, forced=forced)
+        return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
+
+    def applied(
+        self, old: SourceState | None, planned: Plan, settings_digest: str, now_us: int
+    ) -> SourceState:
+        """The row once the plan is applied."""
+        fresh = self._conditions.fresh()
+        return replace(
+            old or fresh,
+            url=fresh.url,
+            ref=fresh.ref,
+            path=fresh.path,
+            settings_digest=settings_digest,
+            applied_commit=planned.target.commit,
+            applied_tree=planned.target.tree,
+            attempted_commit=planned.target.commit,
+            condition=READY,
+            reason="Applied",
+            message="",
+            problems=recorded.problems_text(planned.warnings),
+            checked_at=now_us,
+            applied_at=now_us,
+        )
+
+    def rejected(self, seen: Preview, now_us: int) -> PassResult:
+        """The commit has problems or is blocked; the first time, that goes into the log."""
+        blocks = seen.blocks or (seen.plan.blocked if seen.plan else ())
+        reason = blocks[0].reason if blocks else "ManifestInvalid"
+        message = "; ".join(map(str, blocks)) or _in_words(seen.problems)
+        result = PassResult(
+            outcome=Outcome.REJECTED,
+            commit=seen.commit,
+            plan=seen.plan,
+            problems=seen.problems,
+            blocks=blocks,
+        )
+        state = self._conditions.saying(
+            RECONCILING if result.waits else STALLED, reason, message
+        )
+        first = seen.commit not in (state.attempted_commit, state.applied_commit)
+        state = replace(
+            state,
+            attempted_commit=seen.commit,
+            problems=recorded.problems_text(seen.problems),
+            checked_at=now_us,
+        )
+        entry = Entry(
+            type=EntryType.MANIFEST_REJECTED,
+            actor=git_owner(state.name),
+            commit=seen.commit,
+            reason=f"{reason}: {message}",
+        )
+        severity = EventSeverity.WARNING if result.waits else EventSeverity.ERROR
+        with self._database.write() as connection:
+            recorded.put_source(connection, state)
+            if first:
+                audit.append(connection, [entry], now_us)
+                event = _event(state, severity, seen.commit)
+                events.record(connection, event, now_us)
+        return result
+
+    def suspended(self, control: Control, now_us: int) -> PassResult:
+        """A person stopped it; what was applied stays."""
+        why = f": {control.suspended_reason}" if control.suspended_reason else ""
+        message = (
+            f"{control.suspended_by} suspended it{why}; go on with: orloj resume {control.name}"
+        )
+        state = self._conditions.saying(STALLED, "Suspended", message)
+        self._conditions.write(state, now_us, forced=control.asked)
+        return PassResult(outcome=Outcome.SUSPENDED, commit=state.applied_commit)
+
+    def failed(self, error: errors.OrlojError, now_us: int, *, forced: bool) -> PassResult:
+        """The repository could not be read, or the state moved meanwhile."""
+        condition = STALLED if isinstance(error, errors.SourceStalled) else RECONCILING
+        reason = error.reason if isinstance(error, errors.SourceError) else "PlanStale"
+        old = self._conditions.state()
+        state = self._conditions.saying(condition, reason, str(error))
+        self._conditions.write(state, now_us, forced=forced)
+        if old is None or (old.reason, old.message) != (reason, str(error)):
+            severity = EventSeverity.ERROR if condition == STALLED else EventSeverity.WARNING
+            with self._database.write() as connection:
+                events.record(connection, _event(state, severity, None), now_us)
+        return PassResult(outcome=Outcome.FAILED, error=error)
+
+
+def _event(state: SourceState, severity: EventSeverity, commit: str | None) -> Event:
+    return Event(
+        source=state.name,
+        severity=severity,
+        reason=state.reason,
+        message=state.message,
+        commit=commit,
+    )
+
+
+def _in_words(problems: tuple[Problem, ...]) -> str:
+    first = str(problems[0])
+    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
