@@ -187,12 +187,9 @@ def test_json_is_printed_once_the_daemon_has_looked(world: World) -> None:
     with world.daemon():
         world.applied(commit)
         done = world.run("reconcile", "--json")
-    assert json.loads(done.stdout) == {
-        "commit": commit,
-        "condition": "Ready",
-        "reason": "Applied",
-        "message": "",
-    }
+    looked = {"commit": commit, "condition": "Ready", "reason": "Applied", "message": ""}
+    sources = [{"name": "default", **looked}]
+    assert json.loads(done.stdout) == {**looked, "sources": sources}
 
 
 def test_a_hangup_makes_the_daemon_look_again(world: World) -> None:
