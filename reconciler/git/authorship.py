@@ -9,13 +9,15 @@ does not hide who wrote it. What cannot be found out is an error, never an empty
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from reconciler.git import address as git_address
 from reconciler.git.command import GitCommand
-from reconciler.git.mirror import Mirror
+from reconciler.git.mirror import Mirror, mirror_folder
 from runner.contract import errors
 from runner.contract.settings import Settings
+from runner.contract.source_settings import Source
 
 LINE_MAX: Final = 10_000_000
 _TRAILER: Final = re.compile(
@@ -34,19 +36,21 @@ class Hand:
 
 
 class Authorship:
-    """Asks the mirror that the daemon of this home keeps."""
+    """Asks the mirrors that the daemon of this home keeps: whichever has the commit."""
 
     def __init__(self, settings: Settings) -> None:
-        source = settings.source
-        folder = (settings.home / "git").absolute()
-        if not source.url or not (folder / "mirror.git" / "HEAD").is_file():
+        self._mirrors = [
+            _mirror(source, folder)
+            for name, source in settings.followed.items()
+            if (folder := mirror_folder(settings.home, name))
+            .joinpath("mirror.git", "HEAD")
+            .is_file()
+        ]
+        if not self._mirrors:
             raise errors.Refused(
                 "this home has no mirror of the repository, so who wrote the rule cannot be"
                 " found out: run this where the daemon runs (four eyes)"
             )
-        address = git_address.parse(source.url)
-        command = GitCommand(address, folder, source.timeout_s)
-        self._mirror = Mirror(command, address.url, folder, source.timeout_s)
 
     def of_line(self, commit: str, at: str) -> list[Hand]:
         """Who had a hand in `path:line` of a commit; Refused when that cannot be told."""
@@ -64,14 +68,21 @@ class Authorship:
         if not git_address.is_hash(commit) or not number.isdigit():
             return None
         spec = f"{commit}:{path}"
-        shown = self._mirror.ask("cat-file", "blob", "--end-of-options", spec)
+        shown = self._with(commit).ask("cat-file", "blob", "--end-of-options", spec)
         lines = shown.output.decode("utf-8", "replace").splitlines() if shown.ok else []
         line = int(number)
         return lines[line - 1] if 0 < line <= len(lines) else None
 
+    def _with(self, commit: str) -> Mirror:
+        """The mirror that has a commit; the first where none has, and says so when asked."""
+        if len(self._mirrors) == 1:
+            return self._mirrors[0]
+        has = ("cat-file", "-e", f"{commit}^{{commit}}")
+        return next((one for one in self._mirrors if one.ask(*has).ok), self._mirrors[0])
+
     def _blamed(self, commit: str, path: str, line: int, at: str, *more: str) -> str:
         """The commit that last changed a line."""
-        found = self._mirror.ask(
+        found = self._with(commit).ask(
             "blame", "--porcelain", "-s", *more, "-L", f"{line},{line}", commit, "--",
             path,
         )  # fmt: skip
@@ -81,7 +92,7 @@ class Authorship:
         return sha
 
     def _hands(self, commit: str, at: str) -> list[Hand]:
-        shown = self._mirror.ask(
+        shown = self._with(commit).ask(
             "rev-list", "-1", "--no-commit-header", "--format=%ae%x00%ce%x00%B",
             "--end-of-options", commit,
         )  # fmt: skip
@@ -94,6 +105,12 @@ class Authorship:
             Hand("committer", committer, commit),
             *(Hand("co-author", email, commit) for email in _TRAILER.findall(message)),
         ]
+
+
+def _mirror(source: Source, folder: Path) -> Mirror:
+    address = git_address.parse(source.url)
+    command = GitCommand(address, folder.absolute(), source.timeout_s)
+    return Mirror(command, address.url, folder.absolute(), source.timeout_s)
 
 
 def _unknown(at: str, why: str) -> errors.Refused:

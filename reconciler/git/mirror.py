@@ -21,6 +21,7 @@ from reconciler.git import command as git_command
 from reconciler.git.command import GitCommand, Outcome
 from reconciler.git.tree import BlobReader
 from runner.contract import clock, errors
+from runner.contract.settings import DEFAULT_SOURCE
 
 _FETCHED: Final = "refs/orloj/fetched"
 _APPLIED: Final = "refs/orloj/applied"
@@ -28,6 +29,11 @@ _LEFTOVERS: Final = ("objects/pack/tmp_*", "refs/orloj/*.lock", "*.lock")
 _LEFTOVERS_WIDE: Final = ("objects/??/tmp_obj_*", "refs/orloj/applied/*.lock")
 _SLACK_S: Final = 60
 _SECOND_US: Final = 1_000_000
+
+
+def mirror_folder(home: Path, name: str) -> Path:
+    """Where the mirror of a repository is kept."""
+    return home / "git" if name == DEFAULT_SOURCE else home / "mirrors" / name
 
 
 class Mirror:
