@@ -54,7 +54,7 @@ class Follower:
         self.busy_since_us: int | None = None
         self._source = settings.followed[name]
         self._wake = wake
-        self._lane = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
         self._sighting: Future[Sighting] | None = None
         self._watch: RefWatch | None = None
         self._due = False
@@ -77,7 +77,7 @@ class Follower:
         """Stop watching, and let a look that is under way come to its end by itself."""
         if self._watch is not None:
             self._watch.stop()
-        self._lane.shutdown(wait=False, cancel_futures=True)
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> None:
         """Something may have changed: look when `step` is called."""
@@ -130,7 +130,7 @@ class Follower:
     def _begin(self) -> None:
         self._due, self._retry_at_us = False, None
         self.busy_since_us = clock.boot_us()
-        self._sighting = self._lane.submit(self._sight, self._looked_at_us)
+        self._sighting = self._asking.submit(self._sight, self._looked_at_us)
         self._sighting.add_done_callback(lambda _: self._wake())
 
     def _sight(self, looked_at_us: int) -> Sighting:
