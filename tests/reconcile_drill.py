@@ -7,7 +7,7 @@ history. After each, what is recorded must be one commit, whole; nothing may hav
 twice. The oracle knows the files of every commit. A daemon is forked from a process that has
 everything imported and no database open, so that a blow costs a tenth of a second.
 
-    python tests/reconcile_drill.py [--kills 500] [--seed 1] [--url postgresql://...]
+    python tests/reconcile_drill.py [--kills 500] [--seed 1] [--postgresql]
 """
 
 import argparse
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import postgresql_server
 from home import opened
 from repository import Repository, git
 
@@ -309,9 +310,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--url", default="")
+    parser.add_argument("--postgresql", action="store_true", help="on a server of its own")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        tally = drill(Path(folder), given.url, given.seed, given.kills)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        url = given.url
+        if given.postgresql:
+            server = stack.enter_context(postgresql_server.Server())
+            url = server.create("drill")
+        tally = drill(Path(folder), url, given.seed, given.kills)
     print(tally)
     return 1 if tally.wrong else 0
 
