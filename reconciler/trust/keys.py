@@ -8,6 +8,7 @@ A commit cannot bring the key that it is trusted for. A file of the host that is
 cannot be used stops everything: no keys are never the same as no question.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from runner.contract.source_settings import Source
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 _PUBLIC: Final = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_KRL: Final = b"SSHKRL\n\0"
+_KEY: Final = re.compile(rb"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA[A-Za-z0-9+/=]+")
 _PRIVATE: Final = (b"BEGIN PGP PRIVATE KEY BLOCK", b"PRIVATE KEY-----")
 
 
@@ -85,12 +88,23 @@ def _fault(setting: str, text: bytes) -> str:
     if any(sign in text for sign in _PRIVATE):
         return "holds a private key: only public ones belong there"
     if setting == "revoked_signers":
-        return ""  # An empty list revokes nobody, which is what most hosts have.
+        return _revocation_fault(text)
     if setting == "openpgp_keys":
         return "" if _PUBLIC in text else "holds no armored OpenPGP public key"
     if _PUBLIC in text:
         return "holds OpenPGP keys: name it in source.openpgp_keys"
     return "" if _names_somebody(text) else "names no signer"
+
+
+def _revocation_fault(text: bytes) -> str:
+    """Why a list would revoke less than it says: ssh-keygen skips what it cannot read."""
+    if text.startswith(_KRL):
+        return ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith(b"#") and not _KEY.match(stripped):
+            return f"has no public key in line {number}: write `ssh-ed25519 AAAA...`, or a KRL"
+    return ""  # An empty list revokes nobody, which is what most hosts have.
 
 
 def _names_somebody(text: bytes) -> bool:
