@@ -14,10 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from reconciler import events, recorded
-from reconciler.change import Action, Change, Plan
+from reconciler.change import Action, Change, Plan, Target
 from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
+from reconciler.trust import record
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
@@ -94,7 +95,8 @@ def apply(
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
-            events.record(connection, _event(planned), now_us)
+            for event in _events(planned):
+                events.record(connection, event, now_us)
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
         audit.append(connection, list(_entries(planned, commit)), now_us)
@@ -113,9 +115,17 @@ def counted(planned: Plan) -> str:
     )
 
 
-def _event(planned: Plan) -> Event:
+def _events(planned: Plan) -> Iterator[Event]:
     target = planned.target
-    return Event(
+    if not target.fast_forward:
+        yield Event(
+            source=target.source,
+            severity=EventSeverity.WARNING,
+            reason="HistoryRewritten",
+            message=f"{_rewritten(target)}; what was applied before stays readable",
+            commit=target.commit,
+        )
+    yield Event(
         source=target.source,
         severity=EventSeverity.INFO,
         reason="Applied",
@@ -192,6 +202,7 @@ def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:
         + (planned.id, target.serial + 1, target.author, target.committer, target.subject)
         + (counts[Action.CREATE], counts[Action.UPDATE], counts[Action.DELETE], now_us),
     )
+    record.write(connection, target, target.serial + 1)
 
 
 def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
@@ -203,9 +214,7 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
         digest=planned.id,
         outcome=counted(planned),
         reason=_remarks(planned),
-        private=(("author", target.author), ("committer", target.committer))
-        if target.author
-        else (),
+        private=_private(target),
     )
     for change in planned.changes:
         place = change.after or change.before
@@ -230,12 +239,31 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
         )
 
 
+def _private(target: Target) -> tuple[tuple[str, Any], ...]:
+    """Who wrote, signed and reviewed it: what may have to be erased one day."""
+    if not target.author:
+        return ()
+    found = target.provenance
+    more = (
+        *(("signer", found.signer), ("reviewers", list(found.reviewers))),
+        ("trailers", [list(pair) for pair in found.trailers]),
+    )
+    known = tuple(pair for pair in more if pair[1])
+    return (("author", target.author), ("committer", target.committer), *known)
+
+
+def _rewritten(target: Target) -> str:
+    return f"the history was rewritten: {target.previous_commit} is no ancestor"
+
+
 def _remarks(planned: Plan) -> str | None:
     """What a reader of the log should know of the plan besides its counts."""
     target, widened = planned.target, planned.widenings
     remarks = [finding.sentence for finding in widened if finding.loud]
     if not target.fast_forward:
-        remarks.insert(0, f"the history was rewritten: {target.previous_commit} is no ancestor")
+        remarks.insert(0, _rewritten(target))
+    if target.provenance.key:
+        remarks.append(f"signature {target.provenance.signature}, {target.provenance.key}")
     if widened:
         remarks.append(f"{len(widened)} permissions widened")
     return "; ".join(remarks) or None

@@ -29,11 +29,13 @@ class Block:
 
     `reason` is a stable name (`PruneBudget`), the sentence says what and what to do. One that
     goes away by itself names when, `until_us`; all others wait for a person or a commit.
+    `whose` says whose work it is about: shown to people, and kept out of the log.
     """
 
     reason: str
     sentence: str
     until_us: int | None = None
+    whose: str = ""
 
     def __str__(self) -> str:
         """The sentence."""
@@ -45,7 +47,8 @@ class Provenance:
     """Who vouches for the commits of a plan. Empty where nobody asked.
 
     `signature` is `good`, `none`, `bad` or `unknown` for the newest commit, `signer` whose
-    it is; `reviewers` and `trailers` are what the commits between say of themselves.
+    it is and `key` its fingerprint; `reviewers` and `trailers` are what the commits between
+    say of themselves, `remarks` what a reader should know besides.
     """
 
     signature: str = ""
@@ -53,6 +56,7 @@ class Provenance:
     key: str = ""
     reviewers: tuple[str, ...] = ()
     trailers: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from reconciler import override, plan, recorded, surroundings
-from reconciler.change import Block, Plan, Target
+from reconciler.change import Block, Plan, Provenance, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
 from reconciler.gate.request import GateRequest
@@ -17,7 +17,7 @@ from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState
 from reconciler.surroundings import Surroundings
-from reconciler.trust import trust
+from reconciler.trust import record, trust
 from reconciler.trust.trust import TrustRequest
 from runner.contract import clock, errors
 from runner.contract.database import Database
@@ -59,19 +59,18 @@ def preview(
     scope: Scope,
     *,
     now_us: int,
-    counted: bool = False,
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
-    `counted` also counts the commits in between, which costs a process. `now_us` says
-    whether an accepted risk is still accepted.
+    `now_us` says whether an accepted risk is still accepted.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
     # costs: the second thread asks about the commit while this one asks about its files.
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
         overrides = override.given(connection, place.source, commit)
-        asked = pool.submit(_target, place, commit, previous, counted, overrides)
+        before = record.read(connection, place.source, previous) if previous else None
+        asked = pool.submit(_target, place, commit, previous, before, overrides)
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)
         desired = place.loader.load(connection, commit, previous, scope)
@@ -120,36 +119,38 @@ def _target(
     place: Place,
     commit: str,
     previous: str | None,
-    counted: bool,
+    before: Provenance | None,
     overrides: tuple[Override, ...],
 ) -> tuple[Target, tuple[Block, ...]]:
     """What the plan is for, and why its commit is not trusted, if so."""
-    info = place.git.commit_info(commit)
-    moved = previous is not None and previous != commit
-    forward = not moved or place.git.is_ancestor(str(previous), commit)
-    known = counted and moved and forward
+    whole = trust.whole_history(place.settings)
+    history = place.git.history(previous, commit, whole=whole)
     trusted = trust.examine(
         TrustRequest(
             git=place.git,
             settings=place.settings,
+            source=place.source,
             previous=previous,
-            commit=commit,
-            fast_forward=forward,
+            history=history,
+            before=before,
             overrides=overrides,
         )
     )
+    moved = previous is not None and previous != commit
+    counted = moved and history.fast_forward and history.complete
+    newest = history.newest
     target = Target(
         owner=place.owner,
         source=place.source,
         ref=place.ref,
         commit=commit,
-        tree=info.tree,
+        tree=newest.tree,
         previous_commit=previous,
-        author=info.author,
-        committer=info.committer,
-        subject=info.subject,
-        commits=place.git.commit_count(str(previous), commit) if known else None,
-        fast_forward=forward,
+        author=newest.author,
+        committer=newest.committer,
+        subject=newest.subject,
+        commits=len(history.commits) if counted else None,
+        fast_forward=history.fast_forward,
         provenance=trusted.provenance,
     )
     return target, trusted.blocks

@@ -122,8 +122,11 @@ class Reconciler:
             result = self._report.rejected(seen, now_us)
             self._rejected = None if result.waits else seen.commit
             return result
+        if commit != self._base:
+            # Before the apply: killed between the two, we would leave an applied commit that
+            # the next fetch lets go of. A pin too many costs a line.
+            self._git.pin(commit)
         result = self._carry_out(seen.plan, state, now_us, forced)
-        self._git.pin(commit)
         self._base, self._rejected = commit, None
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
@@ -157,14 +160,13 @@ class Reconciler:
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
-        return preview.preview(self._place, commit, state, scope, now_us=now_us, counted=True)
+        return preview.preview(self._place, commit, state, scope, now_us=now_us)
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
         assert planned.target.commit is not None
-        result = self._apply(planned, now_us)
         self._git.pin(planned.target.commit)
-        return result
+        return self._apply(planned, now_us)
 
     def maintain(self) -> None:
         """Keep the mirror quick to read; what fails here is found by the next pass."""

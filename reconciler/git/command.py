@@ -44,6 +44,7 @@ _ENVIRONMENT: Final = (
     "GIT_ALLOW_PROTOCOL=https:ssh:file",
     "GIT_OPTIONAL_LOCKS=0",
     "GIT_NO_REPLACE_OBJECTS=1",
+    "GIT_GRAFT_FILE=/dev/null",
     "GIT_NO_LAZY_FETCH=1",
     "GIT_LITERAL_PATHSPECS=1",
     "GIT_SSH_VARIANT=ssh",

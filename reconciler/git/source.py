@@ -9,14 +9,16 @@ unreachable remote, a missing folder and an empty one are errors, never "nothing
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from reconciler.git import address as git_address
+from reconciler.git import history as git_history
 from reconciler.git import tree as git_tree
 from reconciler.git.command import GitCommand, Outcome
+from reconciler.git.commit_object import CommitObject
+from reconciler.git.history import History
 from reconciler.git.mirror import Mirror
 from reconciler.git.tree import Changes, Listing
 from runner.contract import errors
@@ -28,19 +30,6 @@ BLOBS_BYTES_MAX: Final = 256 * 1024 * 1024
 FILES_MAX: Final = 100_000
 """Files under the folder, and differences between two commits, at most."""
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,64}")
-_SECOND_US: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
-    """Who committed what. `time` is the committer's, in microseconds UTC; texts are plain."""
-
-    sha: str
-    tree: str
-    author: str
-    committer: str
-    subject: str
-    time: int
 
 
 class GitSource:
@@ -121,17 +110,23 @@ class GitSource:
         assert git_address.is_hash(commit)
         self._mirror.pin(commit)
 
-    def commit_info(self, commit: str) -> CommitInfo:
+    def commit_info(self, commit: str) -> CommitObject:
         """Who committed what and when."""
+        return self.history(commit, commit).newest
+
+    def history(self, old: str | None, new: str, *, whole: bool = False) -> History:
+        """What `new` brings that `old` has not; without one itself, or its `whole` history."""
+        assert old is None or git_address.is_hash(old)
+        assert git_address.is_hash(new)
+        return git_history.read(self._mirror, old, new, whole=whole)
+
+    def file(self, commit: str, path: str) -> bytes | None:
+        """The content of a file in a commit; None if there is none, or it is too large."""
         assert git_address.is_hash(commit)
-        form = "--format=%H%x00%T%x00%an <%ae>%x00%cn <%ce>%x00%s%x00%ct"
-        output = self._mirror.read(
-            "rev-list", "-1", "--no-commit-header", form, "--end-of-options", commit
-        )
-        fields = output.decode("utf-8", "replace").rstrip("\n").split("\0")
-        sha, tree, *texts, seconds = fields
-        author, committer, subject = (git_address.plain(text) for text in texts)
-        return CommitInfo(sha, tree, author, committer, subject, int(seconds) * _SECOND_US)
+        reader = git_tree.BlobReader(BLOB_BYTES_MAX, BLOB_BYTES_MAX)
+        named = f"{commit}:{git_address.folder_path(path)}\n".encode()
+        self._mirror.read("cat-file", "--batch", "--buffer", given=named, into=reader)
+        return next(iter(reader.found.values()), None)
 
     def commit_count(self, old: str, new: str) -> int:
         """How many commits `new` has that `old` has not."""

@@ -96,10 +96,11 @@ class BlobReader:
 
     `found` has the content of each blob, None for one larger than `blob_bytes_max`. What goes
     beyond `bytes_max` altogether is let go, and `overflown` says so. What git calls missing,
-    or is no blob, is not in `found`.
+    or is no blob, is not in `found`. With another `kind`, the same of objects of that.
     """
 
-    def __init__(self, blob_bytes_max: int, bytes_max: int) -> None:
+    def __init__(self, blob_bytes_max: int, bytes_max: int, kind: str = "blob") -> None:
+        self._kind = kind
         self.found: dict[str, bytes | None] = {}
         self.overflown = False
         self._blob_bytes_max = blob_bytes_max
@@ -136,12 +137,12 @@ class BlobReader:
         if len(rest) != 2:
             return  # `<sha> missing`
         kind, size = rest[0], int(rest[1])
-        small = kind == "blob" and size <= self._blob_bytes_max
+        small = kind == self._kind and size <= self._blob_bytes_max
         self.overflown |= small and size > self._left
         self._blob = sha
         self._missing = size + 1  # Git ends each object with a line feed.
         self._kept = bytearray() if small and not self.overflown else None
-        if kind == "blob":
+        if kind == self._kind:
             self.found[sha] = None
 
     def _keep(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.change import Action, Block, Change, FieldChange, Plan, Target
+from reconciler.change import Action, Block, Change, FieldChange, Plan, Provenance, Target
 from reconciler.views.findings import finding_lines
 from reconciler.views.plain import plain
 from reconciler.views.problems import counted
@@ -33,6 +33,7 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
     parts = [_header(planned, elapsed_ms)]
     if planned.target.subject:
         parts.append(f"  {planned.target.subject} ({planned.target.author})")
+    parts += [f"  {remark}" for remark in provenance_remarks(planned.target.provenance)]
     parts.append("")
     lines = [Text(plain(part)) for part in parts]
     lines += _changes(planned)
@@ -53,7 +54,9 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
 
 def block_lines(blocks: Iterable[Block]) -> list[Text]:
     """Why a plan may not be applied, a line each."""
-    return [Text(f"  BLOCKED: {plain(str(block))}", "bold red") for block in blocks]
+    return [
+        Text(f"  BLOCKED: {plain(str(block))}" + _whose(block), "bold red") for block in blocks
+    ]
 
 
 def summary(planned: Plan) -> str:
@@ -75,20 +78,42 @@ def summary(planned: Plan) -> str:
 def _header(planned: Plan, elapsed_ms: float | None) -> str:
     target = planned.target
     parts = [f"Plan {planned.short_id}"]
+    signed = _signed(target.provenance)
     if target.commit is None:
         parts.append(f"owned by {target.owner}")
     elif target.previous_commit in (None, target.commit):
-        parts.append(_ref(target) + (" (first)" if target.previous_commit is None else ""))
+        first = f" (first{signed})" if target.previous_commit is None else ""
+        parts.append(_ref(target) + first)
     else:
         assert target.previous_commit is not None
         old, new = target.previous_commit[:8], target.commit[:8]
-        parts.append(f"{_branch(target.ref)}@{old} → {new} ({_history(target)})")
+        parts.append(f"{_branch(target.ref)}@{old} → {new} ({_history(target)}{signed})")
     parts.append(f"state #{target.serial}")
     took = f" in {elapsed_ms:.0f} ms" if elapsed_ms is not None else ""
     of = f"{number(planned.examined)} of " if target.commit else ""
     total = planned.total if target.commit else planned.examined
     parts.append(f"{of}{counted(total, 'manifest')} examined{took}")
     return " · ".join(parts)
+
+
+def _whose(block: Block) -> str:
+    return f" ({plain(block.whose)})" if block.whose else ""
+
+
+def provenance_remarks(found: Provenance) -> list[str]:
+    """Who reviewed, and what a reader should know of the signatures."""
+    reviewed = [f"reviewed by {', '.join(found.reviewers)}"] if found.reviewers else []
+    return reviewed + list(found.remarks)
+
+
+def _signed(found: Provenance) -> str:
+    """How the newest commit is signed, for the header; nothing where nobody knows."""
+    return {
+        "good": f", signed by {found.signer or found.key} ✔",
+        "none": ", unsigned",
+        "unknown": ", signature not verified",
+        "bad": ", signature BAD",
+    }.get(found.signature, "")
 
 
 def _ref(target: Target) -> str:

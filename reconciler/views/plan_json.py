@@ -3,7 +3,8 @@
     format_version     "1.0"
     id                 sha256:…, the hash of the plan's content; a saved plan is known by it
     source             {name, owner, ref, commit, previous_commit, fast_forward, commits,
-                        serial}
+                        serial, provenance: {signature, signer, key, reviewers: [],
+                                             trailers: [{name, value}], remarks: []}}
     resource_changes   [{address, namespace, kind, name, action_reason,
                          change: {actions, before, after},
                          fields: [{path, before, after}],
@@ -12,7 +13,7 @@
     permissions        {widened, narrowed,
                         findings: [{severity, rule, resource, sentence, path, line, loud}]}
     blocked            [sentence]
-    blocks             [{reason, sentence, until}]: the same with a stable name each
+    blocks             [{reason, sentence, until, whose}]: the same with a stable name each
     warnings           [{path, line, column, severity, message, hint}]
     examined, parsed   manifests looked at, files that no cache knew
 
@@ -25,7 +26,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reconciler.change import Action, Block, Change, Plan
+from reconciler.change import Action, Block, Change, Plan, Provenance
 from reconciler.views.findings import permissions_json
 from reconciler.views.problems import problem_json
 from reconciler.views.times import iso
@@ -48,6 +49,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
             "fast_forward": target.fast_forward,
             "commits": target.commits,
             "serial": target.serial,
+            "provenance": provenance_json(target.provenance),
         },
         "resource_changes": [_change(change, target.commit) for change in planned.changes],
         "summary": {action.value: planned.counts[action] for action in Action}
@@ -61,10 +63,27 @@ def plan_json(planned: Plan) -> dict[str, Any]:
     }
 
 
+def provenance_json(found: Provenance) -> dict[str, Any]:
+    """Who vouches for the commits; `signature` is null where nobody asked."""
+    return {
+        "signature": found.signature or None,
+        "signer": found.signer or None,
+        "key": found.key or None,
+        "reviewers": list(found.reviewers),
+        "trailers": [{"name": name, "value": value} for name, value in found.trailers],
+        "remarks": list(found.remarks),
+    }
+
+
 def blocks_json(blocks: Iterable[Block]) -> list[dict[str, Any]]:
     """Why a plan may not be applied, one object a reason."""
     return [
-        {"reason": block.reason, "sentence": block.sentence, "until": iso(block.until_us)}
+        {
+            "reason": block.reason,
+            "sentence": block.sentence,
+            "until": iso(block.until_us),
+            "whose": block.whose or None,
+        }
         for block in blocks
     ]
 

@@ -57,6 +57,8 @@ class Source(Table):
     """File of SSH keys to trust, as `ssh-keygen` reads it."""
     openpgp_keys: str = ""
     """File of OpenPGP public keys to trust."""
+    revoked_signers: str = ""
+    """File of SSH keys that count no more: public keys, or what `ssh-keygen -k` makes."""
     signers_path: str = ""
     """Path in the repository of such a file, read at the commit applied, not at the new one."""
     non_fast_forward: Literal["allow", "pause", "deny"] = "allow"

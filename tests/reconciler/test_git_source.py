@@ -183,6 +183,7 @@ def test_a_child_sees_the_environment_that_was_built_and_nothing_of_ours(
         "GIT_CEILING_DIRECTORIES",
         "GIT_CONFIG_GLOBAL",
         "GIT_CONFIG_NOSYSTEM",
+        "GIT_GRAFT_FILE",
         "GIT_LITERAL_PATHSPECS",
         "GIT_NO_LAZY_FETCH",
         "GIT_NO_REPLACE_OBJECTS",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from reconciler.change import Plan, Target
+from reconciler.change import Block, Plan, Target
 from reconciler.plan import PlanRequest, explain, plan
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Recorded, Resource
@@ -140,7 +140,9 @@ def test_a_rewritten_history_stands_in_the_first_line() -> None:
 
 
 def test_a_blocked_plan_says_why_and_that_nothing_can_be_applied() -> None:
-    text = shown(replace(sample(), blocked=("agent/x/y belongs to git:other",)))
+    text = shown(
+        replace(sample(), blocked=(Block("OwnedElsewhere", "agent/x/y belongs to git:other"),))
+    )
     assert "BLOCKED: agent/x/y belongs to git:other" in text
     assert "Blocked by 1 reason: nothing can be applied." in text
 

@@ -1,0 +1,35 @@
+"""What is known of a commit's signature. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Signature(StrEnum):
+    """How a commit is signed."""
+
+    GOOD = "good"
+    """By a key that is trusted now, over exactly this commit."""
+    NONE = "none"
+    """Not at all."""
+    BAD = "bad"
+    """By something that does not hold."""
+    UNKNOWN = "unknown"
+    """By somebody whom nobody declared to be trusted, or nobody looked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a commit is signed, by whom, with which key; `why` it is not good, where it is not.
+
+    `signer` is as the keys file calls them, plain; `key` the fingerprint.
+    """
+
+    signature: Signature
+    signer: str = ""
+    key: str = ""
+    why: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether somebody trusted vouches for the commit."""
+        return self.signature is Signature.GOOD
