@@ -33,7 +33,8 @@ EXPLAINED_MAX: Final = 500
 class PlanRequest:
     """The two sides of a plan, for the resources touched; `untouched` counts the others.
 
-    `removed_paths` are the files that are gone, so that a deletion can say why.
+    `removed_paths` are the files that are gone, and `ignored_paths` those of them that the
+    settings hide, so that a deletion can say why.
     """
 
     target: Target
@@ -41,6 +42,7 @@ class PlanRequest:
     recorded: Mapping[Key, Recorded]
     untouched: int = 0
     removed_paths: frozenset[str] = frozenset()
+    ignored_paths: frozenset[str] = frozenset()
     warnings: tuple[Problem, ...] = ()
     parsed: int = 0
 
@@ -90,7 +92,7 @@ def _changes(request: PlanRequest) -> Iterator[Change]:
         before, after = request.recorded.get(key), request.desired.get(key)
         if after is None:
             if before is not None and before.owner == owner:
-                reason = _deletion(before, request.removed_paths)
+                reason = _deletion(before, request)
                 yield Change(Action.DELETE, key, reason, before, None)
         elif before is None:
             yield Change(Action.CREATE, key, f"new in {after.path}", None, after)
@@ -110,8 +112,10 @@ def _update(owner: str, before: Recorded, after: Resource) -> str | None:
     return f"moved from {before.path}" if before.path != after.path else None
 
 
-def _deletion(before: Recorded, removed_paths: frozenset[str]) -> str:
-    if before.path in removed_paths:
+def _deletion(before: Recorded, request: PlanRequest) -> str:
+    if before.path in request.ignored_paths:
+        return f"because source.ignore hides {before.path}"
+    if before.path in request.removed_paths:
         return f"because {before.path} was deleted"
     return f"because it is no longer in {before.path}"
 

@@ -3,10 +3,11 @@
 The pass and `orloj plan` both come through here, so that what is shown is what is applied.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import override, plan, recorded, surroundings
+from reconciler import neighbour, override, plan, recorded, surroundings
 from reconciler.change import Block, Plan, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
@@ -50,6 +51,8 @@ class Place:
     source: str
     ref: str
     settings: Source
+    neighbours: frozenset[str] = frozenset()
+    """The owners of the other repositories that are followed."""
 
 
 def preview(
@@ -60,17 +63,18 @@ def preview(
     *,
     now_us: int,
     counted: bool = False,
+    letting: Sequence[Override] = (),
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
     `counted` also counts the commits in between, which costs a process. `now_us` says
-    whether an accepted risk is still accepted.
+    whether an accepted risk is still accepted. `letting` is let pass besides what is recorded.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
     # costs: the second thread asks about the commit while this one asks about its files.
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
-        overrides = override.given(connection, place.source, commit)
+        overrides = (*override.given(connection, place.source, commit), *letting)
         asked = pool.submit(_target, place, commit, previous, counted, overrides)
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)
@@ -81,6 +85,7 @@ def preview(
             return Preview(commit=commit, plan=None, problems=desired.problems)
         planned = plan.plan(_request(target, desired))
         around = surroundings.look(connection, desired.resources, planned.changes)
+        needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
     if planned.total == 0:
         raise errors.SourceStalled(
             "EmptyTree",
@@ -94,7 +99,7 @@ def preview(
     asking = GateRequest(
         plan=planned, settings=place.settings, overrides=overrides, now_us=now_us
     )
-    blocked = (*planned.blocked, *gate.blocks(asking))
+    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
     planned = replace(planned, warnings=problems, blocked=blocked)
     return Preview(commit=commit, plan=planned, problems=problems, around=around)
 
@@ -111,6 +116,7 @@ def _request(target: Target, desired: Desired) -> PlanRequest:
         recorded=desired.recorded,
         untouched=desired.untouched,
         removed_paths=desired.removed_paths,
+        ignored_paths=desired.ignored_paths,
         warnings=desired.problems,
         parsed=desired.parsed,
     )

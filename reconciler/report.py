@@ -49,6 +49,12 @@ class PassResult:
         """Whether it was stopped by what goes away by itself, such as a freeze."""
         return bool(self.blocks) and all(item.until_us is not None for item in self.blocks)
 
+    @property
+    def until_us(self) -> int | None:
+        """When the first of what stopped it goes away by itself, microseconds UTC."""
+        moments = [item.until_us for item in self.blocks if item.until_us is not None]
+        return min(moments, default=None)
+
 
 class Report:
     """Says how the passes over one repository end."""
@@ -131,11 +137,7 @@ class Report:
 
     def suspended(self, control: Control, now_us: int) -> PassResult:
         """A person stopped it; what was applied stays."""
-        why = f": {control.suspended_reason}" if control.suspended_reason else ""
-        message = (
-            f"{control.suspended_by} suspended it{why}; go on with: orloj resume {control.name}"
-        )
-        state = self._conditions.saying(STALLED, "Suspended", message)
+        state = self._conditions.saying(STALLED, "Suspended", control.why)
         self._conditions.write(state, now_us, forced=control.asked)
         return PassResult(outcome=Outcome.SUSPENDED, commit=state.applied_commit)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.git import address as git_address
+from reconciler.git import credentials
 from reconciler.git.command import GitCommand
 from reconciler.git.mirror import Mirror
 from runner.contract import errors
@@ -45,7 +46,10 @@ class Authorship:
                 " found out: run this where the daemon runs (four eyes)"
             )
         address = git_address.parse(source.url)
-        command = GitCommand(address, folder, source.timeout_s)
+        # With the credentials, though only the mirror is read: without them the command would
+        # clear away the daemon's token.
+        opened_with = credentials.of(source)
+        command = GitCommand(address, folder, source.timeout_s, credentials=opened_with)
         self._mirror = Mirror(command, address.url, folder, source.timeout_s)
 
     def of_line(self, commit: str, at: str) -> list[Hand]:

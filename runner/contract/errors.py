@@ -65,6 +65,10 @@ class SourceStalled(SourceError):
     """The repository cannot be used until somebody acts."""
 
 
+class SourceSuspended(OrlojError):
+    """A person stopped the repository from being applied."""
+
+
 class PlanStale(OrlojError):
     """The plan was made for another commit or another state."""
 
