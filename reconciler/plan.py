@@ -45,6 +45,8 @@ class PlanRequest:
     ignored_paths: frozenset[str] = frozenset()
     warnings: tuple[Problem, ...] = ()
     parsed: int = 0
+    neighbours: frozenset[str] | None = None
+    """The owners of the other repositories that are followed; None where nobody knows."""
 
 
 def plan(request: PlanRequest) -> Plan:
@@ -129,12 +131,22 @@ def _blocked(request: PlanRequest) -> Iterator[Block]:
     for key in sorted(request.desired):
         before = request.recorded.get(key)
         if before is not None and _foreign(request.target.owner, before):
-            at = f" at commit {before.commit[:8]}" if before.commit else ""
-            yield Block(
-                "OwnedElsewhere",
-                f"{key} belongs to {before.owner}: {before.path}:{before.line}{at} declares"
-                " it; change it there, or give this one another name",
-            )
+            yield Block("OwnedElsewhere", _elsewhere(key, before, request.neighbours))
+
+
+def _elsewhere(key: Key, before: Recorded, neighbours: frozenset[str] | None) -> str:
+    at = f" at commit {before.commit[:8]}" if before.commit else ""
+    place = f"{before.path}:{before.line}{at}"
+    if neighbours is not None and before.owner not in neighbours:
+        name = before.owner.removeprefix("git:")
+        return (
+            f"{key} belongs to {before.owner} ({place}), which is not in the settings any more:"
+            f" call a repository {name} again to go on with it, or give this one another name"
+        )
+    return (
+        f"{key} belongs to {before.owner}: {place} declares it; change it there, or give this"
+        " one another name"
+    )
 
 
 def _shifted(before: Recorded, after: Resource) -> bool:

@@ -83,10 +83,10 @@ def preview(
         target = asked.result()[0].at(serial)
         if has_errors(desired.problems):
             return Preview(commit=commit, plan=None, problems=desired.problems)
-        planned = plan.plan(_request(target, desired))
+        planned = plan.plan(_request(place, target, desired))
         around = surroundings.look(connection, desired.resources, planned.changes)
         needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
-    if planned.total == 0:
+    if planned.total == 0 and not planned.blocked:
         raise errors.SourceStalled(
             "EmptyTree",
             f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
@@ -109,8 +109,9 @@ def _strict(settings: Source) -> bool:
     return settings.verify != "off" or settings.non_fast_forward != "allow"
 
 
-def _request(target: Target, desired: Desired) -> PlanRequest:
+def _request(place: Place, target: Target, desired: Desired) -> PlanRequest:
     return PlanRequest(
+        neighbours=place.neighbours,
         target=target,
         desired=desired.resources,
         recorded=desired.recorded,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from reconciler import events, recorded
 from reconciler.change import Block, Plan
@@ -15,6 +16,9 @@ from reconciler.resource import git_owner
 from runner.contract import audit, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
+
+SUSPENDED: Final = "Suspended"
+"""The reason of a repository that a person stopped."""
 
 
 class Outcome(StrEnum):
@@ -137,7 +141,7 @@ class Report:
 
     def suspended(self, control: Control, now_us: int) -> PassResult:
         """A person stopped it; what was applied stays."""
-        state = self._conditions.saying(STALLED, "Suspended", control.why)
+        state = self._conditions.saying(STALLED, SUSPENDED, control.why)
         self._conditions.write(state, now_us, forced=control.asked)
         return PassResult(outcome=Outcome.SUSPENDED, commit=state.applied_commit)
 
