@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import events, recorded
+from reconciler import control, events, recorded
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
@@ -84,13 +84,15 @@ def apply(
 
     `source` gives the new state of the repository from the old; None for a person's plan.
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
-    the one it was made for.
+    the one it was made for; SourceSuspended when somebody suspended the repository meanwhile.
     """
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
+        if source is not None:
+            _refuse_suspended(connection, planned.target.source)
         _write_resources(connection, planned, now_us)
         if source is not None:
             _write_revision(connection, planned, now_us)
@@ -148,6 +150,12 @@ def _refuse_stale(connection: Connection, planned: Plan, before: SourceState | N
             f"plan {planned.short_id} starts from commit {target.previous_commit},"
             f" and {applied} is applied now; run orloj plan again"
         )
+
+
+def _refuse_suspended(connection: Connection, name: str) -> None:
+    standing = control.locked(connection, name)
+    if standing.suspended_at is not None:
+        raise errors.SourceSuspended(f"repository {name}: {standing.why}")
 
 
 def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:

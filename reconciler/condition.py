@@ -24,7 +24,10 @@ CHECKED_EVERY_US: Final = 60_000_000
 class Conditions:
     """Reads and writes the row of a repository."""
 
-    def __init__(self, name: str, source: Source, database: Database) -> None:
+    def __init__(
+        self, name: str, source: Source, database: Database, ref: str | None = None
+    ) -> None:
+        self.ref = source.ref if ref is None else ref  # As it is shown.
         self._name = name
         self._source = source
         self._database = database
@@ -39,7 +42,7 @@ class Conditions:
         return SourceState(
             name=self._name,
             url=git_address.plain(self._source.url),
-            ref=self._source.ref,
+            ref=self.ref,
             path=self._source.path,
             settings_digest="",
         )
@@ -52,7 +55,7 @@ class Conditions:
             old,
             # Who reads the condition must see the repository of which it speaks.
             url=git_address.plain(self._source.url),
-            ref=self._source.ref,
+            ref=self.ref,
             path=self._source.path,
             condition=condition,
             reason=reason,

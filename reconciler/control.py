@@ -31,6 +31,12 @@ class Control:
         """Whether somebody waits for a look."""
         return self.request_token != self.handled_token
 
+    @property
+    def why(self) -> str:
+        """Who suspended it, why, and how it goes on."""
+        why = f": {self.suspended_reason}" if self.suspended_reason else ""
+        return f"{self.suspended_by} suspended it{why}; go on with: orloj resume {self.name}"
+
 
 _COLUMNS = ", ".join(Control.__dataclass_fields__)
 
@@ -47,6 +53,16 @@ def controls(connection: Connection) -> Mapping[str, Control]:
 def control(connection: Connection, name: str) -> Control:
     """What was asked of a repository."""
     return controls(connection).get(name) or Control(name=name)
+
+
+def locked(connection: Connection, name: str) -> Control:
+    """What was asked of a repository; nobody can suspend it before we commit."""
+    connection.exec_driver_sql(
+        "INSERT INTO source_control (name) VALUES (?)"
+        " ON CONFLICT (name) DO UPDATE SET name = excluded.name",
+        (name,),
+    )
+    return control(connection, name)
 
 
 def request(connection: Connection, name: str, token: str, actor: str) -> None:

@@ -43,10 +43,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """The files to look at with their blobs, and those that are gone."""
+    """The files to look at with their blobs, those that are gone, and those ignored of them."""
 
     blobs: Mapping[str, str]
     gone: frozenset[str]
+    ignored: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
 
 
@@ -71,6 +72,7 @@ class Desired:
     removed_paths: frozenset[str]
     problems: tuple[Problem, ...]
     parsed: int
+    ignored_paths: frozenset[str] = frozenset()
 
 
 class Loader:
@@ -105,6 +107,7 @@ class Loader:
             removed_paths=files.gone,
             problems=tuple(sorted([*files.problems, *read.problems, *checked], key=_place)),
             parsed=read.parsed,
+            ignored_paths=files.ignored,
         )
 
     def everything(self, connection: Connection, commit: str) -> Mapping[Key, Resource]:
@@ -136,6 +139,7 @@ class Loader:
                 if scope is Scope.EVERYTHING or known.get(file.path) != file.blob
             },
             gone=frozenset(known.keys() - {file.path for file in listing.files}),
+            ignored=listing.ignored & known.keys(),
             problems=listing.problems,
         )
 

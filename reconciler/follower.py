@@ -1,7 +1,8 @@
 """One repository of the daemon: when to look at it, and what its last look came to.
 
     idle ──due──> sighting (a thread: only git) ──sighted──> following (the loop) ──> idle
-                                                  failed: back off 0.75 s .. 15 min
+                                                  failed: back off 0.75 s .. 15 min ±10 %
+                                                  blocked for a time: again when it is over
 
 The remote is asked in a thread of the repository's own, so that one which does not answer
 holds up no other. All that touches the database happens in the daemon's loop.
@@ -9,6 +10,7 @@ holds up no other. All that touches the database happens in the daemon's loop.
 
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +27,9 @@ from runner.contract.timers import Timers
 
 BACKOFF_FIRST_S: Final = 0.75
 BACKOFF_MAX_S: Final = 900.0
+BACKOFF_JITTER: Final = 0.1
+CLOCK_TRUSTED_US: Final = 60_000_000
+"""How long a wait for a moment of the wall's clock lasts before that is looked at again."""
 DEBOUNCE_S: Final = 0.02
 """Pushes this close behind a look are taken together; the first is never held up."""
 MAINTAIN_EVERY: Final = 50
@@ -62,8 +67,10 @@ class Follower:
         self._polled = False
         self._failures = 0
         self._retry_at_us: int | None = None
+        self._again_at_us: int | None = None  # By the wall: what blocks a commit is over.
         self._looked_at_us = 0
         self._complaint = ""
+        self._rejection: object = None
 
     def start(self, timers: Timers) -> None:
         """Watch the repository if it is on this machine, and poll it."""
@@ -89,9 +96,13 @@ class Follower:
 
     def wait_s(self) -> float | None:
         """How long the loop may sleep, as far as this repository knows."""
-        if self._sighting is not None or self._retry_at_us is None:
+        if self._sighting is not None:
             return None
-        return max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US
+        waits = [
+            *([] if self._retry_at_us is None else [self._retry_at_us - clock.boot_us()]),
+            *([] if self._again_at_us is None else [self._again_in_us()]),
+        ]
+        return max(0, min(waits)) / _SECOND_US if waits else None
 
     def step(self) -> PassResult | None:
         """Begin a look that is due, or finish one whose remote has answered."""
@@ -105,6 +116,8 @@ class Follower:
             return self._follow(self._sighting) if self._sighting.done() else None
         if self._retry_at_us is not None and clock.boot_us() >= self._retry_at_us:
             self._due = True
+        if self._again_at_us is not None and clock.now_us() >= self._again_at_us:
+            self._due, self._again_at_us = True, None
         if self._due:
             self._begin()
         return None
@@ -118,6 +131,11 @@ class Follower:
                 self.reconciler.maintain()
             except Exception as error:  # noqa: BLE001  # The boundary: record, and go on.
                 self._survive(error)
+
+    def _again_in_us(self) -> int:
+        """How long until a block is over; not for long, since the wall's clock may be set."""
+        assert self._again_at_us is not None
+        return min(self._again_at_us - clock.now_us(), CLOCK_TRUSTED_US)
 
     def _on_push(self) -> None:
         self._due = True
@@ -165,6 +183,8 @@ class Follower:
             self._back_off()
         else:
             self._failures, self._retry_at_us = 0, None
+        if result.outcome not in (Outcome.FAILED, Outcome.UNCHANGED):
+            self._again_at_us = result.until_us
         if result.outcome is Outcome.APPLIED and result.plan is not None:
             self.unpacked += 1
             telemetry.log(
@@ -176,16 +196,25 @@ class Follower:
                 tasks=len(result.tasks),
                 took_ms=took_us // 1_000,
             )
+            self._rejection = None
         elif result.outcome is Outcome.REJECTED:
+            self._say_rejected(result)
+
+    def _say_rejected(self, result: PassResult) -> None:
+        """Log a rejection unless it is the same as before."""
+        rejection = (result.commit, result.blocks, result.problems)
+        verb = "Holds back" if result.waits else "Rejected"
+        if rejection != self._rejection:
             telemetry.log(
                 "pass_rejected",
-                "Rejected a commit; what was applied before stays.",
+                f"{verb} a commit; what was applied before stays.",
                 level=logging.WARNING,
                 source=self.name,
                 commit=result.commit,
                 problems=[str(problem) for problem in result.problems[:5]],
                 blocked=[str(block) for block in result.blocks],
             )
+        self._rejection = rejection
 
     def complain(self, message: str) -> None:
         """Log a failure unless it is the same as before."""
@@ -195,7 +224,9 @@ class Follower:
 
     def _back_off(self) -> None:
         self._failures += 1
-        wait_us = int(backoff_s(self._failures) * _SECOND_US)
+        # Many that fail at once must not come back at once.
+        spread = random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)  # noqa: S311
+        wait_us = int(backoff_s(self._failures) * spread * _SECOND_US)
         self._retry_at_us = clock.boot_us() + wait_us
 
     def _survive(self, error: Exception) -> None:

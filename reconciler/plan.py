@@ -33,7 +33,8 @@ EXPLAINED_MAX: Final = 500
 class PlanRequest:
     """The two sides of a plan, for the resources touched; `untouched` counts the others.
 
-    `removed_paths` are the files that are gone, so that a deletion can say why.
+    `removed_paths` are the files that are gone, and `ignored_paths` those of them that the
+    settings hide, so that a deletion can say why.
     """
 
     target: Target
@@ -41,8 +42,11 @@ class PlanRequest:
     recorded: Mapping[Key, Recorded]
     untouched: int = 0
     removed_paths: frozenset[str] = frozenset()
+    ignored_paths: frozenset[str] = frozenset()
     warnings: tuple[Problem, ...] = ()
     parsed: int = 0
+    neighbours: frozenset[str] | None = None
+    """The owners of the other repositories that are followed; None where nobody knows."""
 
 
 def plan(request: PlanRequest) -> Plan:
@@ -90,7 +94,7 @@ def _changes(request: PlanRequest) -> Iterator[Change]:
         before, after = request.recorded.get(key), request.desired.get(key)
         if after is None:
             if before is not None and before.owner == owner:
-                reason = _deletion(before, request.removed_paths)
+                reason = _deletion(before, request)
                 yield Change(Action.DELETE, key, reason, before, None)
         elif before is None:
             yield Change(Action.CREATE, key, f"new in {after.path}", None, after)
@@ -110,8 +114,10 @@ def _update(owner: str, before: Recorded, after: Resource) -> str | None:
     return f"moved from {before.path}" if before.path != after.path else None
 
 
-def _deletion(before: Recorded, removed_paths: frozenset[str]) -> str:
-    if before.path in removed_paths:
+def _deletion(before: Recorded, request: PlanRequest) -> str:
+    if before.path in request.ignored_paths:
+        return f"because source.ignore hides {before.path}"
+    if before.path in request.removed_paths:
         return f"because {before.path} was deleted"
     return f"because it is no longer in {before.path}"
 
@@ -125,12 +131,22 @@ def _blocked(request: PlanRequest) -> Iterator[Block]:
     for key in sorted(request.desired):
         before = request.recorded.get(key)
         if before is not None and _foreign(request.target.owner, before):
-            at = f" at commit {before.commit[:8]}" if before.commit else ""
-            yield Block(
-                "OwnedElsewhere",
-                f"{key} belongs to {before.owner}: {before.path}:{before.line}{at} declares"
-                " it; change it there, or give this one another name",
-            )
+            yield Block("OwnedElsewhere", _elsewhere(key, before, request.neighbours))
+
+
+def _elsewhere(key: Key, before: Recorded, neighbours: frozenset[str] | None) -> str:
+    at = f" at commit {before.commit[:8]}" if before.commit else ""
+    place = f"{before.path}:{before.line}{at}"
+    if neighbours is not None and before.owner not in neighbours:
+        name = before.owner.removeprefix("git:")
+        return (
+            f"{key} belongs to {before.owner} ({place}), which is not in the settings any more:"
+            f" call a repository {name} again to go on with it, or give this one another name"
+        )
+    return (
+        f"{key} belongs to {before.owner}: {place} declares it; change it there, or give this"
+        " one another name"
+    )
 
 
 def _shifted(before: Recorded, after: Resource) -> bool:

@@ -3,10 +3,11 @@
 The pass and `orloj plan` both come through here, so that what is shown is what is applied.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import override, plan, recorded, surroundings
+from reconciler import neighbour, override, plan, recorded, surroundings
 from reconciler.change import Block, Plan, Provenance, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
@@ -50,6 +51,8 @@ class Place:
     source: str
     ref: str
     settings: Source
+    neighbours: frozenset[str] = frozenset()
+    """The owners of the other repositories that are followed."""
 
 
 def preview(
@@ -59,16 +62,18 @@ def preview(
     scope: Scope,
     *,
     now_us: int,
+    letting: Sequence[Override] = (),
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
-    `now_us` says whether an accepted risk is still accepted.
+    `now_us` says whether an accepted risk is still accepted. `letting` is let pass besides
+    what is recorded.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
     # costs: the second thread asks about the commit while this one asks about its files.
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
-        overrides = override.given(connection, place.source, commit)
+        overrides = (*override.given(connection, place.source, commit), *letting)
         before = record.read(connection, place.source, previous) if previous else None
         asked = pool.submit(_target, place, commit, previous, before, overrides)
         if _strict(place.settings) and (blocks := asked.result()[1]):
@@ -78,9 +83,10 @@ def preview(
         target = asked.result()[0].at(serial)
         if has_errors(desired.problems):
             return Preview(commit=commit, plan=None, problems=desired.problems)
-        planned = plan.plan(_request(target, desired))
+        planned = plan.plan(_request(place, target, desired))
         around = surroundings.look(connection, desired.resources, planned.changes)
-    if planned.total == 0:
+        needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
+    if planned.total == 0 and not planned.blocked:
         raise errors.SourceStalled(
             "EmptyTree",
             f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
@@ -93,7 +99,7 @@ def preview(
     asking = GateRequest(
         plan=planned, settings=place.settings, overrides=overrides, now_us=now_us
     )
-    blocked = (*planned.blocked, *gate.blocks(asking))
+    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
     planned = replace(planned, warnings=problems, blocked=blocked)
     return Preview(commit=commit, plan=planned, problems=problems, around=around)
 
@@ -103,13 +109,15 @@ def _strict(settings: Source) -> bool:
     return settings.verify != "off" or settings.non_fast_forward != "allow"
 
 
-def _request(target: Target, desired: Desired) -> PlanRequest:
+def _request(place: Place, target: Target, desired: Desired) -> PlanRequest:
     return PlanRequest(
+        neighbours=place.neighbours,
         target=target,
         desired=desired.resources,
         recorded=desired.recorded,
         untouched=desired.untouched,
         removed_paths=desired.removed_paths,
+        ignored_paths=desired.ignored_paths,
         warnings=desired.problems,
         parsed=desired.parsed,
     )

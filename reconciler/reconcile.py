@@ -5,12 +5,13 @@
              │        └── any problem ──> rejected: the last good state stays
              └── remote, ref or tree gone ──> failed: nothing is ever deleted for it
 
-A commit that was rejected is not looked at again until there is another, or somebody asks.
+A commit that was rejected is not looked at again until there is another, somebody asks, or
+the moment comes at which what blocks it goes away by itself.
 """
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler import apply, manifest, preview
@@ -21,7 +22,9 @@ from reconciler.control import Control
 from reconciler.desired import Loader, Scope
 from reconciler.git import address as git_address
 from reconciler.git.mirror import mirror_folder
+from reconciler.git.pointer import Wanted
 from reconciler.git.source import GitSource
+from reconciler.override import Override
 from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
@@ -42,6 +45,8 @@ class Sighting:
 
     commit: str = ""
     error: errors.SourceError | None = None
+    tag: str = ""
+    """The tag that a range of versions led to."""
 
 
 class Reconciler:
@@ -57,13 +62,17 @@ class Reconciler:
         source = settings.followed.get(name)
         if source is None:
             raise errors.SettingsInvalid(source_unset(settings, name))
+        if ref is not None:  # Asked for one, neither a range nor a commit counts.
+            source = source.model_copy(update={"ref": ref, "semver": "", "commit": ""})
         self.name = name
         self._database = database
-        self._conditions = Conditions(name, source, database)
+        self._wanted = Wanted(source.ref, source.semver, source.commit)
+        self._conditions = Conditions(name, source, database, self._wanted.shown())
         self._report = Report(self._conditions, database)
         self._git = GitSource(
-            *(source.url, ref or source.ref, source.path),
+            *(source.url, source.ref, source.path),
             *(mirror_folder(settings.home, name), source.timeout_s),
+            more=source,
         )
         owner = git_owner(name)
         self._place = Place(
@@ -72,12 +81,14 @@ class Reconciler:
             database=database,
             owner=owner,
             source=name,
-            ref=ref or source.ref,
+            ref=self._wanted.shown(),
             settings=source,
+            neighbours=frozenset(git_owner(other) for other in settings.followed) - {owner},
         )
         self._digest = _settings_digest(source)
         self._base: str | None = None  # The commit that this process applied or saw applied.
         self._rejected: str | None = None
+        self._rejected_until_us: int | None = None
         self._inventory_at_us = 0
 
     def run(self, now_us: int, *, forced: bool = False) -> PassResult:
@@ -87,25 +98,26 @@ class Reconciler:
     def sight(self) -> Sighting:
         """Ask the remote and fetch what is new. The slow half of a pass: no database."""
         try:
-            commit = self._git.resolve()
-            if commit not in (self._base, self._rejected):
-                self._git.fetch(commit)
+            found = self._git.find()
+            if found.commit not in (self._base, self._rejected):
+                self._git.fetch(found.commit)
         except errors.SourceError as error:
             return Sighting(error=error)
-        return Sighting(commit)
+        return Sighting(found.commit, tag=found.name)
 
     def follow(self, sighting: Sighting, now_us: int, *, forced: bool = False) -> PassResult:
         """Make the recorded state follow what was sighted."""
         control = self._control()
-        if control.suspended_at is not None:
-            result = self._report.suspended(control, now_us)
-            self._rejected = None
-            self._answer(control)
-            return result
         try:
+            if control.suspended_at is not None:
+                raise errors.SourceSuspended(control.why)
             if sighting.error is not None:
                 raise sighting.error
+            self._named(sighting.tag)
             result = self._follow(sighting.commit, now_us, forced or control.asked)
+        except errors.SourceSuspended:
+            self._rejected = None
+            result = self._report.suspended(self._control(), now_us)
         except (errors.SourceError, errors.PlanStale) as error:
             self._rejected = self._base = None
             result = self._report.failed(error, now_us, forced=forced or control.asked)
@@ -120,7 +132,7 @@ class Reconciler:
         seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
         if seen.plan is None or seen.plan.blocked:
             result = self._report.rejected(seen, now_us)
-            self._rejected = None if result.waits else seen.commit
+            self._rejected, self._rejected_until_us = seen.commit, result.until_us
             return result
         if commit != self._base:
             # Before the apply: killed between the two, we would leave an applied commit that
@@ -147,9 +159,15 @@ class Reconciler:
         with self._database.read() as connection:
             return found, self._place.loader.everything(connection, found)
 
-    def preview(self, commit: str | None = None) -> Preview:
-        """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
-        commit = commit or self._git.resolve()
+    def preview(self, commit: str | None = None, letting: Sequence[Override] = ()) -> Preview:
+        """What a pass would do now, or at a commit; writes only the blob cache. SourceError.
+
+        `letting` is what would be let pass besides what is.
+        """
+        if commit is None:
+            found = self._git.find()
+            commit = found.commit
+            self._named(found.name)
         self._git.fetch(commit)
         state = self._conditions.state()
         usable = (
@@ -160,7 +178,9 @@ class Reconciler:
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
-        return preview.preview(self._place, commit, state, scope, now_us=now_us)
+        return preview.preview(
+            *(self._place, commit, state, scope), now_us=now_us, letting=letting
+        )
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
@@ -191,11 +211,18 @@ class Reconciler:
         with self._database.write() as connection:
             controls.handled(connection, self.name, control.request_token)
 
+    def _named(self, tag: str) -> None:
+        """Show the tag that a range led to beside the range."""
+        shown = self._wanted.shown(tag)
+        self._conditions.ref = shown
+        self._place = replace(self._place, ref=shown)
+
     # What is known already.
 
     def _known(self, commit: str, state: SourceState | None, now_us: int, forced: bool) -> bool:
         if commit == self._rejected:
-            return not forced
+            until_us = self._rejected_until_us
+            return not forced and (until_us is None or now_us < until_us)
         return (
             state is not None
             and commit == state.applied_commit == self._base
@@ -257,5 +284,5 @@ def source_unset(settings: Settings, name: str = DEFAULT_SOURCE) -> str:
 def _settings_digest(source: Source) -> str:
     """What decides the meaning of a commit: change it, and every file is read again."""
     url = git_address.plain(source.url)  # Another password makes no other repository.
-    parts = [url, source.ref, source.path, manifest.parser_version()]
+    parts = [url, source.ref, source.path, manifest.parser_version(), *source.ignore]
     return kinds.digest(audit_entry.canonical(parts))

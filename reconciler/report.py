@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from reconciler import events, recorded
 from reconciler.change import Block, Plan
@@ -15,6 +16,9 @@ from reconciler.resource import git_owner
 from runner.contract import audit, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
+
+SUSPENDED: Final = "Suspended"
+"""The reason of a repository that a person stopped."""
 
 
 class Outcome(StrEnum):
@@ -48,6 +52,12 @@ class PassResult:
     def waits(self) -> bool:
         """Whether it was stopped by what goes away by itself, such as a freeze."""
         return bool(self.blocks) and all(item.until_us is not None for item in self.blocks)
+
+    @property
+    def until_us(self) -> int | None:
+        """When the first of what stopped it goes away by itself, microseconds UTC."""
+        moments = [item.until_us for item in self.blocks if item.until_us is not None]
+        return min(moments, default=None)
 
 
 class Report:
@@ -131,11 +141,7 @@ class Report:
 
     def suspended(self, control: Control, now_us: int) -> PassResult:
         """A person stopped it; what was applied stays."""
-        why = f": {control.suspended_reason}" if control.suspended_reason else ""
-        message = (
-            f"{control.suspended_by} suspended it{why}; go on with: orloj resume {control.name}"
-        )
-        state = self._conditions.saying(STALLED, "Suspended", message)
+        state = self._conditions.saying(STALLED, SUSPENDED, control.why)
         self._conditions.write(state, now_us, forced=control.asked)
         return PassResult(outcome=Outcome.SUSPENDED, commit=state.applied_commit)
 

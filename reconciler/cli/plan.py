@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from reconciler import __version__
+from reconciler import control as controls
 from reconciler.change import Plan
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Moment, source_option
@@ -22,6 +23,7 @@ from reconciler.plan import explain
 from reconciler.preview import Preview
 from reconciler.reconcile import Reconciler
 from reconciler.views import problems as problem_view
+from reconciler.views.plain import plain
 from reconciler.views.plan import block_lines, plan_words
 from reconciler.views.plan_json import blocks_json, plan_json
 from reconciler.views.replay import replay_json, replay_words
@@ -87,9 +89,18 @@ def command(
         context.show(plan_words(planned, elapsed_ms=elapsed_ms, following=following))
         if past is not None:
             context.show(replay_words(past))
+    say_suspended(context, source)
     if planned.blocked:
         return BLOCKED
     return CHANGES if detailed_exitcode and planned.changes else 0
+
+
+def say_suspended(context: Context, source: str) -> None:
+    """Say that nothing of the plan is applied now, where a person stopped the repository."""
+    with context.database.read() as connection:
+        standing = controls.control(connection, source)
+    if standing.suspended_at is not None:
+        context.say(f"Nothing is applied now: {plain(standing.why)}")
 
 
 def show_problems(context: Context, seen: Preview, as_json: bool) -> int:
@@ -107,6 +118,8 @@ def show_problems(context: Context, seen: Preview, as_json: bool) -> int:
 
 
 def _following(planned: Plan, out: Path | None, ref: str | None) -> str:
+    if planned.blocked and all(block.until_us is not None for block in planned.blocked):
+        return "nothing: it is applied by itself then"
     if planned.blocked:
         return "mend what blocks it and push again"
     if not planned.changes:

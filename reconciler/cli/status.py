@@ -8,6 +8,7 @@ import click
 from sqlalchemy import Connection
 
 from reconciler import census, recorded, schedule_rows
+from reconciler.cli import asking
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
 from reconciler.views import status as view
@@ -36,6 +37,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             home=str(settings.home),
             now_us=now_us,
             source=_source(context, connection),
+            left=asking.left(context),
             resources=census.by_kind(connection),
             daemon_running=service.is_running(settings.run, "daemon")
             or context.database.led(connection),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.git import address as git_address
+from reconciler.git import credentials
 from reconciler.git.command import GitCommand
 from reconciler.git.mirror import Mirror, mirror_folder
 from runner.contract import errors
@@ -109,7 +110,11 @@ class Authorship:
 
 def _mirror(source: Source, folder: Path) -> Mirror:
     address = git_address.parse(source.url)
-    command = GitCommand(address, folder.absolute(), source.timeout_s)
+    # With the credentials, though only the mirror is read: without them the command would
+    # clear away the daemon's token.
+    command = GitCommand(
+        address, folder.absolute(), source.timeout_s, credentials=credentials.of(source)
+    )
     return Mirror(command, address.url, folder.absolute(), source.timeout_s)
 
 

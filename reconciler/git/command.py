@@ -11,7 +11,6 @@ that one needs no help.
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.git import address as git_address
+from reconciler.git import complaint as git_complaint
+from reconciler.git import configuration as git_configuration
+from reconciler.git import credentials as git_credentials
+from reconciler.git.address import Address
+from reconciler.git.credentials import Credentials
 from runner.contract import errors
 
 try:
@@ -27,6 +31,7 @@ try:
 except ImportError as error:  # GitPython looks for the program when it is imported.
     raise errors.Refused("git cannot be started: install it, or put it in PATH") from error
 
+NONE: Final = Credentials()
 FILE_BYTES_MAX: Final = 2 * 1024**3
 """The largest file that git may write, which is the pack of a whole repository."""
 _TIMED_OUT: Final = 124
@@ -48,8 +53,6 @@ _ENVIRONMENT: Final = (
     "GIT_NO_LAZY_FETCH=1",
     "GIT_LITERAL_PATHSPECS=1",
     "GIT_SSH_VARIANT=ssh",
-    "GIT_SSH_COMMAND=ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes"
-    " -o IdentitiesOnly=yes -o ClearAllForwardings=yes",
 )
 _CONFIGURATION: Final = (
     "core.hooksPath=/dev/null",
@@ -68,30 +71,6 @@ _CONFIGURATION: Final = (
     "log.showSignature=false",
 )
 _OPTIONS: Final = tuple(part for pair in _CONFIGURATION for part in ("-c", pair))
-
-
-_SIGNS: Final = (
-    ("AuthenticationFailed", "Host key verification failed"),
-    ("AuthenticationFailed", "Authentication failed"),
-    ("AuthenticationFailed", "could not read Username"),
-    ("AuthenticationFailed", "could not read Password"),
-    ("AuthenticationFailed", "Permission denied (publickey"),
-    ("AuthenticationFailed", "returned error: 401"),
-    ("AuthenticationFailed", "returned error: 403"),
-    ("ContentRefused", "fsck error"),
-    ("TooLarge", "died of signal 25"),
-    ("CommitGone", "not our ref"),
-    ("CommitGone", "unadvertised object"),
-)
-"""The reason that a sign in git's complaint stands for. 25 is SIGXFSZ: a file too large."""
-_ADVICE: Final = {
-    "AuthenticationFailed": "Check the key, the known_hosts file or the token of the service.",
-    "ContentRefused": "It holds an object that git calls malformed: repair the repository.",
-    "TooLarge": "It is larger than a mirror may be: keep the manifests in a smaller one.",
-    "CommitGone": "Its branch was rewritten meanwhile; the next look finds the new commit.",
-    "RemoteUnreachable": "Check source.url, the network, and that this user may read it.",
-}
-_STALLED: Final = frozenset({"AuthenticationFailed", "ContentRefused", "TooLarge"})
 
 
 class Writable(Protocol):
@@ -122,55 +101,64 @@ class Outcome:
     @property
     def words(self) -> str:
         """The line of git's complaint that says why, printable and without passwords."""
-        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        fatal = [line for line in lines if line.startswith(("fatal: ", "error: ", "ERROR: "))]
-        # Where ssh failed, git can only say that it did, and ssh has said why before.
-        useful = [line for line in fatal if "Could not read from remote" not in line]
-        why = (useful or lines or ["no answer"])[0]
-        return git_address.plain(why.partition(": ")[2] if why in fatal else why).rstrip(".")
+        return git_complaint.words(self.said)
 
 
 class GitCommand:
     """Runs git for one address, with a home and a configuration of its own in `folder`.
 
     `folder`, which only we may enter, gets an empty directory for HOME, and a configuration
-    file if the address needs one: for a password, or to trust another user's repository.
+    file if the address needs one: for a password or a token, or to trust another user's
+    repository. What `credentials` names is looked at when the remote is first asked, so that
+    reading the mirror needs none of it.
     """
 
     def __init__(
         self,
-        address: git_address.Address,
+        address: Address,
         folder: Path,
         timeout_s: float,
         file_bytes_max: int = FILE_BYTES_MAX,
+        *,
+        credentials: Credentials = NONE,
     ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._folder = folder
-        home, file = folder / "home", folder / "config"
-        configuration = _configuration(address)
+        self._credentials = credentials
+        home, self._file = folder / "home", folder / "config"
         with disk(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
             home.mkdir(mode=0o700, exist_ok=True)
-            _keep_private(file, configuration)
-        redirects = "false" if address.authorization else "initial"
+        self._ssh = git_credentials.ssh_command(NONE)
+        self._configured = "/dev/null"
+        secret = address.authorization or credentials.token_file
+        redirects = "false" if secret else "initial"
         self._options = (*_OPTIONS, "-c", f"http.followRedirects={redirects}")
         self._environment = (
             *_ENVIRONMENT,
             f"HOME={home}",
             f"GIT_CEILING_DIRECTORIES={folder}",
-            f"GIT_CONFIG_GLOBAL={file if configuration else '/dev/null'}",
         )
+        if not credentials.any:
+            self._prepare()
         self._timed = ("/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(timeout_s))
         # One endless answer must not fill the disk, nor leave a core there when it is cut.
         self._bounded = ("/usr/bin/prlimit", f"--fsize={file_bytes_max}", "--core=0")
         self._git = git.Git(str(home))
 
-    def remote(self, *arguments: str, mirror: Path | None = None) -> Outcome:
-        """Run a git command that starts others: all are timed, and bounded if they write."""
+    def remote(
+        self, *arguments: str, mirror: Path | None = None, into: Writable | None = None
+    ) -> Outcome:
+        """Run a git command that starts others: all are timed, and bounded if they write.
+
+        SourceStalled when a file that the remote is opened with cannot be used.
+        """
+        if self._credentials.any:
+            self._prepare()
         limits = (*self._timed, *self._bounded) if mirror else self._timed
-        return self._execute((*limits, *self._argv(mirror, arguments)), None)
+        return self._execute((*limits, *self._argv(mirror, arguments)), None, into=into)
 
     def local(
         self,
@@ -201,21 +189,39 @@ class GitCommand:
                 f"{shown} did not finish within {self._timeout_s:g} s. Check the network, or "
                 "raise source.timeout_s if it is large.",
             )
-        reason = next(
-            (name for name, sign in _SIGNS if sign in outcome.said), "RemoteUnreachable"
-        )
-        message = f"{shown} cannot be read ({outcome.words}). {_ADVICE[reason]}"
-        if reason in _STALLED:
-            return errors.SourceStalled(reason, message)
-        return errors.SourceWaiting(reason, message)
+        found = git_complaint.complaint(outcome.said)
+        message = f"{shown} cannot be read ({found.words}). {found.advice}"
+        kind = errors.SourceStalled if found.stalls else errors.SourceWaiting
+        return kind(found.reason, message)
 
     def seen_environment(self) -> bytes:
         """The environment that a child gets, as a child sees it: what the tests examine."""
         return self._execute(("/usr/bin/env",), self._timeout_s).output
 
+    def _prepare(self) -> None:
+        """Write what the remote is opened with, read anew, where git finds it."""
+        try:
+            self._ssh = git_credentials.ssh_command(self._credentials, self._address)
+            content = git_configuration.text(
+                self._address,
+                git_credentials.authorization(self._credentials, self._address),
+                git_credentials.certificates(self._credentials, self._address),
+            )
+        except errors.SourceStalled:
+            # Of a token that may not be used any more nothing stays on the disk.
+            git_configuration.keep_private(self._file, "")
+            raise
+        with disk(self._folder):
+            git_configuration.keep_private(self._file, content)
+        self._configured = str(self._file) if content else "/dev/null"
+
     def _argv(self, mirror: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
         where = (f"--git-dir={mirror}",) if mirror else ()
         return (_GIT, "--no-pager", *where, *self._options, *arguments)
+
+    @property
+    def _variables(self) -> tuple[str, ...]:
+        return f"GIT_CONFIG_GLOBAL={self._configured}", f"GIT_SSH_COMMAND={self._ssh}"
 
     def _execute(
         self,
@@ -226,7 +232,7 @@ class GitCommand:
     ) -> Outcome:
         with disk(self._folder):
             status, output, said = self._git.execute(
-                ["/usr/bin/env", "-i", *self._environment, *argv],
+                ["/usr/bin/env", "-i", *self._environment, *self._variables, *argv],
                 istream=stream,
                 with_extended_output=True,
                 with_exceptions=False,
@@ -249,41 +255,3 @@ def disk(folder: Path) -> Iterator[None]:
         raise errors.SourceWaiting(
             "FolderUnusable", f"the mirror's folder {folder} cannot be used: {words}"
         ) from error
-
-
-def _configuration(address: git_address.Address) -> str:
-    """A configuration file for git: the password's header, or the repositories to trust."""
-    if address.authorization and address.base:
-        base, header = _quoted(address.base), _quoted(address.authorization)
-        return f"[http {base}]\n\textraHeader = {header}\n"
-    if address.local is None:
-        return ""
-    # The person who wrote the URL vouches for the folder. `-c safe.directory` would not do:
-    # git drops it before it starts the upload-pack that serves a repository on this machine.
-    named = str(address.local).rstrip("/")
-    folders = dict.fromkeys(
-        f"{folder}{suffix}"
-        for folder in (named, os.path.realpath(named))
-        for suffix in ("", "/.git", ".git", ".git/.git")
-    )
-    return "[safe]\n" + "".join(f"\tdirectory = {_quoted(folder)}\n" for folder in folders)
-
-
-def _quoted(value: str) -> str:
-    """A value as git's configuration quotes it; line breaks were refused with the address."""
-    assert value.isprintable()
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _keep_private(file: Path, text: str) -> None:
-    """Make a file that only we can read hold this text; no text, no file."""
-    if not text:
-        # A password that was taken out of the settings must not stay on the disk.
-        file.unlink(missing_ok=True)
-        return
-    if file.is_file() and file.read_text(encoding="utf-8") == text:
-        return
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".config-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(name).replace(file)

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.git import address as git_address
+from reconciler.git import credentials
 from reconciler.git import history as git_history
 from reconciler.git import tree as git_tree
 from reconciler.git.command import GitCommand, Outcome
 from reconciler.git.commit_object import CommitObject
 from reconciler.git.history import History
+from reconciler.git.ignore import Ignore
 from reconciler.git.mirror import Mirror
+from reconciler.git.pointer import Found, Pointer, Wanted
 from reconciler.git.tree import Changes, Listing
 from runner.contract import errors
+from runner.contract.source_settings import Source
 
 BLOB_BYTES_MAX: Final = 256 * 1024
 """A manifest is about 600 bytes; a larger blob than this is never loaded."""
@@ -29,48 +33,50 @@ BLOBS_BYTES_MAX: Final = 256 * 1024 * 1024
 """What one call of `blobs` may hold in memory at most."""
 FILES_MAX: Final = 100_000
 """Files under the folder, and differences between two commits, at most."""
+_PLAIN: Final = Source()
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,64}")
 
 
 class GitSource:
     """One ref and folder of one repository, with a mirror of it in `folder`.
 
-    Nothing is checked before the first call, so that a wrong setting is reported where an
-    unreachable remote is: each call raises SourceStalled or SourceWaiting.
+    `more` holds what else the settings say: another pointer than a ref, credentials, ignored
+    paths. Nothing is checked before the first call, so that a wrong setting is reported where
+    an unreachable remote is: each call raises SourceStalled or SourceWaiting.
     """
 
-    def __init__(self, url: str, ref: str, path: str, folder: Path, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        ref: str,
+        path: str,
+        folder: Path,
+        timeout_s: float,
+        *,
+        more: Source = _PLAIN,
+    ) -> None:
         self._url = url
-        self._ref = ref
+        self._wanted = Wanted(ref, more.semver, more.commit)
         self._path = path
         self._timeout_s = timeout_s
         self._folder = folder.absolute()
+        self._more = more
+
+    def find(self) -> Found:
+        """The commit that is followed at the remote now, and the tag that a range led to."""
+        return self._pointer.find()
 
     def resolve(self) -> str:
-        """The commit that the ref names at the remote now."""
-        name = self._ref_name
-        outcome = self._command.remote(
-            "ls-remote", "--quiet", "--end-of-options", self._address.url, name, f"{name}^{{}}"
-        )
-        if not outcome.ok:
-            raise self._command.refusal(outcome)
-        lines = outcome.output.decode("utf-8", "replace").splitlines()
-        named = {full: sha for sha, _, full in (line.partition("\t") for line in lines)}
-        # An annotated tag is an object of its own; `^{}` is the commit behind it.
-        commit = named.get(f"{name}^{{}}") or named.get(name)
-        if commit is None or not git_address.is_hash(commit):
-            raise errors.SourceStalled(
-                "RefNotFound",
-                f"{self._ref_name} does not exist in {self._shown}: push it, or set source.ref "
-                "to a branch that does",
-            )
-        return commit
+        """The commit that is followed at the remote now."""
+        return self.find().commit
 
     def fetch(self, commit: str) -> None:
         """Bring a commit and all it stands on into the mirror; at once if it is there."""
         assert git_address.is_hash(commit)
-        # Git lets a branch name nothing but a commit; a tag may name anything.
-        self._mirror.fetch(commit, certain=self._ref_name.startswith("refs/heads/"))
+        try:
+            self._mirror.fetch(commit, certain=self._pointer.certain)
+        except errors.SourceError as error:
+            raise self._pointer.refusal(commit, error) from error
 
     def has(self, commit: str) -> bool:
         """Whether the mirror has a commit of this hash."""
@@ -152,8 +158,10 @@ class GitSource:
                 f"{self._shown}: nothing is deleted; set source.path, or restore the folder",
             )
         self._bounded(output.count(b"\0"))
-        listing = git_tree.listing(output, self._prefix)
+        listing = git_tree.listing(output, self._prefix, self._ignore.hides)
         if not listing.files and not listing.problems:
+            if listing.ignored:
+                raise self._all_ignored(commit, len(listing.ignored))
             raise errors.SourceStalled(
                 "EmptyTree",
                 f"commit {commit[:12]} of {self._shown} holds no manifest (*.yaml, *.yml): "
@@ -176,7 +184,7 @@ class GitSource:
             *self._only,
         )  # fmt: skip
         self._bounded(output.count(b"\0") // 2)
-        changes = git_tree.changes(output, self._prefix)
+        changes = git_tree.changes(output, self._prefix, self._ignore.hides)
         # What was added or changed proves that something is left. Where all is deletion, the
         # whole tree is looked at, or a removed folder would pass as a wish to delete all.
         if changes.changes and all(change.new_blob is None for change in changes.changes):
@@ -210,6 +218,13 @@ class GitSource:
         if entries > FILES_MAX:
             raise self._too_large(f"{FILES_MAX} files")
 
+    def _all_ignored(self, commit: str, count: int) -> errors.SourceStalled:
+        return errors.SourceStalled(
+            "EmptyTree",
+            f"source.ignore hides all manifests ({count}) of commit {commit[:12]} of"
+            f" {self._shown}: refusing to treat it as 'delete everything'",
+        )
+
     def _too_large(self, limit: str) -> errors.SourceStalled:
         return errors.SourceStalled(
             "TooLarge",
@@ -225,18 +240,25 @@ class GitSource:
 
     @cached_property
     def _command(self) -> GitCommand:
-        return GitCommand(self._address, self._folder, self._timeout_s)
+        opened_with = credentials.of(self._more)
+        return GitCommand(self._address, self._folder, self._timeout_s, credentials=opened_with)
 
     @cached_property
     def _mirror(self) -> Mirror:
         return Mirror(self._command, self._address.url, self._folder, self._timeout_s)
 
     @cached_property
-    def _ref_name(self) -> str:
-        name = git_address.full_ref(self._ref)
-        if not self._command.local("check-ref-format", name, mirror=None).ok:
-            raise git_address.ref_refused(self._ref)
-        return name
+    def _pointer(self) -> Pointer:
+        return Pointer(self._command, self._address, self._wanted)
+
+    @cached_property
+    def _ignore(self) -> Ignore:
+        try:
+            return Ignore(self._more.ignore)
+        except ValueError as error:
+            raise errors.SourceStalled(
+                "IgnoreInvalid", f"source.ignore: {git_address.plain(str(error))}"
+            ) from None
 
     @cached_property
     def _prefix(self) -> str:

@@ -5,6 +5,7 @@ with a dot is somebody else's. A symlink or a submodule among the manifests is a
 for it would make the content depend on something that the commit does not hold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,10 +40,11 @@ class TreeChange:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The manifests of a commit, and what may not be among them."""
+    """The manifests of a commit, what may not be among them, and the paths that are ignored."""
 
     files: tuple[TreeFile, ...]
     problems: tuple[Problem, ...] = ()
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,20 @@ class Changes:
     problems: tuple[Problem, ...] = ()
 
 
-def listing(output: bytes, prefix: str) -> Listing:
+Hides = Callable[[bytes], bool]
+"""Whether a path inside the folder is no manifest, because the settings say so."""
+
+
+def hides_none(path: bytes) -> bool:
+    """What hides no path."""
+    return False
+
+
+def listing(output: bytes, prefix: str, hides: Hides = hides_none) -> Listing:
     """The manifests in the output of `ls-tree -r -z` that lie under the prefix."""
     files: list[TreeFile] = []
     problems: list[Problem] = []
+    ignored: set[str] = set()
     hidden = len(prefix.encode())
     for entry in output.split(b"\0"):
         if not entry:
@@ -65,20 +77,25 @@ def listing(output: bytes, prefix: str) -> Listing:
         mode, _, blob = head.decode("ascii").split(" ")
         if not _ours(raw[hidden:], mode):
             continue
+        if hides(raw[hidden:]):
+            ignored.add(_shown(raw))
+            continue
         if problem := _problem(raw, mode):
             problems.append(problem)
         else:
             files.append(TreeFile(raw.decode(), blob, mode))
-    return Listing(tuple(files), tuple(problems))
+    return Listing(tuple(files), tuple(problems), frozenset(ignored))
 
 
-def changes(output: bytes, prefix: str) -> Changes:
+def changes(output: bytes, prefix: str, hides: Hides = hides_none) -> Changes:
     """The differences in the output of `diff-tree -r -z --raw` that lie under the prefix."""
     found: list[TreeChange] = []
     problems: list[Problem] = []
     hidden = len(prefix.encode())
     parts = output.split(b"\0")
     for head, raw in zip(parts[0::2], parts[1::2], strict=False):
+        if hides(raw[hidden:]):
+            continue
         old_mode, mode, old, new, _ = head.decode("ascii").removeprefix(":").split(" ")
         if mode != _ABSENT and _ours(raw[hidden:], mode) and (problem := _problem(raw, mode)):
             problems.append(problem)

@@ -55,6 +55,8 @@ class Status:
     home: str
     now_us: int
     source: SourceStatus | None
+    left: Sequence[tuple[str, int]] = ()
+    """Repositories that are not in the settings any more, and what they left: (name, count)."""
     resources: Mapping[str, tuple[int, int]]
     daemon_running: bool
     runner_running: bool
@@ -97,6 +99,10 @@ def status_words(status: Status) -> Text:
     reasons = stuck(status)
     return paragraphs(
         _source(status),
+        *[
+            Text(f"  {plain(name)} is not in the settings any more; it left {number(count)}")
+            for name, count in status.left
+        ],
         heading("\nResources"),
         _resources(status.resources),
         heading("\nRunning"),
@@ -222,6 +228,7 @@ def status_json(status: Status) -> dict[str, Any]:
     return {
         "home": status.home,
         "source": None if status.source is None else _source_json(status.source),
+        "left": [{"name": name, "resources": count} for name, count in status.left],
         "resources": [
             {"kind": kind, "git": git, "by_hand": by_hand}
             for kind, (git, by_hand) in sorted(status.resources.items())

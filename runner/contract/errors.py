@@ -13,6 +13,7 @@ whether waiting helps.
     ├── SourceError            the repository cannot be read now
     │   ├── SourceWaiting      the world may mend itself: try again later
     │   └── SourceStalled      a person or a new commit must act
+    ├── SourceSuspended        a person stopped the repository from being applied
     ├── PlanStale              the plan was made for another commit or state
     ├── PlanBlocked            the plan may not be applied as it is
     ├── LeaseLost              the task belongs to somebody else now
@@ -63,6 +64,10 @@ class SourceWaiting(SourceError):
 
 class SourceStalled(SourceError):
     """The repository cannot be used until somebody acts."""
+
+
+class SourceSuspended(OrlojError):
+    """A person stopped the repository from being applied."""
 
 
 class PlanStale(OrlojError):

@@ -154,6 +154,8 @@ def _in_words(problem: ErrorDetails) -> str:
     """One wrong setting in a person's words; its value is not repeated, it may be a secret."""
     *tables, key = (str(part) for part in problem["loc"])
     name = ".".join((*tables, key))
+    if problem["type"] == "value_error":  # One of ours, which says what to do.
+        return f"{name}: {problem['ctx']['error']}"
     if problem["type"] != "extra_forbidden":
         return f"{name}: {problem['msg'].lower()}"
     table = _table_at(tables)

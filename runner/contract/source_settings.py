@@ -1,12 +1,17 @@
 """The settings of a repository that is followed: where it is, whom to trust, what it may do."""
 
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from runner.contract import cron, zones
+from runner.contract.kinds.base import seconds
 from runner.contract.settings_table import Table
 
 SOURCE_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+
+
+FREEZE_S_MAX: Final = 366 * 86_400.0
 
 
 class Freeze(Table):
@@ -20,6 +25,30 @@ class Freeze(Table):
     """How long it stays open: `60h`, `30m`."""
     time_zone: str = "UTC"
     """Zone of the cron line, by its IANA name."""
+
+    @property
+    def length_us(self) -> int:
+        """How long it stays open, in microseconds: time that passes, also over a change."""
+        return int(seconds(self.duration) * 1_000_000)
+
+    @field_validator("cron")
+    @classmethod
+    def _cron(cls, text: str) -> str:
+        cron.parse(text)
+        return text
+
+    @field_validator("duration")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        if not 1 <= seconds(text) <= FREEZE_S_MAX:
+            raise ValueError(f"{text} is no length of a window: write 1s to 8784h")
+        return text
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        zones.zone(name)
+        return name
 
 
 class Source(Table):
