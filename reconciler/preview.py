@@ -60,17 +60,19 @@ def preview(
     *,
     now_us: int,
     counted: bool = False,
+    overrides: tuple[Override, ...] = (),
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
     `counted` also counts the commits in between, which costs a process. `now_us` says
-    whether an accepted risk is still accepted.
+    whether an accepted risk is still accepted. `overrides` are let pass besides those that
+    are recorded for the commit.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
     # costs: the second thread asks about the commit while this one asks about its files.
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
-        overrides = override.given(connection, place.source, commit)
+        overrides += override.given(connection, place.source, commit)
         asked = pool.submit(_target, place, commit, previous, counted, overrides)
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)

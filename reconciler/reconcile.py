@@ -22,6 +22,7 @@ from reconciler.control import Control
 from reconciler.desired import Loader, Scope
 from reconciler.git import address as git_address
 from reconciler.git.source import GitSource
+from reconciler.override import Override
 from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
@@ -53,6 +54,7 @@ class Reconciler:
         database: Database,
         name: str = DEFAULT_SOURCE,
         ref: str | None = None,
+        git: GitSource | None = None,
     ) -> None:
         source = settings.followed.get(name)
         if source is None:
@@ -61,7 +63,7 @@ class Reconciler:
         self._database = database
         self._conditions = Conditions(name, source, database)
         self._report = Report(self._conditions, database)
-        self._git = GitSource(
+        self._git = git or GitSource(
             *(source.url, ref or source.ref, source.path),
             *(mirror_folder(settings, name), source.timeout_s),
         )
@@ -144,7 +146,9 @@ class Reconciler:
         with self._database.read() as connection:
             return found, self._place.loader.everything(connection, found)
 
-    def preview(self, commit: str | None = None) -> Preview:
+    def preview(
+        self, commit: str | None = None, overrides: tuple[Override, ...] = ()
+    ) -> Preview:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
         commit = commit or self._git.resolve()
         self._git.fetch(commit)
@@ -157,7 +161,12 @@ class Reconciler:
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
-        return preview.preview(self._place, commit, state, scope, now_us=now_us, counted=True)
+        return preview.preview(
+            *(self._place, commit, state, scope),
+            now_us=now_us,
+            counted=True,
+            overrides=overrides,
+        )
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""

@@ -134,6 +134,7 @@ class GitCommand:
 
     `folder`, which only we may enter, gets an empty directory for HOME, and a configuration
     file if the address needs one: for a password, or to trust another user's repository.
+    `more` are variables that the caller has checked.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class GitCommand:
         folder: Path,
         timeout_s: float,
         file_bytes_max: int = FILE_BYTES_MAX,
+        more: tuple[str, ...] = (),
     ) -> None:
         self._address = address
         self._timeout_s = timeout_s
@@ -160,6 +162,7 @@ class GitCommand:
             f"HOME={home}",
             f"GIT_CEILING_DIRECTORIES={folder}",
             f"GIT_CONFIG_GLOBAL={file if configuration else '/dev/null'}",
+            *more,
         )
         self._timed = ("/usr/bin/timeout", f"--kill-after={_GRACE_S}", str(timeout_s))
         # One endless answer must not fill the disk, nor leave a core there when it is cut.
