@@ -27,9 +27,14 @@ _ASKED = ("REMOTE_USER", "GATEWAY_INTERFACE")
 
 
 @click.command("pre-receive", hidden=True)
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--source", "name", default=DEFAULT_SOURCE)
-@click.option("--pusher-from", "variable", default="")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the state and settings.",
+)
+@click.option("--source", "name", default=DEFAULT_SOURCE, help="Repository of the settings.")
+@click.option("--pusher-from", "variable", default="", help="Variable that names who pushes.")
 def pre_receive(home: Path, name: str, variable: str) -> int:
     """Plan a push, and answer git."""
     if isinstance(sys.stdout, TextIOWrapper):  # Git passes bytes on, whatever the locale.

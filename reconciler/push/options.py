@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.gate import approval
 from reconciler.override import Override, OverrideKind
 
 LENGTH_MAX: Final = 500
@@ -27,7 +28,6 @@ PUSH_OPTION: Final = "push option"
 """The reason of an override for which the pusher gave no other."""
 _VALUED: Final = ("approve", "allow-destroy", "override-freeze", "accept-rewrite")
 _NAMES: Final = ("plan-only", *_VALUED)
-_PLAN_ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}|[0-9a-f]{12}")
 _KEY: Final = re.compile(r"[a-z]+(/[A-Za-z0-9][A-Za-z0-9._-]*){2}")
 
 
@@ -102,7 +102,7 @@ def _mistake(option: str) -> str:
 
 
 def _misused(name: str, value: str) -> str:
-    if name == "approve" and not _PLAN_ID.fullmatch(value):
+    if name == "approve" and not approval.may_call(value):
         return f"-o approve={value} is no plan id: it has 12 hex digits, as a plan begins with"
     if name == "allow-destroy" and not _KEY.fullmatch(value):
         return f"-o allow-destroy={value} names no resource: write it as agent/default/triage"
