@@ -24,8 +24,8 @@ from home import opened
 from repository import ENVIRONMENT, Repository
 
 from reconciler import recorded
+from reconciler.push import followed, receive
 from reconciler.push import options as push_options
-from reconciler.push import receive
 from reconciler.push.installation import Hook, HookFolder
 from runner.contract import audit, settings
 from runner.contract.database import Database
@@ -143,7 +143,7 @@ class Pushing:
         push = receive.Push(
             repository=self.repository.origin,
             quarantine="",
-            update=receive.Update(**made),
+            update=followed.Update(**made),
             options=push_options.parse(options),
             pusher="dana",
         )

@@ -21,6 +21,7 @@ from reconciler.gate import approval
 from reconciler.git.watch import watchable
 from reconciler.override import Override, OverrideKind
 from reconciler.plan import explain
+from reconciler.push import options
 from reconciler.reconcile import Reconciler
 from reconciler.resource import person_owner
 from reconciler.views import problems as problem_view
@@ -62,7 +63,7 @@ def command(
     if (plan is None) == (not files):
         raise click.UsageError("give a plan, or -f with a file or folder")
     try:
-        if plan is not None and approval.may_call(str(plan)) and not plan.exists():
+        if plan is not None and options.may_call(str(plan)) and not plan.exists():
             return _apply_named(context, source, str(plan), yes)
         if plan is not None:
             return _apply_saved(context, plan)

@@ -14,7 +14,7 @@ from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import source_option
 from reconciler.cli.pre_receive import pre_receive
 from reconciler.git import address as git_address
-from reconciler.push import installation, receive
+from reconciler.push import followed, receive
 from reconciler.push.installation import Hook, HookFolder, Presence
 from reconciler.reconcile import source_unset
 from reconciler.views.plain import plain
@@ -56,7 +56,7 @@ def install(
     hooks = _hooks(context, repository, source)
     _same_settings(context)
     url = context.settings.followed[source].url
-    named = installation.names(url, hooks.repository)
+    named = followed.names(url, hooks.repository)
     if named is False:
         raise errors.Refused(
             f"{source} follows {git_address.plain(url)}, and not {hooks.repository}: set its"
@@ -72,7 +72,7 @@ def install(
         )
     _warn_of_owners(context, hooks.repository)
     done = "was there already" if was is Presence.OURS else "is there now"
-    ref = receive.followed(context.settings.followed[source]) or "the tags it follows"
+    ref = followed.followed(context.settings.followed[source]) or "the tags it follows"
     click.echo(plain(f"The hook {done}: {hooks.file}"))
     if hooks.chained:
         click.echo("It runs the hook that was there before first.")
@@ -110,7 +110,7 @@ def status(
     hook = _hook(context, source, pusher_from)
     hooks = _hooks(context, repository, source)
     presence = hooks.presence(hook)
-    named = installation.names(context.settings.followed[source].url, hooks.repository)
+    named = followed.names(context.settings.followed[source].url, hooks.repository)
     if as_json:
         context.show_json(
             {

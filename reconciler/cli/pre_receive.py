@@ -1,29 +1,29 @@
 """`orloj hook pre-receive`: what git runs before a push moves a ref. Not for people.
 
+The script in the hooks starts this module by itself, since the other commands of the group
+need what most pushes do not.
+
 Exit codes: 0 the push goes on, 1 it does not. Whatever goes wrong here refuses the push with
 one sentence: a hook that lets pass what it could not look at would guard nothing.
 
 Settings come from the home's file alone: the environment is that of whoever pushes.
 """
 
+import gc
 import shlex
 import sys
-from contextlib import closing
 from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from reconciler import control
-from reconciler.push import options, receive
-from reconciler.push.receive import Push
-from reconciler.views import push as view
-from runner.contract import database, errors, service, settings
-from runner.contract.database import Database
-from runner.contract.settings import DEFAULT_SOURCE, Settings
+from reconciler.push import followed, options
+from runner.contract import errors, settings
+from runner.contract.settings import DEFAULT_SOURCE
 
 _OPTIONS_MAX = 1_000
-_ASKED = ("REMOTE_USER", "GATEWAY_INTERFACE")
+_TOLD = ("GIT_DIR", "GIT_QUARANTINE_PATH", "REMOTE_USER", "GATEWAY_INTERFACE")
 
 
 @click.command("pre-receive", hidden=True)
@@ -39,40 +39,47 @@ def pre_receive(home: Path, name: str, variable: str) -> int:
     """Plan a push, and answer git."""
     if isinstance(sys.stdout, TextIOWrapper):  # Git passes bytes on, whatever the locale.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    told = settings.given("GIT_DIR", "GIT_QUARANTINE_PATH", *_ASKED, variable)
+    told = settings.given(*_TOLD, variable)
     repository = Path(told.get("GIT_DIR", ".")).resolve()
-    remove = f"orloj hook uninstall {shlex.quote(str(repository))}"
     try:
-        passes, lines = _answer(settings.load(home, {}), name, repository, told, variable)
+        return _answer(home, name, repository, told, variable)
     except (errors.OrlojError, OSError) as error:
-        passes, lines = False, view.failure_lines(_why(error), remove)
+        why = _why(error)
     except Exception as error:  # noqa: BLE001  # The boundary: say what it was, and refuse.
         why = f"a fault of orloj itself ({type(error).__name__})"
-        passes, lines = False, view.failure_lines(why, remove)
-    click.echo("\n".join(lines), nl=bool(lines))
-    return 0 if passes else 1
+    # Only now: a push that is none of ours does not wait for it.
+    from reconciler.views.push import failure_lines
+
+    remove = f"orloj hook uninstall {shlex.quote(str(repository))}"
+    click.echo("\n".join(failure_lines(why, remove)))
+    return 1
 
 
 def _answer(
-    home: Settings, name: str, repository: Path, told: dict[str, str], variable: str
-) -> tuple[bool, list[str]]:
-    source = receive.source(home, name, repository)
-    ref = receive.followed(source)
-    update = receive.updates(sys.stdin.buffer, ref)
-    push = Push(
+    folder: Path, name: str, repository: Path, told: dict[str, str], variable: str
+) -> int:
+    home = settings.load(folder, {})
+    source = followed.source(home, name, repository)
+    update = followed.updates(sys.stdin.buffer, followed.followed(source))
+    said = options.parse(_options())
+    if update is None and not said.ours:
+        return 0
+    gc.disable()  # What an import makes is no garbage.
+    # Only now: the database, the parser and the plan are most of what a push waits for.
+    from reconciler.cli import pushed
+
+    gc.freeze()
+    gc.enable()
+    if update is None:
+        return pushed.refuse_elsewhere(source)
+    push = pushed.Push(
         repository=repository,
         quarantine=told.get("GIT_QUARANTINE_PATH", ""),
         update=update,
-        options=options.parse(_options()),
-        pusher=receive.pusher(told, settings.person(), variable) if update else "",
+        options=said,
+        pusher=followed.pusher(told, settings.person(), variable),
     )
-    if update is None:
-        verdict = receive.elsewhere(source, push.options)
-        return verdict.passes, view.push_lines(verdict, view.Outlook(ref=ref, home=""))
-    with closing(_opened(home)) as opened:
-        verdict = receive.receive(home, opened, name, push)
-        outlook = _outlook(home, opened, name, push)
-    return verdict.passes, view.push_lines(verdict, outlook)
+    return pushed.answer(home, name, push)
 
 
 def _options() -> list[str]:
@@ -85,30 +92,22 @@ def _options() -> list[str]:
     return [given[name] for name in names]
 
 
-def _opened(home: Settings) -> Database:
-    """The database that is there: a push never makes a home."""
-    url = home.database.url.get_secret_value()
-    if not url and not (home.home / database.FILE_NAME).is_file():
-        raise errors.DatabaseUnavailable(f"there is no state in {home.home}")
-    return database.open_database(home.home, url)
-
-
-def _outlook(home: Settings, opened: Database, name: str, push: Push) -> view.Outlook:
-    assert push.update is not None
-    with opened.read() as connection:
-        suspended = control.control(connection, name).suspended_at is not None
-        daemon = service.is_running(home.run, "daemon") or opened.led(connection)
-    return view.Outlook(
-        ref=push.update.ref,
-        stands_at="" if push.update.creates else push.update.old,
-        home=str(home.home),
-        daemon=daemon,
-        suspended=name if suspended else "",
-    )
-
-
 def _why(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     what = f"{error.filename}: " if error.filename else ""
     return f"{what}{error.strerror or type(error).__name__}"
+
+
+def main() -> NoReturn:
+    """Answer git with the exit code."""
+    try:
+        code = pre_receive.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,6 @@ An approval is an override that names the id of the plan. The id is bound to the
 the serial of the recorded state: whatever else is applied in between, the approval is void.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -21,7 +20,6 @@ from reconciler.override import Override, OverrideKind
 from runner.contract.settings import DEFAULT_SOURCE
 
 REASON: Final = "ApprovalRequired"
-_NAME: Final = re.compile(r"(sha256:)?[0-9a-f]{64}|[0-9a-f]{12}")
 
 
 def rule(request: GateRequest) -> Iterable[Block]:
@@ -31,11 +29,6 @@ def rule(request: GateRequest) -> Iterable[Block]:
     if not why or any(item.subject == request.plan.id for item in given):
         return ()
     return (Block(REASON, f"{_waits(request.plan, why, given)}: {_commands(request.plan)}"),)
-
-
-def may_call(text: str) -> bool:
-    """Whether a text can be the id of a plan, whole or in short."""
-    return _NAME.fullmatch(text) is not None
 
 
 def is_called(planned: Plan, name: str) -> bool:

@@ -78,7 +78,7 @@ class Hook:
     def script(self, *, chained: bool = False, were_on: bool = False) -> str:
         """The script; `chained` runs the hook that was there before, first."""
         words = [
-            *("-I", "-m", "reconciler", "hook", "pre-receive"),
+            *("-I", "-m", "reconciler.cli.pre_receive"),
             *("--home", str(self.home), "--source", self.source),
             *(("--pusher-from", self.pusher_from) if self.pusher_from else ()),
         ]
@@ -192,15 +192,6 @@ class HookFolder:
         done = self._git.local("config", "--file", file, *change, mirror=None)
         if not done.ok:
             raise errors.Refused(f"cannot set {name} of {self.repository}: {done.words}")
-
-
-def names(url: str, repository: Path) -> bool | None:
-    """Whether a source's URL names this repository; None if it is on another machine."""
-    local = git_address.local_path(url)
-    if local is None:
-        return None
-    found = {local, local / ".git", local.with_name(f"{local.name}.git")}
-    return repository.resolve() in {path.resolve() for path in found}
 
 
 def _write(file: Path, text: str) -> None:

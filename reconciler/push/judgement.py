@@ -10,13 +10,17 @@ plan ──another id approved────> stale
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from reconciler.change import Action, Plan
 from reconciler.gate import approval
 from reconciler.override import Override, OverrideKind
 from reconciler.preview import Preview
-from reconciler.push.options import PUSH_OPTION, Options
+from reconciler.push.options import Options
 from reconciler.push.verdict import Ending, Verdict
+
+PUSH_OPTION: Final = "push option"
+"""The reason of an override for which the pusher gave no other."""
 
 
 def judge(seen: Preview, options: Options) -> Verdict:
@@ -43,13 +47,22 @@ def judge(seen: Preview, options: Options) -> Verdict:
     return replace(verdict, ending=Ending.WAITING if planned.blocked else Ending.ACCEPTED)
 
 
+def let_pass(options: Options, actor: str) -> tuple[Override, ...]:
+    """What the pusher lets pass, besides the plan itself, whose whole id is not known yet."""
+    destroy, freeze = OverrideKind.DESTROY, OverrideKind.FREEZE
+    given = [Override(destroy, actor, PUSH_OPTION, key) for key in options.destroys]
+    given += [Override(freeze, actor, options.freeze)] if options.freeze else []
+    if options.rewrite:
+        given.append(Override(OverrideKind.REWRITE, actor, options.rewrite))
+    return tuple(given)
+
+
 def overrides(verdict: Verdict, options: Options, actor: str) -> tuple[Override, ...]:
     """What is to be recorded before the ref moves; nothing where it does not."""
     if not verdict.passes or verdict.plan is None:
         return ()
-    given = options.overrides(actor)
     approve = Override(OverrideKind.PLAN, actor, PUSH_OPTION, verdict.plan.id)
-    return (*given, approve) if options.approve else given
+    return (*let_pass(options, actor), *((approve,) if options.approve else ()))
 
 
 def _stale(planned: Plan, options: Options) -> str:

@@ -15,19 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.gate import approval
-from reconciler.override import Override, OverrideKind
-
 LENGTH_MAX: Final = 500
 COUNT_MAX: Final = 100
 KNOWN: Final = (
     "plan-only, approve=PLAN_ID, allow-destroy=KEY, override-freeze=REASON,"
     " accept-rewrite=REASON"
 )
-PUSH_OPTION: Final = "push option"
-"""The reason of an override for which the pusher gave no other."""
 _VALUED: Final = ("approve", "allow-destroy", "override-freeze", "accept-rewrite")
 _NAMES: Final = ("plan-only", *_VALUED)
+_PLAN_ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}|[0-9a-f]{12}")
 _KEY: Final = re.compile(r"[a-z]+(/[A-Za-z0-9][A-Za-z0-9._-]*){2}")
 
 
@@ -46,13 +42,10 @@ class Options:
     rewrite: str = ""
     mistakes: tuple[str, ...] = ()
 
-    def overrides(self, actor: str) -> tuple[Override, ...]:
-        """What is let pass, besides the plan itself, whose whole id is not known yet."""
-        destroy, freeze = OverrideKind.DESTROY, OverrideKind.FREEZE
-        given = [Override(destroy, actor, PUSH_OPTION, key) for key in self.destroys]
-        given += [Override(freeze, actor, self.freeze)] if self.freeze else []
-        given += [Override(OverrideKind.REWRITE, actor, self.rewrite)] if self.rewrite else []
-        return tuple(given)
+
+def may_call(text: str) -> bool:
+    """Whether a text can be the id of a plan, whole or in short."""
+    return _PLAN_ID.fullmatch(text) is not None
 
 
 def parse(given: Sequence[str]) -> Options:
@@ -102,7 +95,7 @@ def _mistake(option: str) -> str:
 
 
 def _misused(name: str, value: str) -> str:
-    if name == "approve" and not approval.may_call(value):
+    if name == "approve" and not may_call(value):
         return f"-o approve={value} is no plan id: it has 12 hex digits, as a plan begins with"
     if name == "allow-destroy" and not _KEY.fullmatch(value):
         return f"-o allow-destroy={value} names no resource: write it as agent/default/triage"

@@ -10,8 +10,6 @@ from reconciler.problem import Problem
 class Ending(StrEnum):
     """How the look at a push ends."""
 
-    UNTOUCHED = "untouched"
-    """The push does not move the ref that is followed: it is none of our business."""
     ACCEPTED = "accepted"
     """It goes on, and is applied."""
     WAITING = "waiting"
@@ -43,4 +41,4 @@ class Verdict:
     @property
     def passes(self) -> bool:
         """Whether the ref may move."""
-        return self.ending in (Ending.UNTOUCHED, Ending.ACCEPTED, Ending.WAITING)
+        return self.ending in (Ending.ACCEPTED, Ending.WAITING)

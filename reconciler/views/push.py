@@ -34,8 +34,8 @@ class Outlook:
     `suspended` is the name of the source if it is, and `home` the folder of the state.
     """
 
-    ref: str
-    home: str
+    ref: str = ""
+    home: str = ""
     stands_at: str = ""
     daemon: bool = True
     suspended: str = ""
@@ -43,8 +43,6 @@ class Outlook:
 
 def push_lines(verdict: Verdict, outlook: Outlook) -> list[str]:
     """All that the pusher reads about a push, line by line."""
-    if verdict.ending is Ending.UNTOUCHED:
-        return []
     shown = _shown(verdict)
     lines = [*shown, ""] if shown else []
     lines += [f"error: {plain(sentence)}." for sentence in verdict.sentences]
@@ -133,6 +131,8 @@ def _later(verdict: Verdict, outlook: Outlook) -> str:
 
 
 def _stays(outlook: Outlook) -> str:
+    if not outlook.ref:
+        return "nothing is pushed"
     ref = plain(outlook.ref.removeprefix("refs/heads/"))
     at = f" stays at {outlook.stands_at[:8]}" if outlook.stands_at else " is not made"
     return f"{ref}{at}"

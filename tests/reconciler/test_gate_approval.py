@@ -10,6 +10,7 @@ from reconciler.gate.request import GateRequest
 from reconciler.governance.finding import Finding, Severity
 from reconciler.override import Override, OverrideKind
 from reconciler.plan import PlanRequest, plan
+from reconciler.push import options
 from reconciler.resource import Recorded, Resource
 from runner.contract.kinds import Key, digest
 from runner.contract.source_settings import Source
@@ -94,11 +95,11 @@ def test_a_plan_is_called_by_its_whole_id_or_its_short_one() -> None:
     made = planned("updates")
     whole = made.id.removeprefix("sha256:")
     for name in (made.id, whole, whole[:12]):
-        assert approval.may_call(name)
+        assert options.may_call(name)
         assert approval.is_called(made, name)
     for name in ("", whole[:11], whole[:13], "f" * 12):
         assert not approval.is_called(made, name)
-    assert not approval.may_call("first.plan")
+    assert not options.may_call("first.plan")
 
 
 def test_approving_takes_away_no_other_block() -> None:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.override import OverrideKind
+from reconciler.push.followed import pusher
+from reconciler.push.judgement import let_pass
 from reconciler.push.options import COUNT_MAX, KNOWN, parse
-from reconciler.push.receive import pusher
 from runner.contract import errors
 
 
@@ -23,7 +24,7 @@ def test_every_option_is_read() -> None:
     )
     assert said.mistakes == ()
     assert (said.ours, said.plan_only, said.approve) == (True, True, "0123456789ab")
-    found = [(item.kind, item.subject, item.reason) for item in said.overrides("person:d")]
+    found = [(item.kind, item.subject, item.reason) for item in let_pass(said, "person:d")]
     assert found == [
         (OverrideKind.DESTROY, "agent/default/a", "push option"),
         (OverrideKind.DESTROY, "tool/default/b", "push option"),
@@ -65,7 +66,7 @@ def test_an_unknown_option_names_the_known_ones() -> None:
 
 def test_one_mistake_makes_all_the_rest_void() -> None:
     said = parse(["plan-only", "approve=0123456789ab", "override-freeze=now", "foo"])
-    assert (said.plan_only, said.approve, said.overrides("person:d")) == (False, "", ())
+    assert (said.plan_only, said.approve, let_pass(said, "person:d")) == (False, "", ())
     assert said.ours
 
 
@@ -82,7 +83,7 @@ def test_more_options_than_anybody_types_are_a_mistake() -> None:
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_whatever_is_said_is_understood_or_a_mistake(options: list[str]) -> None:
     said = parse(options)
-    meant = said.plan_only or said.approve or said.overrides("person:d")
+    meant = said.plan_only or said.approve or let_pass(said, "person:d")
     assert bool(options) == bool(said.mistakes or meant)
 
 

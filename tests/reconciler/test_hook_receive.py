@@ -11,9 +11,7 @@ from pushing import Pushing, agent
 from reconciler import control
 from reconciler.control import Hold
 from reconciler.git.received import ReceivedSource
-from reconciler.push import options as push_options
-from reconciler.push import receive
-from reconciler.push.options import Options
+from reconciler.push import followed
 from reconciler.push.verdict import Ending
 from runner.contract import clock, errors, settings
 from runner.contract.source_settings import Source
@@ -41,8 +39,8 @@ def test_only_the_line_of_the_followed_ref_counts() -> None:
     lines = [f"{HASH} {HASH} refs/heads/{number}\n" for number in range(5_000)]
     lines.insert(2_500, f"{HASH} {'b' * 40} {MAIN}\n")
     stream = io.BytesIO("".join(lines).encode())
-    assert receive.updates(stream, MAIN) == receive.Update(HASH, "b" * 40, MAIN)
-    assert receive.updates(io.BytesIO(b""), MAIN) is None
+    assert followed.updates(stream, MAIN) == followed.Update(HASH, "b" * 40, MAIN)
+    assert followed.updates(io.BytesIO(b""), MAIN) is None
 
 
 @pytest.mark.parametrize(
@@ -58,12 +56,12 @@ def test_only_the_line_of_the_followed_ref_counts() -> None:
 )
 def test_a_line_that_git_does_not_write_is_refused(line: bytes) -> None:
     with pytest.raises(errors.Refused):
-        receive.updates(io.BytesIO(line), MAIN)
+        followed.updates(io.BytesIO(line), MAIN)
 
 
 def test_a_ref_that_looks_like_an_option_is_another_ref() -> None:
     stream = io.BytesIO(f"{HASH} {HASH} refs/heads/--upload-pack=evil\n".encode())
-    assert receive.updates(stream, MAIN) is None
+    assert followed.updates(stream, MAIN) is None
 
 
 def test_a_commit_is_planned_and_nothing_is_recorded_without_an_option(
@@ -184,26 +182,13 @@ def test_what_is_let_pass_is_recorded_for_this_commit(pushing: Pushing) -> None:
     ]
 
 
-def test_options_of_ours_on_a_push_elsewhere_are_not_passed_over(pushing: Pushing) -> None:
-    source = Source(url=pushing.repository.url)
-    said = receive.elsewhere(source, pushing_options("plan-only"))
-    assert said.ending is Ending.REFUSED
-    assert "git push -o plan-only … HEAD:main" in said.sentences[0]
-    assert receive.elsewhere(source, pushing_options("ci.skip")).ending is Ending.UNTOUCHED
-    assert receive.elsewhere(source, pushing_options()).passes
-
-
-def pushing_options(*given: str) -> Options:
-    return push_options.parse(given)
-
-
 def test_a_hook_in_a_repository_that_is_not_followed_refuses(pushing: Pushing) -> None:
     home = settings.load(pushing.home, {})
-    assert receive.source(home, "default", pushing.repository.origin)
+    assert followed.source(home, "default", pushing.repository.origin)
     with pytest.raises(errors.Refused, match="follows"):
-        receive.source(home, "default", pushing.repository.work / ".git")
+        followed.source(home, "default", pushing.repository.work / ".git")
     with pytest.raises(errors.SettingsInvalid):
-        receive.source(home, "teams", pushing.repository.origin)
+        followed.source(home, "teams", pushing.repository.origin)
 
 
 @pytest.mark.parametrize(
