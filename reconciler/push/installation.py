@@ -10,9 +10,10 @@ and no secret: the interpreter, the home, the source.
 
 import contextlib
 import os
+import re
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,14 +26,16 @@ from runner.contract import errors
 MARK: Final = "# orloj-hook: 1"
 CHAINED: Final = "pre-receive.before-orloj"
 _PUSH_OPTIONS: Final = "receive.advertisePushOptions"
-_WERE_ON: Final = "# push options were on before: yes"
+_FSCK: Final = "receive.fsckObjects"
+"""The daemon's mirror takes no malformed object: a push that brings one is stopped by git."""
+_SET: Final = re.compile(r"^# set with it:(( [a-z]+\.[A-Za-z]+)*)$", re.MULTILINE)
 _BYTES_MAX: Final = 65_536
 
 _SCRIPT: Final = """#!/bin/sh
 {mark}
 # Shows each pusher the plan before a ref moves, and refuses what cannot be applied.
 # Made by `orloj hook install`, taken out by `orloj hook uninstall`. Holds no secret.
-# push options were on before: {were_on}
+# set with it:{set_with_it}
 python={python}
 if ! [ -x "$python" ]; then
   echo "error: refused, since Orloj is gone from $python." >&2
@@ -75,8 +78,11 @@ class Hook:
     source: str
     pusher_from: str = ""
 
-    def script(self, *, chained: bool = False, were_on: bool = False) -> str:
-        """The script; `chained` runs the hook that was there before, first."""
+    def script(self, *, chained: bool = False, set_with_it: Iterable[str] = ()) -> str:
+        """The script; `chained` runs the hook that was there before, first.
+
+        `set_with_it` names the settings of the repository that go with it.
+        """
         words = [
             *("-I", "-m", "reconciler.cli.pre_receive"),
             *("--home", str(self.home), "--source", self.source),
@@ -88,7 +94,7 @@ class Hook:
             mark=MARK,
             python=shlex.quote(self.python),
             run=run,
-            were_on="yes" if were_on else "no",
+            set_with_it="".join(f" {name}" for name in set_with_it),
         )
 
 
@@ -124,7 +130,7 @@ class HookFolder:
             return Presence.ABSENT
         if MARK not in text.splitlines():
             return Presence.FOREIGN
-        wanted = hook.script(chained=self.chained, were_on=_WERE_ON in text)
+        wanted = hook.script(chained=self.chained, set_with_it=_set_with_it(text))
         sound = text == wanted and os.access(self.file, os.X_OK)
         return Presence.OURS if sound and self.push_options else Presence.OTHER
 
@@ -146,16 +152,19 @@ class HookFolder:
                 f"{self.file} is a hook that Orloj did not make, and stays as it is: run it"
                 " before Orloj's with --chain, or call what `orloj hook show` prints from it"
             )
-        text = self._text() or ""
-        were_on = _WERE_ON in text if MARK in text else self.push_options
+        there = _set_with_it(self._text() or "") if presence is not Presence.FOREIGN else ()
+        missing = [] if self.push_options else [_PUSH_OPTIONS]
+        missing += [] if self._configured(_FSCK) else [_FSCK]
+        names = tuple(dict.fromkeys((*there, *missing)))
         with _saying(self.file):
             self.file.parent.mkdir(exist_ok=True)
             if presence is Presence.FOREIGN:
                 if self._before.exists():
                     raise errors.Refused(f"{self._before} is there already: move it away")
                 self.file.rename(self._before)
-            _write(self.file, hook.script(chained=self.chained, were_on=were_on))
-        self._configure(_PUSH_OPTIONS, "true")
+            _write(self.file, hook.script(chained=self.chained, set_with_it=names))
+        for name in missing:
+            self._configure(name, "true")
 
     def uninstall(self) -> bool:
         """Take the script out and put back what was there; whether there was one of ours."""
@@ -167,9 +176,9 @@ class HookFolder:
                 self._before.replace(self.file)
             else:
                 self.file.unlink()
-        if _WERE_ON not in text:
-            # Without a hook that reads it, `-o plan-only` would be taken and not minded.
-            self._configure(_PUSH_OPTIONS, None)
+        # Without a hook that reads it, `-o plan-only` would be taken and not minded.
+        for name in _set_with_it(text):
+            self._configure(name, None)
         return True
 
     def _text(self) -> str | None:
@@ -192,6 +201,12 @@ class HookFolder:
         done = self._git.local("config", "--file", file, *change, mirror=None)
         if not done.ok:
             raise errors.Refused(f"cannot set {name} of {self.repository}: {done.words}")
+
+
+def _set_with_it(text: str) -> tuple[str, ...]:
+    """The settings that a script of ours says were made for it."""
+    found = _SET.search(text)
+    return tuple(found[1].split()) if found else ()
 
 
 def _write(file: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from reconciler.views.times import moment
 WIDTH: Final = 72
 """A terminal of 80 columns without `remote: `."""
 CHANGES_MAX: Final = 20
-PROBLEMS_MAX: Final = 20
+PROBLEMS_MAX: Final = 50
 LINES_MAX: Final = 120
 _EXCERPT: Final = re.compile(r"\s+(\d+ )?[|=] ")
 
@@ -70,7 +70,7 @@ def _shown(verdict: Verdict) -> list[str]:
         listed = problem_list(verdict.problems[:PROBLEMS_MAX]).plain
         lines = listed.splitlines()[:-1]  # Its last line counts only what is listed.
         hidden = len(verdict.problems) - PROBLEMS_MAX
-        return [*_cut(lines), *_hidden(hidden, "more problem"), summary(verdict.problems)]
+        return [*lines, *_hidden(hidden, "more problem"), summary(verdict.problems)]
     return [line.plain for line in block_lines(verdict.blocks)]
 
 
