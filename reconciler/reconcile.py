@@ -58,6 +58,7 @@ class Reconciler:
         database: Database,
         name: str = DEFAULT_SOURCE,
         ref: str | None = None,
+        git: GitSource | None = None,
     ) -> None:
         source = settings.followed.get(name)
         if source is None:
@@ -69,7 +70,7 @@ class Reconciler:
         self._wanted = Wanted(source.ref, source.semver, source.commit)
         self._conditions = Conditions(name, source, database, self._wanted.shown())
         self._report = Report(self._conditions, database)
-        self._git = GitSource(
+        self._git = git or GitSource(
             *(source.url, source.ref, source.path),
             *(mirror_folder(settings.home, name), source.timeout_s),
             more=source,

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
     "drill": "Let faults strike, and see that nothing is called.",
+    "hook": "Show the plan at git push, and refuse what cannot be applied.",
     "init": "Make a repository of manifests to start from.",
     "limits": "Show limits, what is in use, and their worst window.",
     "logs": "Show what agents did, step by step; -f follows.",

@@ -1,4 +1,6 @@
-"""`orloj apply`: carry out a saved plan, or apply files by hand.
+"""`orloj apply`: carry out a plan, by its id or as it was saved, or apply files by hand.
+
+To name a plan is to approve it: the id is bound to the commit and to the recorded state.
 
 Exit codes: 0 done, 1 error or not confirmed, 3 blocked, 4 stale: the plan was made for
 another commit or another state.
@@ -10,18 +12,24 @@ from typing import Any, Final
 
 import click
 
-from reconciler import apply, by_hand
+from reconciler import apply, by_hand, override
 from reconciler.change import Plan
 from reconciler.cli.context import Context
+from reconciler.cli.parameters import source_option
 from reconciler.cli.plan import BLOCKED, show_problems
+from reconciler.gate import approval
 from reconciler.git.watch import watchable
+from reconciler.override import Override, OverrideKind
 from reconciler.plan import explain
+from reconciler.push import options
 from reconciler.reconcile import Reconciler
+from reconciler.resource import person_owner
 from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
 from runner.contract import clock, errors, seal, settings, wake
+from runner.contract.settings import DEFAULT_SOURCE
 
 STALE: Final = 4
 PLAN_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -29,7 +37,9 @@ _NEXT: Final = "Next: orloj status"
 
 
 @click.command()
-@click.argument("plan_file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "plan", metavar="[PLAN]", required=False, type=click.Path(path_type=Path, dir_okay=False)
+)
 @click.option(
     "-f",
     "--file",
@@ -39,34 +49,73 @@ _NEXT: Final = "Next: orloj status"
     help="Manifest or folder to apply by hand; may be given again.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@source_option
 @click.pass_obj
 def command(
-    context: Context, plan_file: Path | None, files: tuple[Path, ...], yes: bool
+    context: Context, *, plan: Path | None, files: tuple[Path, ...], yes: bool, source: str
 ) -> int:
-    """Apply a saved plan (PLAN_FILE), or manifests from files (-f).
+    """Apply a plan (PLAN: its id, or the file it was saved to), or manifests from files (-f).
 
-    What is applied from files belongs to you: Git never deletes it, and takes it over when
-    the repository declares the same.
+    To apply a plan is to approve it, where the settings ask for an approval. What is applied
+    from files belongs to you: Git never deletes it, and takes it over when the repository
+    declares the same.
     """
-    if (plan_file is None) == (not files):
-        raise click.UsageError("give a saved plan, or -f with a file or folder")
+    if (plan is None) == (not files):
+        raise click.UsageError("give a plan, or -f with a file or folder")
     try:
-        if plan_file is not None:
-            return _apply_saved(context, plan_file)
+        if plan is not None and options.may_call(str(plan)) and not plan.exists():
+            return _apply_named(context, source, str(plan), yes)
+        if plan is not None:
+            return _apply_saved(context, plan)
         return _apply_files(context, files, yes)
     except errors.PlanStale as error:
         context.say(f"Stale: {error}")
         return STALE
 
 
+def _apply_named(context: Context, source: str, name: str, yes: bool) -> int:
+    reconciler = Reconciler(context.settings, context.database, source)
+    seen = reconciler.preview()
+    if seen.plan is None:
+        return show_problems(context, seen, as_json=False)
+    if not approval.is_called(seen.plan, name):
+        raise errors.PlanStale(
+            f"what can be applied now is plan {seen.plan.short_id}, since the commit or the"
+            " state is another one; read it with orloj plan"
+        )
+    planned = approval.approved(seen.plan)
+    context.show(plan_words(explain(planned)))
+    if planned.blocked:
+        return BLOCKED
+    if not planned.changes and planned.target.commit == planned.target.previous_commit:
+        return 0
+    if not yes and not context.confirmed("Apply exactly this?", "apply", "applied"):
+        return 1
+    _approve(context, seen.plan)
+    reconciler.apply(planned, clock.now_us())
+    return _done(context, planned)
+
+
+def _approve(context: Context, planned: Plan) -> None:
+    """Write down who approved the plan, where somebody had to."""
+    if all(block.reason != approval.REASON for block in planned.blocked):
+        return
+    target, actor = planned.target, person_owner(settings.person())
+    assert target.commit is not None
+    given = Override(OverrideKind.PLAN, actor, "orloj apply", planned.id)
+    with context.database.write() as connection:
+        override.give(connection, target.source, target.commit, [given], clock.now_us())
+
+
 def _apply_saved(context: Context, path: Path) -> int:
     saved = _read_plan(path)
-    reconciler = Reconciler(context.settings, context.database)
+    source = saved["source"].get("name", DEFAULT_SOURCE)
+    reconciler = Reconciler(context.settings, context.database, source)
     commit = reconciler.resolve()
     if commit != saved["source"]["commit"]:
         raise errors.PlanStale(
             f"the plan is for commit {saved['source']['commit']}, and {commit} is what"
-            f" {context.settings.source.ref} names now; run orloj plan again"
+            f" {context.settings.followed[source].ref} names now; run orloj plan again"
         )
     seen = reconciler.preview(commit)
     if seen.plan is None:
@@ -76,15 +125,17 @@ def _apply_saved(context: Context, path: Path) -> int:
             "what is recorded changed since the plan was made, or the plan was applied"
             " already; run orloj plan again"
         )
-    if seen.plan.blocked:
-        context.show(plan_words(explain(seen.plan)))
+    planned = approval.approved(seen.plan)
+    if planned.blocked:
+        context.show(plan_words(explain(planned)))
         return BLOCKED
-    _refuse_edited(path, saved, seen.plan)
-    if not seen.plan.changes and commit == seen.plan.target.previous_commit:
-        context.show(plan_words(seen.plan))
+    _refuse_edited(path, saved, planned)
+    if not planned.changes and commit == planned.target.previous_commit:
+        context.show(plan_words(planned))
         return 0
-    reconciler.apply(seen.plan, clock.now_us())
-    return _done(context, seen.plan)
+    _approve(context, seen.plan)
+    reconciler.apply(planned, clock.now_us())
+    return _done(context, planned)
 
 
 def _refuse_edited(path: Path, saved: dict[str, Any], planned: Plan) -> None:

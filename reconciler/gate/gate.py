@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reconciler.change import Block
-from reconciler.gate import freeze
+from reconciler.gate import approval, freeze
 from reconciler.gate.request import GateRequest
 
 Rule = Callable[[GateRequest], Iterable[Block]]
 
-RULES: Final[tuple[Rule, ...]] = (freeze.blocks,)
+RULES: Final[tuple[Rule, ...]] = (freeze.blocks, approval.rule)
 
 
 def blocks(request: GateRequest) -> tuple[Block, ...]:

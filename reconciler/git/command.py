@@ -110,7 +110,7 @@ class GitCommand:
     `folder`, which only we may enter, gets an empty directory for HOME, and a configuration
     file if the address needs one: for a password or a token, or to trust another user's
     repository. What `credentials` names is looked at when the remote is first asked, so that
-    reading the mirror needs none of it.
+    reading the mirror needs none of it. `more` are variables that the caller has checked.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class GitCommand:
         file_bytes_max: int = FILE_BYTES_MAX,
         *,
         credentials: Credentials = NONE,
+        more: tuple[str, ...] = (),
     ) -> None:
         self._address = address
         self._timeout_s = timeout_s
@@ -140,6 +141,7 @@ class GitCommand:
             *_ENVIRONMENT,
             f"HOME={home}",
             f"GIT_CEILING_DIRECTORIES={folder}",
+            *more,
         )
         if not credentials.any:
             self._prepare()

@@ -200,6 +200,11 @@ def variable(name: str) -> str | None:
     return os.environ.get(name)  # noqa: TID251
 
 
+def given(*names: str) -> dict[str, str]:
+    """Those of these variables that are set: what git and a web server tell a hook."""
+    return {name: os.environ[name] for name in names if name in os.environ}  # noqa: TID251
+
+
 def person() -> str:
     """The login name of whoever runs this command."""
     try:
