@@ -24,6 +24,7 @@ from typing import Final
 from reconciler import control
 from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.leader import TURN_S, Leader
+from reconciler.notify.lanes import Lanes
 from reconciler.pulse import Pulse
 from reconciler.report import Outcome
 from reconciler.schedule import Schedules
@@ -61,6 +62,7 @@ class Daemon:
             for name in settings.followed
         ]
         self._complaint = ""
+        self._lanes = Lanes(settings, database)
         self._leader = Leader(database)
         self._leading = False
         self.pulse = Pulse(lambda: self._wake(_LOOK))
@@ -119,6 +121,7 @@ class Daemon:
             hooked = self._taken_hooks()
             was_leading, self._leading = self._leading, self._leads()
             if not self._leading:
+                self._lanes.look(leading=False)
                 self._hand_on(hooked)
                 continue
             self._pass_on(forced=_FORCED in calls, knocked=knocked, looked_before=was_leading)
@@ -128,6 +131,7 @@ class Daemon:
                 self._reconsider()
             for follower in self._followers:
                 follower.maintain(quiet=not ready)
+            self._lanes.look(leading=True)
             self._tend()
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
@@ -229,6 +233,8 @@ class Daemon:
             signal.signal(number, on_signal)
 
     def _start(self, stack: contextlib.ExitStack) -> None:
+        self._lanes.start()
+        stack.callback(self._lanes.stop)
         for follower in self._followers:
             stack.callback(follower.stop)
             follower.start(self._timers)

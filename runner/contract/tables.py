@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract import approval_tables, limit_tables, source_tables
+from runner.contract import approval_tables, limit_tables, notify_tables, source_tables
 
 Big = BigInteger
 ELSEWHERE: Final = (
@@ -21,6 +21,8 @@ ELSEWHERE: Final = (
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,
+    notify_tables.EventCursorRow,
+    notify_tables.EventNotificationRow,
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"

@@ -1,14 +1,16 @@
 """The settings of the port that the daemon listens on, and of what may wake it there."""
 
+import re
 from ipaddress import ip_address
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from runner.contract.kinds import network
 from runner.contract.settings_table import Table
 
-EXAMPLE = "127.0.0.1:8471"
+EXAMPLE: Final = "127.0.0.1:8471"
+_REPOSITORY: Final = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 
 
 class Web(Table):
@@ -109,6 +111,13 @@ class Notify(NotifyFilter):
     def is_status(self) -> bool:
         """Whether it sets the status of commits, and says nothing of anything else."""
         return self.type.endswith("-status")
+
+    @field_validator("repository")
+    @classmethod
+    def _repository(cls, text: str) -> str:
+        if text and not _REPOSITORY.fullmatch(text):
+            raise ValueError("write it as OWNER/NAME")
+        return text
 
     @model_validator(mode="after")
     def _complete(self) -> "Notify":
