@@ -8,6 +8,7 @@ from reconciler.events import Event, EventSeverity
 from reconciler.notify import post
 from reconciler.notify.notice import Notice, Status
 from reconciler.views import notifications as view
+from reconciler.views.notifications import TrialRecord
 from runner.contract import clock, errors, settings
 from runner.contract.settings import DEFAULT_SOURCE
 from runner.contract.web_settings import Notify
@@ -32,10 +33,18 @@ def test(context: Context, name: str, as_json: bool) -> int:
         known = ", ".join(context.settings.notify) or "none"
         raise errors.NotFound(f"there is no [notify.{name}] in orloj.toml; there: {known}")
     found = post.send(context.settings.home, name, target, _notice(context, name, target))
+    record = TrialRecord(
+        target=name,
+        told=found.problem is None,
+        status=found.status,
+        answer=found.said,
+        problem=found.problem,
+        retried=found.again,
+    )
     if as_json:
-        context.show_json(view.reply_json(name, found))
+        context.show_json(view.trial_json(record))
     else:
-        context.show(view.reply(name, found))
+        context.show(view.trial(record))
     return 0 if found.problem is None else 1
 
 

@@ -1,96 +1,98 @@
 """Notifications as words and as JSON. Pure. The JSON fields are promises."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.notify.notice import Notice, NoticeState
-from reconciler.notify.post import Reply
 from reconciler.views.plain import plain
 from reconciler.views.table import paragraphs, short, table, word
 from reconciler.views.times import iso, moment
 
-_STYLES: Final = {
-    NoticeState.WAITING: "yellow",
-    NoticeState.SENT: "green",
-    NoticeState.FAILED: "red",
-    NoticeState.OVERTAKEN: "dim",
-}
+_STYLES: Final = {"waiting": "yellow", "sent": "green", "failed": "red", "overtaken": "dim"}
 
 
-def notification_list(found: Sequence[Notice], targets: Sequence[str]) -> Text:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationRecord:
+    """What a target is told of an event, and how far that went; `due_at` while it waits."""
+
+    id: str
+    target: str
+    source: str
+    severity: str
+    reason: str
+    message: str
+    commit: str | None
+    resource: str | None
+    status: str | None
+    happened_at: int
+    state: str
+    attempts: int
+    due_at: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """What a target answered to a test; `problem` says why it was not told."""
+
+    target: str
+    told: bool
+    status: int | None
+    answer: str
+    problem: str | None
+    retried: bool
+
+
+def notification_list(found: Sequence[NotificationRecord], targets: Sequence[str]) -> Text:
     """The list, newest first, with the last error of each that has one."""
-    if not targets:
+    if not targets and not found:
         return Text("Nobody is told of events: there is no [notify.NAME] in orloj.toml.")
     if not found:
         return Text(
-            f"Nothing was sent yet to {plain(', '.join(targets))}."
-            f" Try one: orloj notify test {plain(targets[0])}"
+            f"Nothing to show for {', '.join(targets)}. Try one: orloj notify test {targets[0]}"
         )
     headers = ("TARGET", "STATE", "TRIES", "REASON", "SOURCE", "COMMIT", "NEXT (UTC)")
     errors = [
-        Text(f"  {notice.target} {notice.event.reason}: {short(plain(notice.error))}", "dim")
-        for notice in found
-        if notice.error is not None
+        Text(f"  {one.target} {plain(one.reason)}: {short(plain(one.error))}", style="dim")
+        for one in found
+        if one.error is not None
     ]
-    rows = table(headers, map(_row, found))
-    return paragraphs(rows, Text() if errors else None, *errors)
+    return paragraphs(table(headers, map(_row, found)), Text() if errors else None, *errors)
 
 
-def _row(notice: Notice) -> tuple[str | Text, ...]:
-    event, waiting = notice.event, notice.state is NoticeState.WAITING
-    state = Text(notice.state.value, style=_STYLES[notice.state])
+def _row(one: NotificationRecord) -> tuple[str | Text, ...]:
     return (
-        notice.target,
-        state,
-        str(notice.attempts),
-        event.reason if notice.status is None else f"{event.reason} ({notice.status})",
-        event.source,
-        (event.commit or "-")[:12],
-        moment(notice.due_at) if waiting else "-",
+        one.target,
+        Text(one.state, style=_STYLES.get(one.state, "")),
+        str(one.attempts),
+        one.reason if one.status is None else f"{one.reason} ({one.status})",
+        one.source,
+        (one.commit or "-")[:12],
+        moment(one.due_at),
     )
 
 
-def notification_json(notice: Notice) -> dict[str, Any]:
+def notification_json(one: NotificationRecord) -> dict[str, Any]:
     """The stable fields of a notification."""
-    event = notice.event
-    return {
-        "id": notice.id,
-        "target": notice.target,
-        "source": event.source,
-        "severity": event.severity.value,
-        "reason": event.reason,
-        "message": event.message,
-        "commit": event.commit,
-        "resource": event.resource,
-        "status": notice.status,
-        "happened_at": iso(notice.happened_at),
-        "state": notice.state.value,
-        "attempts": notice.attempts,
-        "next": iso(notice.due_at) if notice.state is NoticeState.WAITING else None,
-        "error": notice.error,
-    }
+    fields = asdict(one)
+    due_at = fields.pop("due_at")
+    fields["happened_at"] = iso(one.happened_at)
+    return fields | {"next": None if due_at is None else iso(due_at)}
 
 
-def reply(name: str, found: Reply) -> Text:
+def trial(one: TrialRecord) -> Text:
     """What a target answered to a test."""
-    if found.problem is not None:
-        again = "The daemon would try again." if found.again else "The daemon would give it up."
+    if not one.told:
+        how = "The daemon would try again." if one.retried else "The daemon would give up."
         return Text.assemble(
-            word("failed"), f"  {plain(name)} was not told: {plain(found.problem)}. {again}"
+            word("failed"), f"  {one.target} was not told: {plain(one.problem or '')}. {how}"
         )
-    said = f": {plain(found.said)}" if found.said else ""
-    return Text.assemble(word("done"), f"  {plain(name)} answered {found.status}{said}")
+    said = f": {plain(one.answer)}" if one.answer else ""
+    return Text.assemble(word("done"), f"  {one.target} answered {one.status}{said}")
 
 
-def reply_json(name: str, found: Reply) -> dict[str, Any]:
+def trial_json(one: TrialRecord) -> dict[str, Any]:
     """The stable fields of an answer."""
-    return {
-        "target": name,
-        "told": found.problem is None,
-        "status": found.status,
-        "answer": found.said,
-        "problem": found.problem,
-        "retried": found.again,
-    }
+    return asdict(one)

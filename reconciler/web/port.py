@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reconciler.daemon import Daemon
+from reconciler.pulse import Pulse
 from reconciler.web.hooks import PREFIX, Hooks
 from reconciler.web.message import Answer, Head, answer
 from reconciler.web.router import Route, Router
 from reconciler.web.server import Server
-from runner.contract import telemetry, web_settings
+from runner.contract import clock, telemetry, web_settings
 from runner.contract.settings import Settings
 
 HEALTH: Final = "/healthz"
@@ -25,7 +26,7 @@ def opened(settings: Settings, daemon: Daemon) -> Iterator[None]:
     hooks = Hooks(settings, daemon.hook)
     hooks.check()
     routes = [
-        Route(HEALTH, ("GET",), _health(daemon.pulse.lively)),
+        Route(HEALTH, ("GET",), _health(daemon.pulse)),
         Route(PREFIX, ("POST",), hooks.handle, hooks.judge),
     ]
     server = Server(host, port, Router(routes, settings.web.proxies))
@@ -43,8 +44,9 @@ def opened(settings: Settings, daemon: Daemon) -> Iterator[None]:
         server.stop()
 
 
-def _health(lively: Callable[[], bool]) -> Callable[[Head, bytes], Answer]:
+def _health(pulse: Pulse) -> Callable[[Head, bytes], Answer]:
     def handle(_head: Head, _body: bytes) -> Answer:
-        return answer(200, status="ok") if lively() else answer(503, status="the loop is stuck")
+        lively = pulse.lively(clock.boot_us())
+        return answer(200, status="ok") if lively else answer(503, status="the loop is stuck")
 
     return handle

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.pulse import Pulse
 from reconciler.web import payload, server
 from reconciler.web.hooks import PREFIX, Hooks
 from reconciler.web.message import Head, answer
@@ -312,6 +313,17 @@ def test_what_was_seen_is_remembered_up_to_a_bound() -> None:
     assert [seen.first([key]) for key in "aabcd"] == [True, False, True, True, True]
     assert seen.first(["a"])  # Pushed out: what the bound costs.
     assert not seen.first(["d"])
+
+
+def test_a_loop_that_owes_an_answer_for_a_minute_is_not_lively() -> None:
+    rings: list[None] = []
+    pulse = Pulse(lambda: rings.append(None))
+    assert pulse.lively(0)
+    assert pulse.lively(59_999_999)
+    assert not pulse.lively(60_000_000)
+    pulse.beat()
+    assert pulse.lively(60_000_001)
+    assert len(rings) == 4
 
 
 # What is sent is bounded before it is read.
