@@ -119,7 +119,7 @@ def listed(connection: Connection, state: str | None, limit: int) -> list[Notice
     """The newest rows, newest first; all or those in a state."""
     rows = connection.exec_driver_sql(
         f"SELECT {_COLUMNS} FROM event_notification"  # noqa: S608
-        " WHERE (? IS NULL OR state = ?) ORDER BY event_id DESC, target LIMIT ?",
+        " WHERE (CAST(? AS TEXT) IS NULL OR state = ?) ORDER BY event_id DESC, target LIMIT ?",
         (state, state, limit),
     )
     return [_notice(row) for row in rows]
