@@ -3,6 +3,7 @@
     watch, poll (±10 %) ──┐                  ┌─> follower A ─ its thread asks the remote
     knock, SIGHUP ────────┼─> wake ──select──┼─> follower B ─ its thread asks the remote
     a remote answered ────┤                  └─> schedules
+    a delivery, a ring ───┤
     a schedule is due ────┘     one thing after the other: plan, apply, report
 
 Everything that wakes writes one byte into a socket, even the signal handlers: the loop is
@@ -14,12 +15,17 @@ import logging
 import select
 import signal
 import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Final
 
 from reconciler import control
 from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.leader import TURN_S, Leader
+from reconciler.notify.lanes import Lanes
+from reconciler.pulse import Pulse
 from reconciler.report import Outcome
 from reconciler.schedule import Schedules
 from reconciler.schedule_settle import Cancel
@@ -35,6 +41,8 @@ QUIET_S: Final = 2.0
 """A silence this long is quiet: a repack takes half a second that a push would wait for."""
 TEND_AGAIN_US: Final = 5_000_000
 """When to look at the schedules again after that failed."""
+HOOKED_MAX: Final = 1_000
+"""Repositories named by deliveries that the loop has not come to yet."""
 _LOOK, _FORCED, _TEND, _STOP = b"l", b"f", b"t", b"s"
 
 
@@ -54,11 +62,19 @@ class Daemon:
             for name in settings.followed
         ]
         self._complaint = ""
+        self._lanes = Lanes(settings, database)
         self._leader = Leader(database)
         self._leading = False
+        self.pulse = Pulse(lambda: self._wake(_LOOK))
+        self._hooked: deque[str] = deque(maxlen=HOOKED_MAX)
 
-    def run(self) -> None:
-        """Reconcile until SIGTERM or SIGINT; AlreadyRunning if another daemon has this home."""
+    def run(
+        self, beside: Callable[["Daemon"], AbstractContextManager[None]] | None = None
+    ) -> None:
+        """Reconcile until SIGTERM or SIGINT; AlreadyRunning if another daemon has this home.
+
+        `beside` is what runs in the meantime.
+        """
         # Before the role is taken: whoever sees it taken may ask us to stop at once.
         self._listen_to_signals()
         with contextlib.ExitStack() as stack:
@@ -81,9 +97,16 @@ class Daemon:
                 home=str(self._settings.home),
                 sources=list(self._settings.followed),
             )
+            if beside is not None:
+                stack.enter_context(beside(self))
             service.notify("READY=1")
             self._loop(knocks)
         telemetry.log("daemon_stopped", "The daemon stopped.")
+
+    def hook(self, names: Sequence[str]) -> None:
+        """A Git host says that these repositories have news. From any thread."""
+        self._hooked.extend(names)
+        self._wake(_LOOK)
 
     def _loop(self, knocks: socket.socket) -> None:
         while True:
@@ -94,15 +117,21 @@ class Daemon:
                 wake.drain(knocks)
             if _STOP in calls:
                 return
+            self.pulse.beat()
+            hooked = self._taken_hooks()
             was_leading, self._leading = self._leading, self._leads()
             if not self._leading:
+                self._lanes.look(leading=False)
+                self._hand_on(hooked)
                 continue
             self._pass_on(forced=_FORCED in calls, knocked=knocked, looked_before=was_leading)
+            self._look_at(hooked)
             results = [follower.step() for follower in self._followers]
             if any(result and result.outcome is Outcome.APPLIED for result in results):
                 self._reconsider()
             for follower in self._followers:
                 follower.maintain(quiet=not ready)
+            self._lanes.look(leading=True)
             self._tend()
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
@@ -113,6 +142,31 @@ class Daemon:
                 follower.demand()
             elif not looked_before:
                 follower.look()
+
+    def _taken_hooks(self) -> set[str]:
+        """The repositories that deliveries named since the last turn."""
+        names = set()
+        with contextlib.suppress(IndexError):
+            while True:
+                names.add(self._hooked.popleft())
+        return names
+
+    def _look_at(self, names: set[str]) -> None:
+        for follower in self._followers:
+            if follower.name in names:
+                follower.look()
+
+    def _hand_on(self, names: set[str]) -> None:
+        """Another daemon leads: ask that one for a look, as a person would."""
+        if not names:
+            return
+        try:
+            with self._database.write() as connection:
+                for name in sorted(names):
+                    control.request(connection, name, clock.new_id(), "webhook")
+            self._database.knock(wake.DAEMON)
+        except errors.DatabaseUnavailable as error:
+            self._complain(str(error))
 
     def _asked(self) -> set[str]:
         """The repositories that somebody waits for; none named means all."""
@@ -179,6 +233,8 @@ class Daemon:
             signal.signal(number, on_signal)
 
     def _start(self, stack: contextlib.ExitStack) -> None:
+        self._lanes.start()
+        stack.callback(self._lanes.stop)
         for follower in self._followers:
             stack.callback(follower.stop)
             follower.start(self._timers)

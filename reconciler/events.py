@@ -10,6 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from runner.contract.database import dialect
+
 EVENTS_MAX: Final = 10_000
 _ROOM_EVERY: Final = 100
 
@@ -50,6 +52,8 @@ _COLUMNS: Final = "source, severity, reason, message, commit_sha, resource"
 
 def record(connection: Connection, event: Event, now_us: int) -> None:
     """Keep an event, or count it where it repeats the last one."""
+    # Ids come in the order of commits, so that who reads on from one misses none.
+    dialect.alone(connection, dialect.LOG)
     values = _values(event)
     last = connection.exec_driver_sql(
         f"SELECT id, {_COLUMNS} FROM event WHERE source = ?"  # noqa: S608

@@ -71,12 +71,14 @@ class Report:
         self, commit: str, now_us: int, *, rejected: bool, forced: bool
     ) -> PassResult:
         """The commit was known; what was `rejected` of it stays as it was said."""
-        state = self._conditions.state()
+        old = state = self._conditions.state()
         if not rejected:
             # What was rejected meanwhile is not what the ref names any more.
             state = self._conditions.saying(READY, "Applied", "")
             state = replace(state, attempted_commit=commit)
         if state is not None:
+            if old is not None and old.condition != state.condition == READY:
+                self._recovered(state, old, now_us)  # First: killed in between, it comes again.
             self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
 
@@ -114,6 +116,7 @@ class Report:
             problems=seen.problems,
             blocks=blocks,
         )
+        old = self._conditions.state()
         state = self._conditions.saying(
             RECONCILING if result.waits else STALLED, reason, message
         )
@@ -130,14 +133,25 @@ class Report:
             commit=seen.commit,
             reason=f"{reason}: {message}",
         )
-        severity = EventSeverity.WARNING if result.waits else EventSeverity.ERROR
+        # A plan that is blocked waits for a person or a window; without one the commit is bad.
+        waits = result.waits or seen.plan is not None
+        severity = EventSeverity.WARNING if waits else EventSeverity.ERROR
         with self._database.write() as connection:
             recorded.put_source(connection, state)
             if first:
                 audit.append(connection, [entry], now_us)
+            if first or old is None or old.reason != reason:
                 event = _event(state, severity, seen.commit)
                 events.record(connection, event, now_us)
         return result
+
+    def _recovered(self, state: SourceState, old: SourceState, now_us: int) -> None:
+        message = f"the repository is followed again after {old.reason}"
+        event = _event(state, EventSeverity.INFO, state.applied_commit)
+        with self._database.write() as connection:
+            events.record(
+                connection, replace(event, reason="Recovered", message=message), now_us
+            )
 
     def suspended(self, control: Control, now_us: int) -> PassResult:
         """A person stopped it; what was applied stays."""

@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "limits": "Show limits, what is in use, and their worst window.",
     "logs": "Show what agents did, step by step; -f follows.",
     "migrate": "Bring the database to the newest schema.",
+    "notifications": "Show whom events were told, and what waits.",
+    "notify": "Try the targets of notifications.",
     "permissions": "Show what agents may do, tool by tool.",
     "plan": "Show what applying the repository would change.",
     "reconcile": "Make the daemon look at the repository now.",

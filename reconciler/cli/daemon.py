@@ -4,6 +4,7 @@ import click
 
 from reconciler.cli.context import Context
 from reconciler.daemon import Daemon
+from reconciler.web import port
 from runner import decisions
 from runner.contract import telemetry
 
@@ -14,7 +15,8 @@ def command(context: Context) -> int:
     """Follow the repository until stopped. SIGHUP looks at once; SIGTERM stops cleanly."""
     telemetry.configure()
     try:
-        Daemon(context.settings, context.database, decisions.cancel).run()
+        daemon = Daemon(context.settings, context.database, decisions.cancel)
+        daemon.run(lambda running: port.opened(context.settings, running))
     finally:
         context.database.close()
     return 0

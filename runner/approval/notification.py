@@ -4,31 +4,17 @@ A notification says that somebody must look, and where; the call itself is shown
 approvals show`. Arguments are never in it: they may be personal, and chats keep everything.
 """
 
-import hashlib
-import hmac
 import json
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from runner.approval.request import ApprovalRecord
-
-SIGNATURE_HEADER: Final = "Orloj-Signature"
-_WORD_MAX: Final = 120
+from runner.contract.webhook import slack_code
 
 
 def body(form: Literal["json", "slack"], event: str, record: ApprovalRecord) -> bytes:
     """The body of a notification in the form that its hook takes; Refused if edited."""
     value = _slack(event, record) if form == "slack" else _plain(event, record)
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
-
-
-def signature(secret: str, time_s: int, content: bytes) -> str:
-    """The value of the signature header: a time, and an HMAC over the time and the body.
-
-    `t=SECONDS,v1=HEX`, HEX = HMAC-SHA256(secret, "SECONDS." ‖ body).
-    """
-    message = str(time_s).encode() + b"." + content
-    digest = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-    return f"t={time_s},v1={digest}"
 
 
 def _plain(event: str, record: ApprovalRecord) -> dict[str, Any]:
@@ -61,20 +47,12 @@ def _plain(event: str, record: ApprovalRecord) -> dict[str, Any]:
 def _slack(event: str, record: ApprovalRecord) -> dict[str, Any]:
     request = record.request()
     call = request.call
-    what = f"{_code(call.agent)} wants to call {_code(call.tool)}"
+    what = f"{slack_code(call.agent)} wants to call {slack_code(call.tool)}"
     if call.permissions:
-        what += f" ({_code(' '.join(call.permissions))})"
+        what += f" ({slack_code(' '.join(call.permissions))})"
     if record.decided_at is None:
         minutes = max(0, request.expires_at - request.requested_at) // 60_000_000
         what += f" and needs a person within {minutes} minutes"
     else:
-        what += f": {record.state.value} by {_code(record.approver or '-')}"
-    return {"text": f"{what}. {_code(f'orloj approvals show {record.id}')}"}
-
-
-def _code(text: str) -> str:
-    """A text that Slack shows letter by letter: escaped, cut, no mention and no format."""
-    line = "".join(sign if sign.isprintable() else "?" for sign in text).replace("`", "'")
-    short = line if len(line) <= _WORD_MAX else line[: _WORD_MAX - 1] + "…"
-    escaped = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"`{escaped or '-'}`"
+        what += f": {record.state.value} by {slack_code(record.approver or '-')}"
+    return {"text": f"{what}. {slack_code(f'orloj approvals show {record.id}')}"}

@@ -23,7 +23,7 @@ from runner.approval import rows as approval_rows
 from runner.approval.outbox import Notice
 from runner.approval.request import ApprovalRecord
 from runner.background import Background
-from runner.contract import audit, clock, seal, service, wake
+from runner.contract import audit, clock, seal, service, wake, webhook
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, OrlojError, Refused
@@ -160,11 +160,11 @@ class Notifier:
 
 async def _sent(letter: _Letter) -> tuple[str | None, bool]:
     """Why a hook was not told, None: it was; and whether trying again may help."""
-    headers = {"Content-Type": "application/json", "Idempotency-Key": letter.notice.id}
+    headers = {"Content-Type": "application/json", webhook.KEY_HEADER: letter.notice.id}
     if letter.secret is not None:
         time_s = clock.now_us() // 1_000_000
         headers["Authorization"] = f"Bearer {letter.secret}"
-        headers[notification.SIGNATURE_HEADER] = notification.signature(
+        headers[webhook.SIGNATURE_HEADER] = webhook.signature(
             letter.secret, time_s, letter.body
         )
     url = letter.notice.hook.url

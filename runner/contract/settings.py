@@ -11,13 +11,14 @@ import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import ErrorDetails
@@ -25,10 +26,12 @@ from pydantic_core import ErrorDetails
 from runner.contract import errors
 from runner.contract.settings_table import Table
 from runner.contract.source_settings import SOURCE_NAME, Source
+from runner.contract.web_settings import Notify, Receiver, Web
 
 FILE_NAME: Final = "orloj.toml"
 DEFAULT_SOURCE: Final = "default"
 _SYSTEM_HOME: Final = Path("/var/lib/orloj")
+_Name = Annotated[str, Field(pattern=SOURCE_NAME)]
 
 
 class Database(Table):
@@ -89,16 +92,22 @@ class Secrets(Table):
     """Folder that `fromFile` reads. Empty: `CREDENTIALS_DIRECTORY`, which systemd sets."""
 
 
+_Listeners = TypeVar("_Listeners", dict[str, Receiver], dict[str, Notify])
+
+
 class Settings(Table):
     """Everything that can be set."""
 
     home: Path
     database: Database = Database()
     source: Source = Source()
-    sources: dict[Annotated[str, Field(pattern=SOURCE_NAME)], Source] = {}
+    sources: dict[_Name, Source] = {}
     runner: Runner = Runner()
     tools: Tools = Tools()
     secrets: Secrets = Secrets()
+    web: Web = Web()
+    receivers: dict[_Name, Receiver] = {}
+    notify: dict[_Name, Notify] = {}
 
     @field_validator("sources")
     @classmethod
@@ -106,6 +115,15 @@ class Settings(Table):
         if DEFAULT_SOURCE in sources:
             raise ValueError(f"the repository {DEFAULT_SOURCE} stands under [source]")
         return sources
+
+    @field_validator("receivers", "notify")
+    @classmethod
+    def _of_known_sources(cls, named: _Listeners, info: ValidationInfo) -> _Listeners:
+        known = {DEFAULT_SOURCE, *info.data.get("sources", {})}
+        for name, table in named.items():
+            if unknown := set(table.sources) - known:
+                raise ValueError(f"{name}: there is no repository {', '.join(sorted(unknown))}")
+        return named
 
     @property
     def followed(self) -> dict[str, Source]:

@@ -9,7 +9,13 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract import approval_tables, limit_tables, source_tables, trust_tables
+from runner.contract import (
+    approval_tables,
+    limit_tables,
+    notify_tables,
+    source_tables,
+    trust_tables,
+)
 
 Big = BigInteger
 ELSEWHERE: Final = (
@@ -21,6 +27,8 @@ ELSEWHERE: Final = (
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,
+    notify_tables.EventCursorRow,
+    notify_tables.EventNotificationRow,
     trust_tables.RevisionProvenanceRow,
 )
 """Tables of the schema that stand in modules of their own."""
