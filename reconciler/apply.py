@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import events, recorded
+from reconciler import events, moved_rows, recorded
 from reconciler.change import Action, Change, Plan
 from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
@@ -61,6 +61,7 @@ _TYPES: Final = {
     Action.CREATE: EntryType.RESOURCE_CREATED,
     Action.UPDATE: EntryType.RESOURCE_UPDATED,
     Action.DELETE: EntryType.RESOURCE_DELETED,
+    Action.MOVE: EntryType.RESOURCE_MOVED,
 }
 
 
@@ -107,9 +108,10 @@ def apply(
 def counted(planned: Plan) -> str:
     """The counts in words, as the log keeps them."""
     counts = planned.counts
+    moved = f", {counts[Action.MOVE]} moved" if counts[Action.MOVE] else ""
     return (
         f"{counts[Action.CREATE]} created, {counts[Action.UPDATE]} updated,"
-        f" {counts[Action.DELETE]} deleted"
+        f" {counts[Action.DELETE]} deleted{moved}"
     )
 
 
@@ -143,6 +145,7 @@ def _refuse_stale(connection: Connection, planned: Plan, before: SourceState | N
 def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
     put = [change for change in planned.changes if change.after is not None]
     gone = [change.key for change in planned.changes if change.after is None]
+    gone += [change.previous for change in planned.changes if change.previous]
     standing = [change.after for change in put if change.after] + list(planned.relocated)
     _many(connection, _UPSERT, (_row(planned, change, now_us) for change in put))
     _many(
@@ -162,6 +165,13 @@ def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None
         ),
     )
     _many(connection, _SEAL, (pair for item in standing for pair in item.sealed))
+    moved_rows.carry(
+        connection,
+        planned.changes,
+        serial=planned.target.serial + 1,
+        commit=planned.target.commit,
+        now_us=now_us,
+    )
 
 
 def _row(planned: Plan, change: Change, now_us: int) -> tuple[Any, ...]:
@@ -190,7 +200,9 @@ def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:
         _REVISION,
         (target.source, target.commit, target.previous_commit, target.fast_forward)
         + (planned.id, target.serial + 1, target.author, target.committer, target.subject)
-        + (counts[Action.CREATE], counts[Action.UPDATE], counts[Action.DELETE], now_us),
+        # A move changes one resource: it counts as an update, and the log names both names.
+        + (counts[Action.CREATE], counts[Action.UPDATE] + counts[Action.MOVE])
+        + (counts[Action.DELETE], now_us),
     )
 
 

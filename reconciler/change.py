@@ -16,11 +16,37 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    MOVE = "move"
+    """It goes on under another name, and keeps its history."""
 
     @property
     def sign(self) -> str:
         """The sign it is shown with."""
-        return {"create": "+", "update": "~", "delete": "-"}[self.value]
+        return {"create": "+", "update": "~", "delete": "-", "move": ">"}[self.value]
+
+
+class ReasonCode(StrEnum):
+    """Why something happens to a resource, for programs. The names are promises."""
+
+    CREATE_NEW = "create_new"
+    """The record has nothing of this name."""
+    UPDATE_MANIFEST_CHANGED = "update_manifest_changed"
+    UPDATE_FILE_MOVED = "update_file_moved"
+    """The same manifest stands in another file."""
+    UPDATE_CHANGED_AND_FILE_MOVED = "update_changed_and_file_moved"
+    UPDATE_TAKEN_OVER = "update_taken_over"
+    """A person had applied it by hand, and the repository declares it now."""
+    DELETE_FILE_REMOVED = "delete_file_removed"
+    DELETE_MANIFEST_REMOVED = "delete_manifest_removed"
+    """Its file is there, and does not declare it any more."""
+    MOVE_DECLARED = "move_declared"
+    """The annotation `orloj.dev/moved-from` says so."""
+    MOVE_SAME_SPEC = "move_same_spec"
+    """One resource of the kind went, one came, and they say the same."""
+    MOVE_FILE_RENAMED = "move_file_renamed"
+    """Git sees that the one file became the other."""
+    UNSPECIFIED = "unspecified"
+    """Whoever made the change gave no code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +109,13 @@ class Change:
     before: Recorded | None
     after: Resource | None
     fields: tuple[FieldChange, ...] = ()
+    code: ReasonCode = ReasonCode.UNSPECIFIED
+
+    @property
+    def previous(self) -> Key | None:
+        """The key it had before it moved; None for all that did not."""
+        moved = self.action is Action.MOVE and self.before is not None
+        return self.before.key if moved and self.before else None
 
     @property
     def respecified(self) -> bool:
@@ -147,7 +180,8 @@ class Plan:
     @property
     def total(self) -> int:
         """How many resources of this owner there are once it is applied."""
-        return self.unchanged + self.counts[Action.CREATE] + self.counts[Action.UPDATE]
+        there = (Action.CREATE, Action.UPDATE, Action.MOVE)
+        return self.unchanged + sum(self.counts[action] for action in there)
 
     @property
     def widenings(self) -> tuple[Finding, ...]:

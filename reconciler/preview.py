@@ -6,7 +6,7 @@ The pass and `orloj plan` both come through here, so that what is shown is what 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import override, plan, recorded, surroundings
+from reconciler import moving, override, recorded, surroundings
 from reconciler.change import Block, Plan, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
@@ -79,7 +79,10 @@ def preview(
         target = asked.result()[0].at(serial)
         if has_errors(desired.problems):
             return Preview(commit=commit, plan=None, problems=desired.problems)
-        planned = plan.plan(_request(target, desired))
+        planned, mistakes = moving.planned(connection, place.git, _request(target, desired))
+        if mistakes:
+            problems = tuple(sorted([*desired.problems, *mistakes]))
+            return Preview(commit=commit, plan=None, problems=problems)
         around = surroundings.look(connection, desired.resources, planned.changes)
     if planned.total == 0:
         raise errors.SourceStalled(

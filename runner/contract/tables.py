@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract import approval_tables, limit_tables, source_tables
+from runner.contract import approval_tables, limit_tables, plan_tables, source_tables
 
 Big = BigInteger
 ELSEWHERE: Final = (
@@ -18,6 +18,7 @@ ELSEWHERE: Final = (
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
+    plan_tables.ResourceMoveRow,
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,
