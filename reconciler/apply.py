@@ -86,6 +86,8 @@ def apply(
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for.
     """
+    if planned.partial:
+        raise errors.PlanBlocked("the plan shows only a part; a commit is applied whole")
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:

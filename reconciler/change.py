@@ -86,13 +86,17 @@ class FieldChange:
     """One field: a dotted path, and its values before and after.
 
     None means absent. `words` holds the change inside a text, as pairs of a sign (`=`, `-`,
-    `+`) and a run of words, where both values are long texts.
+    `+`) and a run of words, where both values are long texts. `within` tells which item of a
+    list it stands in (`tool: mail`) where the path only counts; `remark` says what a reader
+    would not see: that only white space differs.
     """
 
     path: str
     before: object | None
     after: object | None
     words: tuple[tuple[str, str], ...] = ()
+    within: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +162,13 @@ class Target:
 class Plan:
     """What an apply would do, bound to the commit and to the state it was made for.
 
-    `blocked` lists why it may not be applied. `examined` counts the manifests whose text
-    was looked at, `parsed` the files that no cache knew. `relocated` are resources that
-    only stand on other lines of the same file now: no change, but what is recorded follows,
-    since every decision names its rule's line. `findings` say what the changes mean for who
-    may do what; they follow from the resources, and are no part of the id.
+    `partial` names what it shows, where it shows only a part of what applying the commit does;
+    such a plan is for reading. `blocked` lists why it may not be applied. `examined` counts
+    the manifests whose text was looked at, `parsed` the files that no cache knew.
+    `relocated` are resources that only stand on other lines of the same file now: no change,
+    but what is recorded follows, since every decision names its rule's line. `findings` say
+    what the changes mean for who may do what; they follow from the resources, and are no part
+    of the id.
     """
 
     id: str
@@ -175,6 +181,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     examined: int = 0
     parsed: int = 0
+    partial: tuple[str, ...] = ()
     counts: Mapping[Action, int] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,102 @@
+"""What a plan is for and what it comes to: its first lines and its last. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from reconciler.change import Action, Plan, Target
+from reconciler.selection import Partial
+from reconciler.views.plain import plain
+from reconciler.views.plan_line import Telling
+from reconciler.views.problems import counted
+from reconciler.views.table import number
+
+_VERBS: Final = (
+    (Action.CREATE, "to create"),
+    (Action.UPDATE, "to update"),
+    (Action.DELETE, "to delete"),
+    (Action.MOVE, "to move"),
+)
+
+
+def head(planned: Plan, telling: Telling) -> Iterator[str]:
+    """The first lines: the plan, its commit, and what should be known before reading on."""
+    yield _first(planned, telling)
+    if planned.target.subject:
+        yield f"  {planned.target.subject} ({planned.target.author})"
+    for remark in telling.remarks:
+        yield f"  {remark}"
+    if telling.partial is not None:
+        yield f"  {partial_words(telling.partial)}"
+
+
+def summary(planned: Plan, partial: Partial | None = None, title: str = "Plan") -> str:
+    """The one line that says what the plan comes to."""
+    if planned.blocked:
+        return f"Blocked by {counted(len(planned.blocked), 'reason')}: nothing can be applied."
+    if not planned.changes and partial is None:
+        where = f"{plain(ref_words(planned.target))} says"
+        where = where if planned.target.commit else "you wrote"
+        same = counted(planned.unchanged, "resource")
+        if title != "Plan":
+            return f"No differences: {same}."
+        return f"No changes. What is recorded is what {where}: {same}."
+    counts = planned.counts
+    parts = [
+        f"{number(counts[action])} {verb}"
+        for action, verb in _VERBS
+        if counts[action] or action is not Action.MOVE
+    ]
+    what = title if partial is None else "Part of a plan"
+    return f"{what}: {', '.join(parts)}, {number(planned.unchanged)} unchanged."
+
+
+def partial_words(partial: Partial) -> str:
+    """What a part of a plan leaves out."""
+    hidden = sum(partial.hidden.values())
+    needed = f" and {number(partial.needed)} that they need" if partial.needed else ""
+    words = (
+        f"Shown: {counted(partial.named, 'change')} of {', '.join(partial.targets)}{needed}."
+        f" Not shown: {number(hidden)}"
+    )
+    if partial.hidden_widenings:
+        words += f", with {counted(partial.hidden_widenings, 'widening')}"
+    return f"{words}. A commit is applied whole; this is for reading."
+
+
+def ref_words(target: Target) -> str:
+    """`main@8411f23d`."""
+    return f"{_branch(target.ref)}@{(target.commit or '')[:8]}"
+
+
+def _first(planned: Plan, telling: Telling) -> str:
+    target, elapsed_ms = planned.target, telling.elapsed_ms
+    parts = [f"{telling.title} {planned.short_id}"]
+    if target.commit is None:
+        parts.append(f"owned by {target.owner}")
+    elif target.previous_commit in (None, target.commit):
+        parts.append(ref_words(target) + (" (first)" if target.previous_commit is None else ""))
+    else:
+        assert target.previous_commit is not None
+        old, new = target.previous_commit[:8], target.commit[:8]
+        at = f"{_branch(target.ref)}@" if target.ref else ""
+        parts.append(f"{at}{old} → {new} ({_history(target, telling)})")
+    if not telling.stateless:
+        parts.append(f"state #{target.serial}")
+    took = f" in {elapsed_ms:.0f} ms" if elapsed_ms is not None else ""
+    of = f"{number(planned.examined)} of " if target.commit else ""
+    total = planned.total if target.commit else planned.examined
+    parts.append(f"{of}{counted(total, 'manifest')} examined{took}")
+    return " · ".join(parts)
+
+
+def _branch(ref: str) -> str:
+    return ref.removeprefix("refs/heads/")
+
+
+def _history(target: Target, telling: Telling) -> str:
+    if telling.back is not None:
+        return f"{counted(telling.back, 'commit')} back"
+    if not target.fast_forward:
+        return "history REWRITTEN"
+    commits = "" if target.commits is None else f"{counted(target.commits, 'commit')}, "
+    return f"{commits}fast-forward"
