@@ -52,6 +52,17 @@ def undecided(changes: Iterable[Change]) -> bool:
     return bool({key.kind for key in gone} & {key.kind for key in new})
 
 
+def likely(changes: Iterable[Change]) -> dict[Key, Key]:
+    """What is new, with what went from the same file: a person may know them for one."""
+    gone, new = _sides(changes)
+    went, came = _by_file(gone), _by_file(new)
+    return {
+        keys[0]: went[place][0]
+        for place, keys in came.items()
+        if len(keys) == len(went.get(place, ())) == 1 and not _origins(new[keys[0]])
+    }
+
+
 def mistakes(
     changes: Iterable[Change],
     desired: Mapping[Key, Resource],

@@ -65,7 +65,8 @@ def partial_words(partial: Partial) -> str:
 
 def ref_words(target: Target) -> str:
     """`main@8411f23d`."""
-    return f"{_branch(target.ref)}@{(target.commit or '')[:8]}"
+    at = f"{_branch(target.ref)}@" if target.ref else ""
+    return f"{at}{(target.commit or '')[:8]}"
 
 
 def _first(planned: Plan, telling: Telling) -> str:

@@ -33,6 +33,7 @@ CHARACTERS_MAX: Final = 60_000
 LINE_MAX: Final = 500
 FINDINGS_MAX: Final = 50
 WARNINGS_MAX: Final = 20
+PROBLEMS_MAX: Final = 80
 _BACKTICKS: Final = re.compile(r"`+")
 _NAME: Final = re.compile(r"[^a-z0-9-]")
 
@@ -59,7 +60,7 @@ def problems_markdown(problems: Sequence[Problem], blocks: Sequence[Block], sour
         for problem in problems
     ]
     parts = [marker(source), "### Orloj: this commit cannot be applied"]
-    parts += [_fenced("text", _listed(shown, 100))] if shown else []
+    parts += [_fenced("text", _listed(shown, PROBLEMS_MAX))] if shown else []
     return "\n\n".join([*parts, *_blocked(blocks)]) + "\n"
 
 
@@ -150,7 +151,10 @@ def _fenced(language: str, lines: Iterable[str]) -> str:
 
 
 def _short(line: str) -> str:
-    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 1]}…"
+    coded = line.encode("utf-16-le", "surrogatepass")
+    if len(coded) <= 2 * LINE_MAX:
+        return line
+    return coded[: 2 * LINE_MAX - 2].decode("utf-16-le", "ignore") + "…"
 
 
 def _size(text: str) -> int:
