@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import control, events, recorded
+from reconciler import control, events, moved_rows, recorded
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
@@ -62,6 +62,7 @@ _TYPES: Final = {
     Action.CREATE: EntryType.RESOURCE_CREATED,
     Action.UPDATE: EntryType.RESOURCE_UPDATED,
     Action.DELETE: EntryType.RESOURCE_DELETED,
+    Action.MOVE: EntryType.RESOURCE_MOVED,
 }
 
 
@@ -86,6 +87,8 @@ def apply(
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for; SourceSuspended when somebody suspended the repository meanwhile.
     """
+    if planned.partial:
+        raise errors.PlanBlocked("the plan shows only a part; a commit is applied whole")
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:
@@ -111,9 +114,10 @@ def apply(
 def counted(planned: Plan) -> str:
     """The counts in words, as the log keeps them."""
     counts = planned.counts
+    moved = f", {counts[Action.MOVE]} moved" if counts[Action.MOVE] else ""
     return (
         f"{counts[Action.CREATE]} created, {counts[Action.UPDATE]} updated,"
-        f" {counts[Action.DELETE]} deleted"
+        f" {counts[Action.DELETE]} deleted{moved}"
     )
 
 
@@ -161,6 +165,7 @@ def _refuse_suspended(connection: Connection, name: str) -> None:
 def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
     put = [change for change in planned.changes if change.after is not None]
     gone = [change.key for change in planned.changes if change.after is None]
+    gone += [change.previous for change in planned.changes if change.previous]
     standing = [change.after for change in put if change.after] + list(planned.relocated)
     _many(connection, _UPSERT, (_row(planned, change, now_us) for change in put))
     _many(
@@ -180,6 +185,13 @@ def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None
         ),
     )
     _many(connection, _SEAL, (pair for item in standing for pair in item.sealed))
+    moved_rows.carry(
+        connection,
+        planned.changes,
+        serial=planned.target.serial + 1,
+        commit=planned.target.commit,
+        now_us=now_us,
+    )
 
 
 def _row(planned: Plan, change: Change, now_us: int) -> tuple[Any, ...]:
@@ -208,7 +220,9 @@ def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:
         _REVISION,
         (target.source, target.commit, target.previous_commit, target.fast_forward)
         + (planned.id, target.serial + 1, target.author, target.committer, target.subject)
-        + (counts[Action.CREATE], counts[Action.UPDATE], counts[Action.DELETE], now_us),
+        # A move changes one resource: it counts as an update, and the log names both names.
+        + (counts[Action.CREATE], counts[Action.UPDATE] + counts[Action.MOVE])
+        + (counts[Action.DELETE], now_us),
     )
     record.write(connection, target, target.serial + 1)
 

@@ -16,11 +16,39 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    MOVE = "move"
+    """It goes on under another name, and keeps its history."""
 
     @property
     def sign(self) -> str:
         """The sign it is shown with."""
-        return {"create": "+", "update": "~", "delete": "-"}[self.value]
+        return {"create": "+", "update": "~", "delete": "-", "move": ">"}[self.value]
+
+
+class ReasonCode(StrEnum):
+    """Why something happens to a resource, for programs. The names are promises."""
+
+    CREATE_NEW = "create_new"
+    """The record has nothing of this name."""
+    UPDATE_MANIFEST_CHANGED = "update_manifest_changed"
+    UPDATE_FILE_MOVED = "update_file_moved"
+    """The same manifest stands in another file."""
+    UPDATE_CHANGED_AND_FILE_MOVED = "update_changed_and_file_moved"
+    UPDATE_TAKEN_OVER = "update_taken_over"
+    """A person had applied it by hand, and the repository declares it now."""
+    DELETE_FILE_REMOVED = "delete_file_removed"
+    DELETE_FILE_IGNORED = "delete_file_ignored"
+    """The settings hide its file now."""
+    DELETE_MANIFEST_REMOVED = "delete_manifest_removed"
+    """Its file is there, and does not declare it any more."""
+    MOVE_DECLARED = "move_declared"
+    """The annotation `orloj.dev/moved-from` says so."""
+    MOVE_SAME_SPEC = "move_same_spec"
+    """One resource of the kind went, one came, and they say the same."""
+    MOVE_FILE_RENAMED = "move_file_renamed"
+    """Git sees that the one file became the other."""
+    UNSPECIFIED = "unspecified"
+    """Whoever made the change gave no code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +92,17 @@ class FieldChange:
     """One field: a dotted path, and its values before and after.
 
     None means absent. `words` holds the change inside a text, as pairs of a sign (`=`, `-`,
-    `+`) and a run of words, where both values are long texts.
+    `+`) and a run of words, where both values are long texts. `within` tells which item of a
+    list it stands in (`tool: mail`) where the path only counts; `remark` says what a reader
+    would not see: that only white space differs.
     """
 
     path: str
     before: object | None
     after: object | None
     words: tuple[tuple[str, str], ...] = ()
+    within: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +119,13 @@ class Change:
     before: Recorded | None
     after: Resource | None
     fields: tuple[FieldChange, ...] = ()
+    code: ReasonCode = ReasonCode.UNSPECIFIED
+
+    @property
+    def previous(self) -> Key | None:
+        """The key it had before it moved; None for all that did not."""
+        moved = self.action is Action.MOVE and self.before is not None
+        return self.before.key if moved and self.before else None
 
     @property
     def respecified(self) -> bool:
@@ -129,11 +168,13 @@ class Target:
 class Plan:
     """What an apply would do, bound to the commit and to the state it was made for.
 
-    `blocked` lists why it may not be applied. `examined` counts the manifests whose text
-    was looked at, `parsed` the files that no cache knew. `relocated` are resources that
-    only stand on other lines of the same file now: no change, but what is recorded follows,
-    since every decision names its rule's line. `findings` say what the changes mean for who
-    may do what; they follow from the resources, and are no part of the id.
+    `partial` names what it shows, where it shows only a part of what applying the commit does;
+    such a plan is for reading. `blocked` lists why it may not be applied. `examined` counts
+    the manifests whose text was looked at, `parsed` the files that no cache knew.
+    `relocated` are resources that only stand on other lines of the same file now: no change,
+    but what is recorded follows, since every decision names its rule's line. `findings` say
+    what the changes mean for who may do what; they follow from the resources, and are no part
+    of the id.
     """
 
     id: str
@@ -146,12 +187,14 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     examined: int = 0
     parsed: int = 0
+    partial: tuple[str, ...] = ()
     counts: Mapping[Action, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """How many resources of this owner there are once it is applied."""
-        return self.unchanged + self.counts[Action.CREATE] + self.counts[Action.UPDATE]
+        there = (Action.CREATE, Action.UPDATE, Action.MOVE)
+        return self.unchanged + sum(self.counts[action] for action in there)
 
     @property
     def widenings(self) -> tuple[Finding, ...]:

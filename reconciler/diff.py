@@ -8,26 +8,27 @@ changes; permissions are a set; long texts are compared word by word.
 Nothing here decides whether something changed: the hashes of the bodies do.
 """
 
+import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from deepdiff import DeepDiff
 
+from reconciler import word_diff
 from reconciler.change import FieldChange
 
 LONG_TEXT: Final = 60
 ALIGNED_ITEMS_MAX: Final = 200  # Aligning longer lists is quadratic; they go by position.
-LINES_MAX: Final = 2_000
-WORDS_MAX: Final = 1_000
+IDENTITIES_MAX: Final = 2
 
 _PERMISSIONS: Final = (".permissions", ".requires", ".requireApproval")
-_SPACE = re.compile(r"\s")
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
-
-Run = tuple[str, str]
+_IDENTITIES: Final = (
+    "name", "id", "key", "tool", "agent", "operation_class", "from", "to", "kind", "verb",
+    "host", "path", "ref", "risk", "title",
+)  # fmt: skip
+"""Fields that tell a person which item of a list is meant, where it has no name of its own."""
 
 
 def diff(
@@ -35,48 +36,6 @@ def diff(
 ) -> tuple[FieldChange, ...]:
     """The fields that differ, in the order of their paths; none when both are the same."""
     return tuple(_mappings("", before or {}, after or {}))
-
-
-def words(before: str, after: str) -> tuple[Run, ...]:
-    """Runs of text that stayed (`=`), went (`-`) and came (`+`).
-
-    Empty when the texts are too long to be compared in bounded time: then nobody would
-    read the answer either.
-    """
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    if len(old) + len(new) > LINES_MAX:
-        return ()
-    runs: list[Run] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new).get_opcodes():
-        removed, added = "".join(old[i1:i2]), "".join(new[j1:j2])
-        runs += [("=", removed)] if tag == "equal" else _replaced(removed, added)
-    return tuple(_joined(runs))
-
-
-def _replaced(removed: str, added: str) -> list[Run]:
-    old, new = _WORD.findall(removed), _WORD.findall(added)
-    if not old or not new or len(old) + len(new) > WORDS_MAX:
-        return [("-", removed), ("+", added)]
-    runs: list[Run] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            runs.append(("=", "".join(old[i1:i2])))
-        else:
-            runs += [("-", "".join(old[i1:i2])), ("+", "".join(new[j1:j2]))]
-    return runs
-
-
-def _joined(runs: Sequence[Run]) -> Iterator[Run]:
-    sign, text = "=", ""
-    for next_sign, next_text in runs:
-        if next_sign == sign:
-            text += next_text
-        elif next_text:
-            if text:
-                yield sign, text
-            sign, text = next_sign, next_text
-    if text:
-        yield sign, text
 
 
 def _mappings(
@@ -95,7 +54,7 @@ def _values(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     elif _pair(before, after, list):
         yield from _lists(path, before or [], after or [])
     elif isinstance(before, str) and isinstance(after, str):
-        yield FieldChange(path, before, after, _text(before, after))
+        yield _texts(path, before, after)
     else:
         yield FieldChange(path, before, after)
 
@@ -116,11 +75,11 @@ def _pair(before: Any, after: Any, kind: type) -> bool:
     return isinstance(before, kind) and isinstance(after, kind)
 
 
-def _text(before: str, after: str) -> tuple[Run, ...]:
-    if not (_SPACE.search(before) and _SPACE.search(after)):
-        return ()  # A name, an address or a digest is one word: it is another, not edited.
+def _texts(path: str, before: str, after: str) -> FieldChange:
+    readable = word_diff.readable(before) and word_diff.readable(after)
     long = max(len(before), len(after)) > LONG_TEXT or "\n" in before + after
-    return words(before, after) if long else ()
+    runs = word_diff.words(before, after) if readable and long else ()
+    return FieldChange(path, before, after, runs, remark=word_diff.remark(before, after))
 
 
 def _lists(path: str, before: list[Any], after: list[Any]) -> Iterator[FieldChange]:
@@ -169,17 +128,83 @@ def _permissions(path: str, before: list[Any], after: list[Any]) -> Iterator[Fie
 
 def _unnamed(path: str, before: list[Any], after: list[Any]) -> Iterator[FieldChange]:
     aligned = len(before) + len(after) <= ALIGNED_ITEMS_MAX
-    tree = DeepDiff(before, after, view="tree", zip_ordered_iterables=not aligned)
-    found = [
-        FieldChange(
-            path + "".join(_step(step) for step in level.path(output_format="list")),
-            None if kind.endswith("_added") else level.t1,
-            None if kind.endswith("_removed") else level.t2,
-        )
-        for kind, levels in tree.items()
-        for level in levels
-    ]
+    texts: dict[str, str] = {}
+    # DeepDiff compares long texts letter by letter: it gets a token for each instead.
+    old, new = _tokens(before, texts), _tokens(after, texts)
+    tree = DeepDiff(old, new, view="tree", zip_ordered_iterables=not aligned)
+    found: list[FieldChange] = []
+    for kind, levels in tree.items():
+        for level in levels:
+            steps = level.path(output_format="list")
+            here = path + "".join(map(_step, steps))
+            was = None if kind.endswith("_added") else _restored(level.t1, texts)
+            becomes = None if kind.endswith("_removed") else _restored(level.t2, texts)
+            if isinstance(was, str) and isinstance(becomes, str):
+                made = _texts(here, was, becomes)
+            else:
+                made = FieldChange(here, was, becomes)
+            found.append(replace(made, within=_identity(before, after, steps)))
     yield from sorted(found, key=lambda change: (change.path, change.before is None))
+
+
+def _tokens(value: Any, texts: dict[str, str]) -> Any:
+    """The same value with a token for each long text; `texts` learns what they stand for."""
+    match value:
+        case str() if len(value) > LONG_TEXT or "\n" in value:
+            token = "text:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+            texts[token] = value
+            return token
+        case dict():
+            return {name: _tokens(item, texts) for name, item in value.items()}
+        case list():
+            return [_tokens(item, texts) for item in value]
+    return value
+
+
+def _restored(value: Any, texts: Mapping[str, str]) -> Any:
+    match value:
+        case str():
+            return texts.get(value, value)
+        case dict():
+            return {name: _restored(item, texts) for name, item in value.items()}
+        case list():
+            return [_restored(item, texts) for item in value]
+    return value
+
+
+def _identity(before: list[Any], after: list[Any], steps: list[str | int]) -> str:
+    """What tells the innermost list item around a leaf apart: `tool: mail`; else empty."""
+    for side in (after, before):
+        inner: Any = side
+        said = ""
+        for step in steps[:-1]:
+            try:
+                inner = inner[step]
+            except (IndexError, KeyError, TypeError):
+                break
+            if isinstance(step, int) and isinstance(inner, dict):
+                said = _known_by(inner)
+        if said:
+            return said
+    return ""
+
+
+def _known_by(item: Mapping[str, Any]) -> str:
+    named = [name for name in _IDENTITIES if isinstance(item.get(name), str | int)]
+    return ", ".join(f"{name}: {item[name]}" for name in named[:IDENTITIES_MAX])
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a body with its path, as `diff` would call it."""
+    if isinstance(value, dict) and value:
+        for name in sorted(value):
+            yield from leaves(value[name], f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        named = None if path.endswith(_PERMISSIONS) else _named(value)
+        for at, item in enumerate(value):
+            yield from leaves(item, f"{path}[{item['name'] if named else at}]")
+    else:
+        yield path, value
 
 
 def _step(step: str | int) -> str:

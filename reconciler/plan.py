@@ -11,16 +11,18 @@ hashes: `explain` adds the fields for those who want to read it.
     yes       Git's, asked by a person, or another repository's       blocked
     no        ours                    delete
     no        anybody else's          left alone
+
+A deletion and a creation that are one resource under another name become one move (`moves`).
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from reconciler import diff
-from reconciler.change import Action, Block, Change, Plan, Target
+from reconciler import diff, moves
+from reconciler.change import Action, Block, Change, Plan, ReasonCode, Target
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, Resource
 from runner.contract import audit_entry
@@ -34,7 +36,8 @@ class PlanRequest:
     """The two sides of a plan, for the resources touched; `untouched` counts the others.
 
     `removed_paths` are the files that are gone, and `ignored_paths` those of them that the
-    settings hide, so that a deletion can say why.
+    settings hide, so that a deletion can say why; `renames` are those that git sees under
+    another path, where it was asked.
     """
 
     target: Target
@@ -42,6 +45,7 @@ class PlanRequest:
     recorded: Mapping[Key, Recorded]
     untouched: int = 0
     removed_paths: frozenset[str] = frozenset()
+    renames: moves.Renames = field(default_factory=dict)
     ignored_paths: frozenset[str] = frozenset()
     warnings: tuple[Problem, ...] = ()
     parsed: int = 0
@@ -52,7 +56,7 @@ class PlanRequest:
 def plan(request: PlanRequest) -> Plan:
     """The plan: its changes sorted by key, its id bound to commit, serial and content."""
     owner = request.target.owner
-    changes = tuple(_changes(request))
+    changes = tuple(moves.joined(_changes(request), request.renames))
     changed = {change.key for change in changes}
     kept = [
         (resource, request.recorded[key])
@@ -94,32 +98,41 @@ def _changes(request: PlanRequest) -> Iterator[Change]:
         before, after = request.recorded.get(key), request.desired.get(key)
         if after is None:
             if before is not None and before.owner == owner:
-                reason = _deletion(before, request)
-                yield Change(Action.DELETE, key, reason, before, None)
+                code, reason = _deletion(before, request)
+                yield Change(Action.DELETE, key, reason, before, None, code=code)
         elif before is None:
-            yield Change(Action.CREATE, key, f"new in {after.path}", None, after)
+            reason, code = f"new in {after.path}", ReasonCode.CREATE_NEW
+            yield Change(Action.CREATE, key, reason, None, after, code=code)
         elif why := _update(owner, before, after):
-            yield Change(Action.UPDATE, key, why, before, after)
+            code, reason = why
+            yield Change(Action.UPDATE, key, reason, before, after, code=code)
 
 
-def _update(owner: str, before: Recorded, after: Resource) -> str | None:
+_Why = tuple[ReasonCode, str]
+
+
+def _update(owner: str, before: Recorded, after: Resource) -> _Why | None:
     """Why a resource that exists changes; None when it does not, or may not."""
     if _foreign(owner, before):
         return None
     if before.owner != owner:
-        return f"taken over from {before.owner}, who applied it by hand"
+        reason = f"taken over from {before.owner}, who applied it by hand"
+        return ReasonCode.UPDATE_TAKEN_OVER, reason
+    moved = before.path != after.path
     if before.spec_hash != after.spec_hash:
-        moved = before.path != after.path
-        return f"changed and moved from {before.path}" if moved else "its manifest changed"
-    return f"moved from {before.path}" if before.path != after.path else None
+        if moved:
+            reason = f"changed and moved from {before.path}"
+            return ReasonCode.UPDATE_CHANGED_AND_FILE_MOVED, reason
+        return ReasonCode.UPDATE_MANIFEST_CHANGED, "its manifest changed"
+    return (ReasonCode.UPDATE_FILE_MOVED, f"moved from {before.path}") if moved else None
 
 
-def _deletion(before: Recorded, request: PlanRequest) -> str:
+def _deletion(before: Recorded, request: PlanRequest) -> _Why:
     if before.path in request.ignored_paths:
-        return f"because source.ignore hides {before.path}"
+        return ReasonCode.DELETE_FILE_IGNORED, f"because source.ignore hides {before.path}"
     if before.path in request.removed_paths:
-        return f"because {before.path} was deleted"
-    return f"because it is no longer in {before.path}"
+        return ReasonCode.DELETE_FILE_REMOVED, f"because {before.path} was deleted"
+    return ReasonCode.DELETE_MANIFEST_REMOVED, f"because it is no longer in {before.path}"
 
 
 def _foreign(owner: str, before: Recorded) -> bool:
@@ -174,6 +187,7 @@ def _id(target: Target, changes: tuple[Change, ...]) -> str:
                 if change.after
                 else ["", "", 0]
             )
+            + ([str(change.previous)] if change.previous else [])
             for change in changes
         ],
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import neighbour, override, plan, recorded, surroundings
+from reconciler import moving, neighbour, override, recorded, surroundings
 from reconciler.change import Block, Plan, Provenance, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
@@ -83,7 +83,11 @@ def preview(
         target = asked.result()[0].at(serial)
         if has_errors(desired.problems):
             return Preview(commit=commit, plan=None, problems=desired.problems)
-        planned = plan.plan(_request(place, target, desired))
+        request = _request(place, target, desired)
+        planned, mistakes = moving.planned(connection, place.git, request)
+        if mistakes:
+            problems = tuple(sorted([*desired.problems, *mistakes]))
+            return Preview(commit=commit, plan=None, problems=problems)
         around = surroundings.look(connection, desired.resources, planned.changes)
         needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
     if planned.total == 0 and not planned.blocked:

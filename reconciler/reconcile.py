@@ -154,6 +154,20 @@ class Reconciler:
         """The commit that the ref names now; SourceError."""
         return self._git.resolve()
 
+    def named(self, commit: str) -> str:
+        """The whole hash of a commit, of which the beginning is enough; SourceError."""
+        return self._git.named(commit)
+
+    def ahead(self, commit: str, of: str) -> int | None:
+        """How many commits `commit` has on top of another; None where it is not on top."""
+        if not self._git.has(of) or not self._git.is_ancestor(of, commit):
+            return None
+        return self._git.commit_count(of, commit)
+
+    def renames(self, old: str, new: str) -> Mapping[str, tuple[str, int]]:
+        """The manifests that stand under another path in `new`; SourceError."""
+        return self._git.renames(old, new)
+
     def declared(self, commit: str) -> tuple[str, Mapping[Key, Resource]]:
         """A commit by its hash or the beginning of it, and all it declares; SourceError."""
         found = self._git.named(commit)

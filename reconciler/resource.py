@@ -22,7 +22,8 @@ class Resource:
 
     `body` is its canonical text and `spec_hash` the digest of that. `lines` maps JSON
     pointers (`/spec/tools/1`) to lines, so that a decision can name its rule. `sealed`
-    pairs the digests standing in a Secret's body with their ciphertext.
+    pairs the digests standing in a Secret's body with their ciphertext. `moved_from` are the
+    names that it says it had before.
     """
 
     key: Key
@@ -35,6 +36,7 @@ class Resource:
     mentions: tuple[Mention, ...] = ()
     sealed: tuple[tuple[str, str], ...] = ()
     blob: str | None = None
+    moved_from: tuple[Mention, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

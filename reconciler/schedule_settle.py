@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from reconciler import recorded, schedule_due, schedule_rows
-from reconciler.schedule_due import Decision, Owed
+from reconciler.schedule_due import Decision, Owed, Progress
 from reconciler.schedule_rows import Manifest
 from runner.contract import audit, audit_entry, clock, errors, submission
 from runner.contract.audit_entry import Entry, EntryType
@@ -81,7 +81,15 @@ def settle(connection: Connection, keys: Sequence[Key], cancel: Cancel, now_us: 
         except (errors.Refused, ValueError) as error:
             following[key], unreadable[key] = None, str(error)
             continue
-        found, through_us = _rule(connection, manifest, spec, timetable, now_us=now_us)
+        before = schedule_rows.hold(connection, key)
+        if schedule_rows.manifest(connection, key) != manifest:
+            # An apply came between, and may have moved this schedule with all it has decided
+            # to another name: look again, from what is recorded now.
+            following[key] = now_us
+            continue
+        found, through_us = _rule(
+            connection, manifest, spec, timetable, before=before, now_us=now_us
+        )
         rulings += found
         following[key] = None if spec.suspend else timetable.after(through_us)
     done = _carry_out(connection, rulings, cancel, now_us)
@@ -101,11 +109,11 @@ def _rule(
     spec: TaskSchedule,
     timetable: Timetable,
     *,
+    before: Progress | None,
     now_us: int,
 ) -> tuple[list[Ruling], int]:
     """What becomes of the moments of one schedule, and up to when all are decided."""
     key = manifest.key
-    before = schedule_rows.hold(connection, key)
     since_us = min(manifest.applied_at, now_us)
     state = schedule_due.followed(before, spec, manifest.generation, since_us)
     rulings: list[Ruling] = []

@@ -8,7 +8,7 @@ The cost follows the change: an agent that nothing changed leads to is not read.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -26,6 +26,8 @@ from runner.contract.kinds import DataSource, Key, Namespace
 _BATCH: Final = 250  # Three variables a key; SQLite takes at least 999 in a statement.
 _LEVELS_MAX: Final = 3  # A tool, an agent that names it, a system that names that.
 _PEOPLE: Final = frozenset({"Agent", "AgentSystem"})
+_NAMED: Final = comparison.GOVERNED | {"Task"}
+"""Kinds that rules speak of, by name."""
 
 _Item = TypeVar("_Item")
 
@@ -38,35 +40,49 @@ class Surroundings:
     after: World
     changed: frozenset[Key]
     reached: frozenset[Key]
+    moved: Mapping[Key, Key] = field(default_factory=dict)
+    """The former key of what goes on under another name, by the new one."""
 
     def judge(self, planned: Plan, today: date) -> tuple[Plan, list[Problem]]:
         """The plan with what it means, and what is wrong with what it would make."""
-        findings = comparison.compare(self.before, self.after, self.changed)
+        findings = comparison.compare(self.before, self.after, self.changed, self.moved)
         problems = comparison.risks(self.after, self.reached, today)
         return replace(planned, findings=findings), problems
 
 
 def look(
-    connection: Connection, desired: Mapping[Key, Resource], changes: Iterable[Change]
+    connection: Connection, desired: Mapping[Key, Resource], changes: Sequence[Change]
 ) -> Surroundings:
     """What the changes to these resources reach."""
     governed = [change for change in changes if change.key.kind in comparison.GOVERNED]
+    moved = {
+        change.key: change.previous
+        for change in changes
+        if change.previous and change.key.kind in _NAMED
+    }
     changed = frozenset(change.key for change in governed if change.respecified)
-    touched = {key for key in desired if key.kind in _PEOPLE} | changed
+    changed |= moved.keys()
+    touched = {key for key in desired if key.kind in _PEOPLE} | changed | {*moved.values()}
     if not touched:
         nothing = World({})
         return Surroundings(before=nothing, after=nothing, changed=changed, reached=frozenset())
     gone = {change.key for change in governed if change.action is Action.DELETE}
+    gone |= {*moved.values()}
     overlay = {key: declared(resource) for key, resource in desired.items()}
     reached = _upwards(connection, touched, [overlay[key] for key in changed & overlay.keys()])
     have = _declared_with(connection, reached | changed)
+    if moved:
+        have |= _rules_by_name(connection)
     _downwards(connection, have, overlay)
     after = {key: item for key, item in (have | overlay).items() if key not in gone}
+    # What moved is compared with itself, and so stands under both its names before.
+    former = {key: replace(have[old], key=key) for key, old in moved.items() if old in have}
     return Surroundings(
-        before=World(have),
+        before=World(have | former),
         after=World(after),
         changed=changed,
         reached=frozenset(key for key in reached if key.kind in _PEOPLE and key in after),
+        moved=moved,
     )
 
 
@@ -179,6 +195,15 @@ def _around(connection: Connection, namespaces: Iterable[str]) -> Iterator[Decla
             (*batch, f"%{PRIVATE_LABEL}%"),
         ):
             yield _declared(row)
+
+
+def _rules_by_name(connection: Connection) -> dict[Key, Declared]:
+    """The policies and rules that name whom they are about, wherever they stand."""
+    rows = connection.exec_driver_sql(
+        "SELECT namespace, kind, name, body, path, line, lines FROM resource"
+        " WHERE kind IN ('AgentPolicy', 'ToolPermission')"
+    )
+    return {item.key: item for item in map(_declared, rows)}
 
 
 def _declared(row: Sequence[Any]) -> Declared:

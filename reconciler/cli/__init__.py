@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
+    "diff": "Show what differs between two commits, or who may do what.",
     "drill": "Let faults strike, and see that nothing is called.",
     "hook": "Show the plan at git push, and refuse what cannot be applied.",
     "init": "Make a repository of manifests to start from.",

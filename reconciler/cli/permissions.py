@@ -4,11 +4,11 @@ import click
 
 from reconciler.cli import standing
 from reconciler.cli.context import Context, json_option
+from reconciler.cli.effective import effective
 from reconciler.cli.standing import Standing
 from reconciler.views import access as view
 from runner.contract import errors
 from runner.contract.kinds.base import DEFAULT_NAMESPACE
-from runner.governance import access
 
 
 @click.command()
@@ -44,19 +44,6 @@ def _effective(where: Standing, agent: str | None, system: str | None) -> list[v
         names = [f"{key.namespace}/{key.name}" for key in where.agents]
     if not names:
         raise errors.NotFound("no agent is declared; orloj plan shows what would be")
-    return [_of(where, name.removeprefix(f"{DEFAULT_NAMESPACE}/"), system) for name in names]
-
-
-def _of(where: Standing, name: str, system: str | None) -> view.Effective:
-    manifests, agent = where.manifests(name, system)
-    return view.Effective(
-        agent=agent.key,
-        place=agent.at(""),
-        spec=agent.spec,
-        system=system,
-        chain=manifests.chain_names(agent) or (),
-        commit=where.commit,
-        answers=tuple(access.matrix(manifests, agent, None)),
-        sources=tuple(placed.key.name for placed in access.sources(manifests, agent)),
-        policies=tuple(str(placed.key) for placed in access.applying(manifests, agent, None)),
-    )
+    return [
+        effective(where, name.removeprefix(f"{DEFAULT_NAMESPACE}/"), system) for name in names
+    ]

@@ -33,6 +33,8 @@ BLOBS_BYTES_MAX: Final = 256 * 1024 * 1024
 """What one call of `blobs` may hold in memory at most."""
 FILES_MAX: Final = 100_000
 """Files under the folder, and differences between two commits, at most."""
+RENAMED_PERCENT_MIN: Final = 75
+"""Small manifests are two thirds alike for being manifests: git's own 50 is a guess."""
 _PLAIN: Final = Source()
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,64}")
 
@@ -190,6 +192,20 @@ class GitSource:
         if changes.changes and all(change.new_blob is None for change in changes.changes):
             self.tree(new)
         return changes
+
+    def renames(self, old: str, new: str) -> dict[str, tuple[str, int]]:
+        """The manifests that have another path in `new`, with the former and the likeness.
+
+        Nothing when the mirror does not have `old`, which a rewritten history leaves behind.
+        """
+        assert git_address.is_hash(old)
+        assert git_address.is_hash(new)
+        flags = ("-r", "-z", f"-M{RENAMED_PERCENT_MIN}%", "--diff-filter=R", "--name-status")
+        outcome = self._mirror.ask(
+            "diff-tree", *flags, "--no-ext-diff", "--end-of-options", old, new, "--",
+            *self._only,
+        )  # fmt: skip
+        return git_tree.renames(outcome.output, self._prefix) if outcome.ok else {}
 
     def blobs(self, shas: Iterable[str]) -> dict[str, bytes | None]:
         """The content of each blob; None for one larger than BLOB_BYTES_MAX, never loaded."""

@@ -108,6 +108,20 @@ def changes(output: bytes, prefix: str, hides: Hides = hides_none) -> Changes:
     return Changes(tuple(found), tuple(problems))
 
 
+def renames(output: bytes, prefix: str) -> dict[str, tuple[str, int]]:
+    """New paths with the former path and the percent that is the same, under the prefix.
+
+    From the output of `diff-tree -r -z -M --diff-filter=R --name-status`.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    hidden = len(prefix.encode())
+    parts = output.split(b"\0")
+    for status, old, new in zip(parts[0::3], parts[1::3], parts[2::3], strict=False):
+        if all(raw[hidden:].endswith(_SUFFIXES) for raw in (old, new)):
+            found[_shown(new)] = (_shown(old), int(status.removeprefix(b"R")))
+    return found
+
+
 class BlobReader:
     """Takes the output of `cat-file --batch` as it comes; keeps no blob over a limit.
 

@@ -5,9 +5,10 @@ compare(x, x) is empty; a grant gained from a to b is lost from b to a.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Final
 
-from reconciler.governance import agents, bounds, rules, systems, tools, trifecta
+from reconciler.governance import agents, bounds, moved, rules, systems, tools, trifecta
 from reconciler.governance.finding import Finding
 from reconciler.governance.world import Sides, World
 from reconciler.problem import Problem
@@ -33,14 +34,25 @@ GOVERNED: Final = frozenset(_KINDS)
 """The kinds whose change can mean something for who may do what."""
 
 
-def compare(before: World, after: World, changed: Collection[Key]) -> tuple[Finding, ...]:
-    """What the change means: widenings first, each sorted by resource and place."""
+def compare(
+    before: World,
+    after: World,
+    changed: Collection[Key],
+    former: Mapping[Key, Key] = MappingProxyType({}),
+) -> tuple[Finding, ...]:
+    """What the change means: widenings first, each sorted by resource and place.
+
+    `former` are the keys that resources had before they moved; what did stands in `before`
+    under its new key as well, and is compared with itself.
+    """
     found = {
         finding
         for key in changed
         if key.kind in _KINDS
         for finding in _KINDS[key.kind](_sides(key, before, after), before, after)
     }
+    for key, old in former.items():
+        found |= {*moved.findings(_sides(key, before, after), old, after)}
     return tuple(sorted(found, key=_order))
 
 

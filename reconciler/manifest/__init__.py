@@ -5,6 +5,7 @@ positions   the event stream of the YAML library to values with their places
 document    a document's values and places
 scalar      what a plain word means in YAML 1.2
 sealing     secret values out, digests in
+origin      the names that a manifest says its resource had before
 caution     what is accepted and deserves a warning
 wording     what is wrong with a value, in a person's words
 syntax      what is wrong with the YAML, in a person's words

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from reconciler.manifest import caution, excerpt, positions, sealing, wording
+from reconciler.manifest import caution, excerpt, origin, positions, sealing, wording
 from reconciler.manifest.document import Document, Reading
 from reconciler.manifest.sealing import Seal
 from reconciler.manifest.wording import Finding
@@ -25,7 +25,7 @@ from reconciler.resource import Mention, Resource
 from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
-MEANING: Final = 4  # Count up when the same text comes to mean something else.
+MEANING: Final = 5  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
@@ -113,10 +113,10 @@ class _Part:
             return None
         if isinstance(metadata, Metadata):
             self.key = Key(metadata.namespace, kind, metadata.name)
+            self._problems_of(origin.mistakes(kind, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
-            for finding in mistakes:
-                self._find(finding)
+            self._problems_of(mistakes)
         spec = self._valid(KINDS[kind], manifest, "spec", lambda: shape(kind))
         if self.problems or self._document.flawed or metadata is None or spec is None:
             return None
@@ -179,6 +179,10 @@ class _Part:
             Problem(self._path, line, column, finding.message, finding.hint, severity)
         )
 
+    def _problems_of(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._find(finding)
+
     def _built(self, kind: str, metadata: Metadata, spec: Spec) -> Resource:
         document, namespace = self._document, metadata.namespace
         body = canonical(metadata, spec)
@@ -200,6 +204,7 @@ class _Part:
             lines=document.lines(known),
             mentions=tuple(mentions),
             sealed=tuple(self._sealed),
+            moved_from=origin.mentions(kind, metadata, document.value_at(origin.PATH)),
         )
 
 
@@ -222,6 +227,7 @@ def _row(resource: Resource) -> list[Any]:
         dict(resource.lines),
         mentions,
         [list(pair) for pair in resource.sealed],
+        [[*mention.target, mention.line, mention.column] for mention in resource.moved_from],
     ]
 
 
@@ -242,6 +248,12 @@ def decode(text: str, path: str, blob: str | None) -> tuple[Resource, ...]:
             ),
             sealed=tuple((digest_of, ciphertext) for digest_of, ciphertext in sealed),
             blob=blob,
+            moved_from=tuple(
+                Mention(Key(namespace, kind, name), at, column_at, False)
+                for namespace, kind, name, at, column_at in moved_from
+            ),
         )
-        for key, line, column, spec_hash, body, lines, mentions, sealed in json.loads(text)
+        for key, line, column, spec_hash, body, lines, mentions, sealed, moved_from in (
+            json.loads(text)
+        )
     )

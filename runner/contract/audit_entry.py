@@ -42,6 +42,7 @@ class EntryType(StrEnum):
     RESOURCE_CREATED = "resource.created"
     RESOURCE_UPDATED = "resource.updated"
     RESOURCE_DELETED = "resource.deleted"
+    RESOURCE_MOVED = "resource.moved"
     TASK_QUEUED = "task.queued"
     TASK_CLAIMED = "task.claimed"
     TASK_RELEASED = "task.released"

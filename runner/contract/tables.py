@@ -13,6 +13,7 @@ from runner.contract import (
     approval_tables,
     limit_tables,
     notify_tables,
+    plan_tables,
     source_tables,
     trust_tables,
 )
@@ -24,6 +25,7 @@ ELSEWHERE: Final = (
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
+    plan_tables.ResourceMoveRow,
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,

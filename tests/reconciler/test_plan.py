@@ -50,9 +50,9 @@ def planned(want: dict[Key, Resource], have: dict[Key, Recorded], **rest: object
 def applied(made: Plan, have: dict[Key, Recorded]) -> dict[Key, Recorded]:
     result = dict(have)
     for change in made.changes:
-        if change.after is None:
-            del result[change.key]
-        else:
+        if change.after is None or change.previous is not None:
+            del result[change.previous or change.key]
+        if change.after is not None:
             result[change.key] = record(change.after, made.target.owner)
     for item in made.relocated:
         result[item.key] = record(item, made.target.owner)

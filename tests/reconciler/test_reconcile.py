@@ -116,7 +116,9 @@ def test_a_pushed_commit_is_applied_and_stamped_with_its_hash(world: World) -> N
 def test_a_change_touches_only_what_it_names(world: World) -> None:
     world.push({f"{name}.yaml": agent(name) for name in "abcdef"})
     world.look()
-    world.push({"c.yaml": agent("c", "Be long."), "d.yaml": None, "g.yaml": agent("g")})
+    world.push(
+        {"c.yaml": agent("c", "Be long."), "d.yaml": None, "g.yaml": agent("g", "Be new.")}
+    )
     planned = world.look().plan
     assert [(str(c.key), c.action.value, c.reason) for c in planned.changes] == [
         ("agent/default/c", "update", "its manifest changed"),

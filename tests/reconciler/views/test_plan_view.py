@@ -199,6 +199,9 @@ def test_the_json_of_a_change_has_terraforms_shape(
 def test_words_and_json_agree() -> None:
     planned = sample()
     value = plan_json(planned)
-    assert value["summary"] == {"create": 1, "update": 5, "delete": 1, "unchanged": 1_198}
+    assert value["summary"] == {
+        **{"create": 1, "update": 5, "delete": 1, "move": 0},
+        "unchanged": 1_198,
+    }
     assert "Plan: 1 to create, 5 to update, 1 to delete, 1 198 unchanged." in shown(planned)
     assert value["id"].startswith(f"sha256:{planned.short_id}")
