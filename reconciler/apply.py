@@ -39,7 +39,10 @@ _RELOCATE: Final = (
     "UPDATE resource SET line = ?, blob = ?, lines = ?"
     " WHERE namespace = ? AND kind = ? AND name = ?"
 )
-_DELETE: Final = "DELETE FROM resource WHERE namespace = ? AND kind = ? AND name = ?"
+_DELETE: Final = (
+    "DELETE FROM resource WHERE namespace = ? AND kind = ? AND name = ?"
+    " AND owner = ? AND body = ?"  # What the plan looked at and nothing else.
+)
 _FORGET: Final = (
     "DELETE FROM reference WHERE from_namespace = ? AND from_kind = ? AND from_name = ?"
 )
@@ -142,7 +145,8 @@ def _refuse_stale(connection: Connection, planned: Plan, before: SourceState | N
 
 def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
     put = [change for change in planned.changes if change.after is not None]
-    gone = [change.key for change in planned.changes if change.after is None]
+    lost = [change.before for change in planned.changes if change.after is None]
+    gone = [item.key for item in lost if item is not None]
     standing = [change.after for change in put if change.after] + list(planned.relocated)
     _many(connection, _UPSERT, (_row(planned, change, now_us) for change in put))
     _many(
@@ -150,7 +154,14 @@ def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None
         _RELOCATE,
         ((item.line, item.blob, _lines(item), *item.key) for item in planned.relocated),
     )
-    _many(connection, _DELETE, (tuple(key) for key in gone))
+    deleted = _many(
+        connection, _DELETE, ((*item.key, item.owner, item.body) for item in lost if item)
+    )
+    if deleted != len(lost):
+        raise errors.PlanStale(
+            f"plan {planned.short_id} deletes {len(lost)} resources, and only {deleted} of them"
+            " are recorded as it saw them; run orloj plan again"
+        )
     _many(connection, _FORGET, (tuple(key) for key in [*gone, *(r.key for r in standing)]))
     _many(
         connection,
@@ -179,9 +190,10 @@ def _lines(resource: Resource) -> str:
     return json.dumps(dict(resource.lines), separators=(",", ":"), ensure_ascii=False)
 
 
-def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    if listed := list(rows):
-        connection.exec_driver_sql(statement, listed)
+def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Carry a statement out for each row; how many rows of the table that changed."""
+    listed = list(rows)
+    return connection.exec_driver_sql(statement, listed).rowcount if listed else 0
 
 
 def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:

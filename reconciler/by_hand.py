@@ -13,6 +13,7 @@ from typing import Final
 
 from reconciler import check, consent, manifest, plan, recorded, surroundings
 from reconciler.change import Plan, Target
+from reconciler.gate import protection
 from reconciler.git.source import BLOB_BYTES_MAX
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
@@ -90,7 +91,9 @@ def review(
     problems += risks
     if has_errors(risks):
         return Reviewed(None, tuple(problems))
-    return Reviewed(replace(planned, warnings=tuple(problems)), tuple(problems))
+    blocked = (*planned.blocked, *protection.by_hand(planned.changes, planned.target.owner))
+    planned = replace(planned, warnings=tuple(problems), blocked=blocked)
+    return Reviewed(planned, tuple(problems))
 
 
 def _parsed(

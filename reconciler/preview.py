@@ -92,7 +92,11 @@ def preview(
     if has_errors(risks):
         return Preview(commit=commit, plan=None, problems=problems)
     asking = GateRequest(
-        plan=planned, settings=place.settings, overrides=overrides, now_us=now_us
+        plan=planned,
+        settings=place.settings,
+        overrides=overrides,
+        now_us=now_us,
+        anew=scope is Scope.EVERYTHING and previous is not None,
     )
     blocked = (*planned.blocked, *gate.blocks(asking))
     planned = replace(planned, warnings=problems, blocked=blocked)

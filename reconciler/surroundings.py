@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from reconciler.change import Action, Change, Plan
+from reconciler.gate import protection
 from reconciler.governance import comparison
 from reconciler.governance.flow import PRIVATE_LABEL
 from reconciler.governance.world import Declared, World
@@ -42,6 +43,7 @@ class Surroundings:
     def judge(self, planned: Plan, today: date) -> tuple[Plan, list[Problem]]:
         """The plan with what it means, and what is wrong with what it would make."""
         findings = comparison.compare(self.before, self.after, self.changed)
+        findings = comparison.in_order([*findings, *protection.findings(planned.changes)])
         problems = comparison.risks(self.after, self.reached, today)
         return replace(planned, findings=findings), problems
 

@@ -3,7 +3,7 @@
 compare(x, x) is empty; a grant gained from a to b is lost from b to a.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Final
 
@@ -41,6 +41,11 @@ def compare(before: World, after: World, changed: Collection[Key]) -> tuple[Find
         if key.kind in _KINDS
         for finding in _KINDS[key.kind](_sides(key, before, after), before, after)
     }
+    return in_order(found)
+
+
+def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Loud ones first, then widenings, each sorted by resource and place."""
     return tuple(sorted(found, key=_order))
 
 

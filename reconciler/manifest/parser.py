@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from reconciler.manifest import caution, excerpt, positions, sealing, wording
+from reconciler.manifest import annotations, caution, excerpt, positions, sealing, wording
 from reconciler.manifest.document import Document, Reading
 from reconciler.manifest.sealing import Seal
 from reconciler.manifest.wording import Finding
@@ -25,7 +25,7 @@ from reconciler.resource import Mention, Resource
 from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
-MEANING: Final = 4  # Count up when the same text comes to mean something else.
+MEANING: Final = 5  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
@@ -113,6 +113,8 @@ class _Part:
             return None
         if isinstance(metadata, Metadata):
             self.key = Key(metadata.namespace, kind, metadata.name)
+            for finding in annotations.mistakes(kind, metadata):
+                self._find(finding)
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             for finding in mistakes:
