@@ -1,7 +1,7 @@
 """Carry out a plan: one transaction for everything, so that a crash leaves all or nothing.
 
     check commit, serial + 1 ─> resources ─> references ─> sealed secrets ─> revision
-        ─> source ─> audit entries ─> tasks ─> commit ─> wake the runner
+        ─> source ─> tasks cancelled ─> audit entries ─> tasks ─> commit ─> wake the runner
 
 Nothing is read from Git here and nothing is decided: a plan that no longer fits is refused.
 """
@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import events, recorded
+from reconciler import events, in_flight_rows, recorded
 from reconciler.change import Action, Change, Plan
 from reconciler.events import Event, EventSeverity
+from reconciler.in_flight import Cancel
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
 from runner.contract import audit, audit_entry, errors, submission, wake
@@ -69,10 +70,11 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply left behind: the new serial, and the tasks it queued."""
+    """What an apply left behind: the new serial, and the tasks it queued and cancelled."""
 
     serial: int
     tasks: tuple[str, ...]
+    cancelled: tuple[str, ...] = ()
 
 
 def apply(
@@ -80,17 +82,20 @@ def apply(
     planned: Plan,
     now_us: int,
     source: Callable[[SourceState | None], SourceState] | None = None,
+    cancel: Cancel | None = None,
 ) -> Applied:
     """
     Make the recorded state what the plan says, durable when this returns.
 
     `source` gives the new state of the repository from the old; None for a person's plan.
+    `cancel` ends the tasks in flight that a change says are not to go on.
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for.
     """
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:
+        in_flight_rows.hold(connection, planned.changes)
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
         _write_resources(connection, planned, now_us)
@@ -98,13 +103,18 @@ def apply(
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
             events.record(connection, _event(planned), now_us)
+            in_flight_rows.note(connection, planned.target.source, ())
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
+        about = {"actor": planned.target.owner, "commit": commit}
+        cancelled = in_flight_rows.cancel(
+            connection, planned.changes, cancel, **about, now_us=now_us
+        )
         audit.append(connection, list(_entries(planned, commit)), now_us)
         tasks = submission.submit(connection, _tasks(planned), commit, now_us)
-    if tasks:
+    if tasks or cancelled:
         database.knock(wake.RUNNER)
-    return Applied(planned.target.serial + 1, tuple(tasks))
+    return Applied(planned.target.serial + 1, tuple(tasks), tuple(cancelled))
 
 
 def counted(planned: Plan) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from reconciler import apply
 from reconciler.git.watch import RefWatch, watchable
+from reconciler.in_flight import Cancel
 from reconciler.reconcile import Reconciler, Sighting
 from reconciler.report import Outcome, PassResult
 from runner.contract import clock, errors, telemetry
@@ -46,10 +47,15 @@ class Follower:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, name: str, wake: Callable[[], None]
+        self,
+        settings: Settings,
+        database: Database,
+        name: str,
+        wake: Callable[[], None],
+        cancel: Cancel | None = None,
     ) -> None:
         self.name = name
-        self.reconciler = Reconciler(settings, database, name)
+        self.reconciler = Reconciler(settings, database, name, cancel=cancel)
         self.unpacked = 0
         self.busy_since_us: int | None = None
         self._source = settings.followed[name]
@@ -64,6 +70,7 @@ class Follower:
         self._retry_at_us: int | None = None
         self._looked_at_us = 0
         self._complaint = ""
+        self._rejection: tuple[str | None, ...] = ()
 
     def start(self, timers: Timers) -> None:
         """Watch the repository if it is on this machine, and poll it."""
@@ -164,7 +171,7 @@ class Follower:
         if result.outcome is Outcome.FAILED and not stalled:
             self._back_off()
         else:
-            self._failures, self._retry_at_us = 0, None
+            self._failures, self._retry_at_us = 0, self._again_at_us(result)
         if result.outcome is Outcome.APPLIED and result.plan is not None:
             self.unpacked += 1
             telemetry.log(
@@ -176,7 +183,7 @@ class Follower:
                 tasks=len(result.tasks),
                 took_ms=took_us // 1_000,
             )
-        elif result.outcome is Outcome.REJECTED:
+        elif result.outcome is Outcome.REJECTED and self._is_news(result):
             telemetry.log(
                 "pass_rejected",
                 "Rejected a commit; what was applied before stays.",
@@ -187,11 +194,26 @@ class Follower:
                 blocked=[str(block) for block in result.blocks],
             )
 
+    def _is_news(self, result: PassResult) -> bool:
+        """Whether a rejection says more than the last one; a wait is looked at often."""
+        last, self._rejection = (
+            self._rejection,
+            (result.commit, *(b.reason for b in result.blocks)),
+        )
+        return not result.waits or last != self._rejection
+
     def complain(self, message: str) -> None:
         """Log a failure unless it is the same as before."""
         if message != self._complaint:
             telemetry.log("pass_failed", message, level=logging.WARNING, source=self.name)
         self._complaint = message
+
+    def _again_at_us(self, result: PassResult) -> int | None:
+        """When what stopped a commit may be gone; no later than the poll that it replaces."""
+        again_us = result.again_in_us(clock.now_us())
+        if again_us is None:
+            return None
+        return clock.boot_us() + min(again_us, int(self._source.interval_s * _SECOND_US))
 
     def _back_off(self) -> None:
         self._failures += 1

@@ -6,12 +6,13 @@ The pass and `orloj plan` both come through here, so that what is shown is what 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import override, plan, recorded, surroundings
+from reconciler import in_flight_rows, override, plan, recorded, surroundings
 from reconciler.change import Block, Plan, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
 from reconciler.gate.request import GateRequest
 from reconciler.git.source import GitSource
+from reconciler.in_flight import Awaited
 from reconciler.override import Override
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
@@ -29,7 +30,8 @@ class Preview:
     """What a pass at a commit would do: a plan, or what forbids one.
 
     Without a plan there are problems, or `blocks`: the commit is not trusted, and was not
-    read. `around` is what the plan reaches, for those who ask more about it.
+    read. `around` is what the plan reaches, for those who ask more about it; `awaited` are
+    the changes that wait for tasks in flight.
     """
 
     commit: str
@@ -37,6 +39,7 @@ class Preview:
     problems: tuple[Problem, ...] = ()
     blocks: tuple[Block, ...] = ()
     around: Surroundings | None = None
+    awaited: tuple[Awaited, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ def preview(
             return Preview(commit=commit, plan=None, problems=desired.problems)
         planned = plan.plan(_request(target, desired))
         around = surroundings.look(connection, desired.resources, planned.changes)
+        waits = in_flight_rows.awaited(connection, place.source, planned.changes, now_us)
     if planned.total == 0:
         raise errors.SourceStalled(
             "EmptyTree",
@@ -97,10 +101,11 @@ def preview(
         overrides=overrides,
         now_us=now_us,
         anew=scope is Scope.EVERYTHING and previous is not None,
+        awaited=waits,
     )
     blocked = (*planned.blocked, *gate.blocks(asking))
     planned = replace(planned, warnings=problems, blocked=blocked)
-    return Preview(commit=commit, plan=planned, problems=problems, around=around)
+    return Preview(commit=commit, plan=planned, problems=problems, around=around, awaited=waits)
 
 
 def _strict(settings: Source) -> bool:

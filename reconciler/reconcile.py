@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler import apply, manifest, preview
+from reconciler import apply, in_flight_rows, manifest, preview
 from reconciler import control as controls
 from reconciler.change import Plan
 from reconciler.condition import RECONCILING, Conditions
@@ -22,6 +22,7 @@ from reconciler.control import Control
 from reconciler.desired import Loader, Scope
 from reconciler.git import address as git_address
 from reconciler.git.source import GitSource
+from reconciler.in_flight import Cancel
 from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
@@ -53,12 +54,15 @@ class Reconciler:
         database: Database,
         name: str = DEFAULT_SOURCE,
         ref: str | None = None,
+        *,
+        cancel: Cancel | None = None,
     ) -> None:
         source = settings.followed.get(name)
         if source is None:
             raise errors.SettingsInvalid(source_unset(settings, name))
         self.name = name
         self._database = database
+        self._cancel = cancel
         self._conditions = Conditions(name, source, database)
         self._report = Report(self._conditions, database)
         self._git = GitSource(
@@ -118,6 +122,7 @@ class Reconciler:
             return self._unchanged(commit, now_us, forced)
         scope = self._scope(state, now_us)
         seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
+        self._note(seen)
         if seen.plan is None or seen.plan.blocked:
             result = self._report.rejected(seen, now_us)
             self._rejected = None if result.waits else seen.commit
@@ -128,6 +133,14 @@ class Reconciler:
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
         return result
+
+    def _note(self, seen: Preview) -> None:
+        """Keep since when a drained change waits, so that it waits no longer than it may."""
+        with self._database.read() as connection:
+            kept = in_flight_rows.draining(connection, self.name)
+        if kept or seen.awaited:
+            with self._database.write() as connection:
+                in_flight_rows.note(connection, self.name, seen.awaited)
 
     def retry(self) -> bool:
         """Forget that a commit was rejected; whether one was. Its reason may be gone."""
@@ -231,6 +244,7 @@ class Reconciler:
             planned,
             now_us,
             lambda old: self._report.applied(old, planned, self._digest, now_us),
+            self._cancel,
         )
         return PassResult(
             outcome=Outcome.APPLIED,

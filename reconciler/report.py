@@ -49,6 +49,11 @@ class PassResult:
         """Whether it was stopped by what goes away by itself, such as a freeze."""
         return bool(self.blocks) and all(item.until_us is not None for item in self.blocks)
 
+    def again_in_us(self, now_us: int) -> int | None:
+        """How long until the first block may be gone; None when none goes by itself."""
+        waits = [block.until_us for block in self.blocks if block.until_us is not None]
+        return max(0, min(waits) - now_us) if self.waits else None
+
 
 class Report:
     """Says how the passes over one repository end."""

@@ -21,6 +21,7 @@ from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
+from runner import decisions
 from runner.contract import clock, errors, seal, settings, wake
 
 STALE: Final = 4
@@ -61,7 +62,7 @@ def command(
 
 def _apply_saved(context: Context, path: Path) -> int:
     saved = _read_plan(path)
-    reconciler = Reconciler(context.settings, context.database)
+    reconciler = Reconciler(context.settings, context.database, cancel=decisions.cancel)
     commit = reconciler.resolve()
     if commit != saved["source"]["commit"]:
         raise errors.PlanStale(
@@ -131,7 +132,7 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
         return 0
     if not yes and not context.confirmed("Apply these changes?", "apply", "applied"):
         return 1
-    apply.apply(context.database, seen.plan, clock.now_us())
+    apply.apply(context.database, seen.plan, clock.now_us(), cancel=decisions.cancel)
     return _done(context, seen.plan)
 
 

@@ -19,6 +19,7 @@ from reconciler.reconcile import Reconciler, source_unset
 from reconciler.recorded import SourceState
 from reconciler.resource import person_owner
 from reconciler.views.plain import plain
+from runner import decisions
 from runner.contract import clock, errors, settings, wake
 
 _LOOK_EVERY_S = 0.02
@@ -53,7 +54,7 @@ def command(
         _await(context, chosen, token, timeout_s)
     else:
         for name in chosen:
-            Reconciler(context.settings, context.database, name).run(
+            Reconciler(context.settings, context.database, name, cancel=decisions.cancel).run(
                 clock.now_us(), forced=True
             )
     states = _states(context, chosen)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reconciler.change import Block
-from reconciler.gate import protection, prune
+from reconciler.gate import draining, protection, prune
 from reconciler.gate.request import GateRequest
 
 Rule = Callable[[GateRequest], Iterable[Block]]
 
-RULES: Final[tuple[Rule, ...]] = (protection.blocks, prune.blocks)
+RULES: Final[tuple[Rule, ...]] = (protection.blocks, prune.blocks, draining.blocks)
 
 
 def blocks(request: GateRequest) -> tuple[Block, ...]:

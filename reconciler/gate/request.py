@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reconciler.change import Plan
+from reconciler.in_flight import Awaited
 from reconciler.override import Override, OverrideKind
 from runner.contract.settings import DEFAULT_SOURCE
 from runner.contract.source_settings import Source
@@ -15,6 +16,7 @@ class GateRequest:
 
     `now_us` is microseconds UTC. `anew`: the settings changed since something was applied,
     so that what is declared may be of another repository or folder altogether.
+    `awaited` are the changes that wait for tasks in flight.
     """
 
     plan: Plan
@@ -22,6 +24,7 @@ class GateRequest:
     overrides: tuple[Override, ...] = ()
     now_us: int
     anew: bool = False
+    awaited: tuple[Awaited, ...] = ()
 
     @cached_property
     def named(self) -> frozenset[str]:
