@@ -81,7 +81,7 @@ def under(
     work: dict[tuple[str, Key], Key] = {
         (key.name, subject): key
         for key, change in asked.items()
-        if key.kind == "Task" and (subject := _subject(change)) is not None
+        if key.kind == "Task" and (subject := worker_of(change)) is not None
     }
     by_key: dict[Key, list[TaskInFlight]] = {}
     for task in found:
@@ -109,9 +109,10 @@ def _sets(
     return held
 
 
-def _subject(change: Change) -> Key | None:
-    """Whom the work of a Task was for, as it is recorded; None where nobody can read it."""
-    assert change.before is not None
+def worker_of(change: Change) -> Key | None:
+    """Whom a Task gave its work to, as it is recorded; None where nobody can tell."""
+    if change.before is None:
+        return None
     try:
         spec = spec_of("Task", change.before.body)
     except errors.Refused:

@@ -6,7 +6,7 @@ The pass and `orloj plan` both come through here, so that what is shown is what 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import in_flight_rows, override, plan, recorded, surroundings
+from reconciler import impact_rows, in_flight_rows, override, plan, recorded, surroundings
 from reconciler.change import Block, Plan, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
@@ -66,8 +66,8 @@ def preview(
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
-    `counted` also counts the commits in between, which costs a process. `now_us` says
-    whether an accepted risk is still accepted.
+    `counted` also counts the commits in between, which costs a process, and says what the
+    changes touch. `now_us` says whether an accepted risk is still accepted.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
@@ -85,12 +85,8 @@ def preview(
         planned = plan.plan(_request(target, desired))
         around = surroundings.look(connection, desired.resources, planned.changes)
         waits = in_flight_rows.awaited(connection, place.source, planned.changes, now_us)
-    if planned.total == 0:
-        raise errors.SourceStalled(
-            "EmptyTree",
-            f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
-            " put a manifest back, or set source.url to nothing to stop following it",
-        )
+        touched = impact_rows.look(connection, planned.changes, now_us) if counted else None
+    _refuse_empty(planned, commit)
     planned, risks = around.judge(planned, clock.day(now_us))
     problems = (*desired.problems, *risks)
     if has_errors(risks):
@@ -104,8 +100,17 @@ def preview(
         awaited=waits,
     )
     blocked = (*planned.blocked, *gate.blocks(asking))
-    planned = replace(planned, warnings=problems, blocked=blocked)
+    planned = replace(planned, warnings=problems, blocked=blocked, impact=touched)
     return Preview(commit=commit, plan=planned, problems=problems, around=around, awaited=waits)
+
+
+def _refuse_empty(planned: Plan, commit: str) -> None:
+    if planned.total == 0:
+        raise errors.SourceStalled(
+            "EmptyTree",
+            f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
+            " put a manifest back, or set source.url to nothing to stop following it",
+        )
 
 
 def _strict(settings: Source) -> bool:

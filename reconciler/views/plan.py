@@ -12,6 +12,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from reconciler.change import Action, Block, Change, FieldChange, Plan, Target
+from reconciler.views import impact as impact_view
 from reconciler.views.findings import finding_lines
 from reconciler.views.plain import plain
 from reconciler.views.problems import counted
@@ -45,7 +46,7 @@ def plan_words(planned: Plan, *, elapsed_ms: float | None = None, following: str
     lines += block_lines(planned.blocked)
     if planned.changes or planned.warnings or planned.blocked:
         lines.append(Text())
-    lines.append(Text(summary(planned), "bold"))
+    lines.append(Text(summary(planned) + impact_view.summary(planned.impact), "bold"))
     if following:
         lines.append(Text(f"Next: {plain(following)}", "dim"))
     return Text("\n").join(lines)
@@ -109,7 +110,14 @@ def _history(target: Target) -> str:
 def _changes(planned: Plan) -> list[Text]:
     shown = planned.changes[:CHANGES_MAX]
     width = max((len(str(change.key)) for change in shown), default=0)
-    lines = [line for change in shown for line in _change(change, width)]
+    lines = [
+        line
+        for change in shown
+        for line in (
+            *_change(change, width),
+            *impact_view.change_lines(planned.impact, change.key),
+        )
+    ]
     if hidden := len(planned.changes) - len(shown):
         lines.append(Text(f"  … and {number(hidden)} more; --json lists all", "dim"))
     return lines

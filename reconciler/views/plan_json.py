@@ -11,6 +11,7 @@
     summary            {create, update, delete, unchanged}
     permissions        {widened, narrowed,
                         findings: [{severity, rule, resource, sentence, path, line, loud}]}
+    impact             what the changes touch, as `views.impact` says; null where nobody looked
     blocked            [sentence]
     blocks             [{reason, sentence, until}]: the same with a stable name each
     warnings           [{path, line, column, severity, message, hint}]
@@ -27,6 +28,7 @@ from typing import Any, Final
 
 from reconciler.change import Action, Block, Change, Plan
 from reconciler.views.findings import permissions_json
+from reconciler.views.impact import impact_json
 from reconciler.views.problems import problem_json
 from reconciler.views.times import iso
 
@@ -53,6 +55,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
         "summary": {action.value: planned.counts[action] for action in Action}
         | {"unchanged": planned.unchanged},
         "permissions": permissions_json(planned.findings),
+        "impact": impact_json(planned.impact),
         "blocked": [str(block) for block in planned.blocked],
         "blocks": blocks_json(planned.blocked),
         "warnings": [problem_json(warning) for warning in planned.warnings],
