@@ -30,8 +30,8 @@ class Scheduled:
 class Touched:
     """What one change touches, or all of them together.
 
-    `tasks` counts those in flight by state, and `commits` are what they began under; `calls`
-    counts what tasks of the last days asked of models and tools.
+    `tasks` counts those in flight by state, `fates` what becomes of them, and `commits` are
+    what they began under; `calls` counts what tasks of the last days asked for.
     """
 
     agents: tuple[Key, ...] = ()
@@ -40,7 +40,7 @@ class Touched:
     tasks: Mapping[str, int] = field(default_factory=dict)
     commits: tuple[str, ...] = ()
     calls: int = 0
-    policy: InFlight = InFlight.CONTINUE
+    fates: Mapping[InFlight, int] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> int:

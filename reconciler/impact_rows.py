@@ -8,15 +8,16 @@ Read only where somebody looks at the plan, and never whole tables: each reading
 index and has an end, and says so when it met it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
 from reconciler import in_flight, in_flight_rows, recorded
 from reconciler.change import Change
-from reconciler.impact import Impact, Scheduled, Touched
+from reconciler.impact import Impact, InFlight, Scheduled, Touched
 from reconciler.in_flight_rows import TaskInFlight
 from runner.contract import clock, errors
 from runner.contract.kinds import Key, TaskSchedule, spec_of
@@ -62,6 +63,7 @@ class _Seen:
     dependents: Mapping[Key, frozenset[Key]]
     schedules: Mapping[Key, int | None]
     tasks: Mapping[Key, Sequence[TaskInFlight]]
+    fates: Mapping[str, InFlight]
     calls: Sequence[_Calls]
 
 
@@ -72,10 +74,12 @@ def look(connection: Connection, changes: Sequence[Change], now_us: int) -> Impa
     flying = in_flight_rows.tasks(connection, in_flight_rows.READ_MAX)
     calls = _calls(connection, now_us)
     reached = {key for keys in dependents.values() for key in keys}
+    tasks = in_flight_rows.under(connection, flying, shown)
     seen = _Seen(
         dependents=dependents,
         schedules=_following(connection, reached, now_us),
-        tasks=in_flight_rows.under(connection, flying, shown),
+        tasks=tasks,
+        fates=_fates(shown, tasks),
         calls=calls,
     )
     touched: dict[Key, Touched] = {}
@@ -83,8 +87,7 @@ def look(connection: Connection, changes: Sequence[Change], now_us: int) -> Impa
     for change in shown:
         its = [item for item in calls if _concerns(item, change, dependents[change.key])]
         counted.update(its)
-        one = _touched(seen, [change.key], its)
-        touched[change.key] = replace(one, policy=in_flight.policy(change))
+        touched[change.key] = _touched(seen, [change.key], its)
     bounded = cut or len(changes) > CHANGES_MAX or len(flying) >= in_flight_rows.READ_MAX
     return Impact(
         changes=touched,
@@ -97,13 +100,24 @@ def _is_felt(change: Change) -> bool:
     return change.before is None or change.after is None or change.respecified
 
 
+def _fates(
+    changes: Sequence[Change], tasks: Mapping[Key, Sequence[TaskInFlight]]
+) -> Mapping[str, InFlight]:
+    """What becomes of each task: one change that cancels or drains it decides for all."""
+    order = (InFlight.CONTINUE, InFlight.DRAIN, InFlight.CANCEL)
+    return {
+        task.id: wanted
+        for wanted in order  # The last one counts.
+        for change in in_flight.asking(changes, wanted)
+        for task in tasks.get(change.key, ())
+    }
+
+
 def _touched(seen: _Seen, keys: Iterable[Key], calls: Iterable[_Calls]) -> Touched:
     listed = list(keys)
     reached = sorted({item for key in listed for item in seen.dependents.get(key, ())})
     tasks = {task.id: task for key in listed for task in seen.tasks.get(key, ())}
-    states: dict[str, int] = {}
-    for task in tasks.values():
-        states[task.state] = states.get(task.state, 0) + 1
+    states = Counter(task.state for task in tasks.values())
     return Touched(
         agents=tuple(key for key in reached if key.kind == "Agent"),
         systems=tuple(key for key in reached if key.kind == "AgentSystem"),
@@ -113,6 +127,7 @@ def _touched(seen: _Seen, keys: Iterable[Key], calls: Iterable[_Calls]) -> Touch
             if key.kind == "TaskSchedule"
         ),
         tasks=dict(sorted(states.items())),
+        fates=dict(sorted(Counter(seen.fates[task] for task in tasks).items())),
         commits=tuple(sorted({task.commit for task in tasks.values() if task.commit})),
         calls=sum(item.count for item in calls),
     )

@@ -122,22 +122,27 @@ def worker_of(change: Change) -> Key | None:
 
 
 def awaited(
-    connection: Connection, source: str, changes: Iterable[Change], now_us: int
+    connection: Connection, source: str, changes: Sequence[Change], now_us: int
 ) -> tuple[Awaited, ...]:
-    """What the changes that drain wait for, and since when they do."""
+    """What the changes that drain wait for, and since when they do.
+
+    Not for what another change of the same plan cancels.
+    """
     drained = in_flight.asking(changes, InFlight.DRAIN)
     if not drained:
         return ()
+    halted = in_flight.asking(changes, InFlight.CANCEL)
     since = _since(connection, source)
-    found = under(connection, tasks(connection, READ_MAX), drained)
+    found = under(connection, tasks(connection, READ_MAX), [*drained, *halted])
+    ended = {task.id for change in halted for task in found.get(change.key, ())}
     waits = []
     for change in drained:
-        if change.key in found:
-            since_us = since.get(change.key, now_us)
-            ids = tuple(sorted(task.id for task in found[change.key]))
-            until_us = since_us + in_flight.drain_us(change)
+        since_us = since.get(change.key, now_us)
+        ids = sorted({task.id for task in found.get(change.key, ())} - ended)
+        until_us = since_us + in_flight.drain_us(change)
+        if ids:
             waits.append(
-                Awaited(key=change.key, tasks=ids, since_us=since_us, until_us=until_us)
+                Awaited(key=change.key, tasks=tuple(ids), since_us=since_us, until_us=until_us)
             )
     return tuple(waits)
 

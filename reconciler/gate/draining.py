@@ -20,7 +20,12 @@ def blocks(request: GateRequest) -> Iterator[Block]:
             yield Block(
                 "Draining",
                 f"{wait.key} is drained: the commit waits for {those} in flight under it, until"
-                f" {clock.iso(wait.until_us)} at the latest; not to wait for one:"
+                f" {_second(wait.until_us)} at the latest; not to wait for one:"
                 f" orloj cancel {wait.tasks[0]}",
                 until_us=min(request.now_us + LOOK_AGAIN_US, wait.until_us),
             )
+
+
+def _second(at_us: int) -> str:
+    """`2026-11-23 03:00:12 UTC`."""
+    return f"{clock.iso(at_us)[:19].replace('T', ' ')} UTC"

@@ -5,13 +5,14 @@
 
     impact    {agents, systems, schedules, tasks_in_flight, calls, bounded,
                changes: [{address, agents[], systems[], schedules[{address, next}],
-                          tasks_in_flight{STATE: count}, in_flight, commits[], calls}]}
+                          tasks_in_flight{STATE: count}, in_flight{}, commits[], calls}]}
 
-The first five are counts. `in_flight` is `continue`, `cancel` or `drain`; `calls` counts those
-of tasks queued in the last seven days; `bounded` says that there may be more of everything.
+The first five are counts. `in_flight` counts what becomes of the tasks: `continue`, `cancel`,
+`drain`. `calls` counts those of tasks queued in the last seven days; `bounded` says that there
+may be more of everything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from rich.text import Text
@@ -32,14 +33,14 @@ def change_lines(impact: Impact | None, key: Key) -> Iterator[Text]:
         return
     if words := _words(touched, impact.bounded):
         yield Text(f"      touches {words}", "magenta")
-    if touched.in_flight:
-        yield Text(f"      {_fate(touched)}", "dim")
+    for fate, count in touched.fates.items():
+        yield Text(f"      {_fate(fate, count, touched.commits)}", "dim")
 
 
 def summary(impact: Impact | None) -> str:
-    """` It touches 2 agents, …`, to stand behind the counts; nothing where that is nothing."""
+    """` The plan touches 2 agents, …`, to stand behind the counts; nothing for nothing."""
     words = _words(impact.total, impact.bounded) if impact else ""
-    return f" It touches {words}." if words else ""
+    return f" The plan touches {words}." if words else ""
 
 
 def impact_json(impact: Impact | None) -> dict[str, Any] | None:
@@ -67,7 +68,7 @@ def _change_json(key: Key, touched: Touched) -> dict[str, Any]:
             {"address": str(item.key), "next": iso(item.next_us)} for item in touched.schedules
         ],
         "tasks_in_flight": dict(touched.tasks),
-        "in_flight": touched.policy.value,
+        "in_flight": {fate.value: count for fate, count in touched.fates.items()},
         "commits": list(touched.commits),
         "calls": touched.calls,
     }
@@ -90,16 +91,15 @@ def _next(schedules: tuple[Scheduled, ...]) -> str:
     return f" (next {moment(min(due))})" if due else ""
 
 
-def _fate(touched: Touched) -> str:
-    tasks = f"{counted(touched.in_flight, 'task')} in flight"
-    one = touched.in_flight == 1
-    match touched.policy:
+def _fate(fate: InFlight, count: int, began: Sequence[str]) -> str:
+    tasks, is_one = f"{counted(count, 'task')} in flight", count == 1
+    match fate:
         case InFlight.CANCEL:
-            return f"{tasks} {'is' if one else 'are'} cancelled"
+            return f"{tasks} {'is' if is_one else 'are'} cancelled"
         case InFlight.DRAIN:
-            return f"{tasks} {'is' if one else 'are'} awaited"
-    commits = [plain(commit[:8]) for commit in touched.commits[:_COMMITS_SHOWN]]
-    if len(touched.commits) > _COMMITS_SHOWN:
+            return f"{tasks} {'is' if is_one else 'are'} awaited"
+    commits = [plain(commit[:8]) for commit in began[:_COMMITS_SHOWN]]
+    if len(began) > _COMMITS_SHOWN:
         commits.append("…")
     where = f" on {', '.join(commits)}" if commits else ""
-    return f"{tasks} {'finishes' if one else 'finish'}{where}"
+    return f"{tasks} {'finishes' if is_one else 'finish'}{where}"

@@ -159,11 +159,32 @@ def test_calls_of_a_week_count_by_whom_and_to_what(office: Office) -> None:
     assert not impact.bounded
 
 
+def test_one_change_that_cancels_decides_what_becomes_of_a_task(office: Office) -> None:
+    office.task()
+    office.task(Key("default", "Agent", "helper"))
+    described = TOOL % ", description: new"
+    office.push(
+        {
+            "scan.yaml": manifest("Tool", "scan", described, in_flight="drain"),
+            "clerk.yaml": agent("clerk", "Be long.", tools=GRANT, in_flight="cancel"),
+            "model.yaml": manifest(
+                "ModelEndpoint", "gpt-4", "{provider: mock, default_model: n}"
+            ),
+        }
+    )
+    fates = {key.name: dict(one.fates) for key, one in office.impact().changes.items()}
+    assert fates == {
+        "clerk": {InFlight.CANCEL: 1},
+        "scan": {InFlight.CANCEL: 1, InFlight.DRAIN: 1},
+        "gpt-4": {InFlight.CANCEL: 1, InFlight.DRAIN: 1},
+    }
+
+
 def test_a_deletion_touches_as_a_change_does(office: Office) -> None:
     office.task(Key("default", "Agent", "helper"))
     office.push({"helper.yaml": None})
     touched = office.impact().changes[Key("default", "Agent", "helper")]
-    assert (touched.in_flight, touched.policy) == (1, InFlight.CONTINUE)
+    assert dict(touched.fates) == {InFlight.CONTINUE: 1}
 
 
 def test_what_only_moves_touches_nothing(office: Office) -> None:
@@ -216,6 +237,7 @@ TOUCHED = Touched(
         Scheduled(Key("default", "TaskSchedule", "b"), AT),
     ),
     tasks={"leased": 2, "waiting_approval": 1},
+    fates={InFlight.CONTINUE: 3},
     commits=("696f056d" + "0" * 32,),
     calls=1_412,
 )
@@ -234,7 +256,10 @@ def test_a_change_says_in_two_lines_what_it_touches() -> None:
     ]
     assert lines(Touched()) == []
     assert list(change_lines(None, SCAN)) == []
-    assert summary(Impact(changes={}, total=Touched(agents=(CLERK,)))) == " It touches 1 agent."
+    assert (
+        summary(Impact(changes={}, total=Touched(agents=(CLERK,))))
+        == " The plan touches 1 agent."
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,7 +274,7 @@ def test_a_change_says_in_two_lines_what_it_touches() -> None:
 def test_what_becomes_of_tasks_is_said_in_the_plan(
     count: int, policy: InFlight, said: str
 ) -> None:
-    touched = Touched(tasks={"leased": count}, commits=TOUCHED.commits, policy=policy)
+    touched = Touched(tasks={"leased": count}, commits=TOUCHED.commits, fates={policy: count})
     assert lines(touched)[1] == said
 
 
@@ -275,7 +300,7 @@ def test_json_counts_the_whole_and_names_each() -> None:
                     },
                 ],
                 "tasks_in_flight": {"leased": 2, "waiting_approval": 1},
-                "in_flight": "continue",
+                "in_flight": {"continue": 3},
                 "commits": ["696f056d" + "0" * 32],
                 "calls": 1_412,
             }
@@ -291,4 +316,4 @@ def test_the_plan_shows_it_with_its_change_and_in_its_summary(office: Office) ->
     assert "touches 2 agents, 1 system, 2 schedules (next " in shown
     assert f"1 task in flight finishes on {str(office.state().applied_commit)[:8]}" in shown
     summary_line = next(line for line in shown.splitlines() if line.startswith("Plan: "))
-    assert "It touches 2 agents" in summary_line
+    assert "The plan touches 2 agents" in summary_line

@@ -300,6 +300,18 @@ def test_a_wait_and_a_block_together_wait_for_a_person(office: Office) -> None:
     assert (result.waits, office.state().condition) == (False, STALLED)
 
 
+def test_nobody_waits_for_what_the_same_commit_cancels(office: Office) -> None:
+    office.push(staff() | {"t.yaml": manifest("Tool", "t", TOOL % "")})
+    office.look()
+    task = office.begin()
+    model = manifest(
+        "ModelEndpoint", "gpt-4", "{provider: mock, default_model: n}", in_flight="drain"
+    )
+    office.push(staff("Be long.", in_flight="cancel") | {"model.yaml": model})
+    assert office.look().outcome is Outcome.APPLIED
+    assert office.states(task) == ["cancelled"]
+
+
 def test_a_deletion_waits_too(office: Office) -> None:
     office.push(staff(in_flight="drain") | {"b.yaml": agent("b")})
     office.look()
