@@ -1,7 +1,7 @@
 """Carry out a plan: one transaction for everything, so that a crash leaves all or nothing.
 
     check commit, serial + 1 ─> resources ─> references ─> sealed secrets ─> revision
-        ─> source ─> audit entries ─> tasks ─> commit ─> wake the runner
+        ─> source ─> tasks cancelled ─> audit entries ─> tasks ─> commit ─> wake the runner
 
 Nothing is read from Git here and nothing is decided: a plan that no longer fits is refused.
 """
@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import control, events, moved_rows, recorded
+from reconciler import control, events, in_flight_rows, moved_rows, recorded
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.events import Event, EventSeverity
+from reconciler.in_flight import Cancel
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
 from reconciler.trust import record
@@ -40,7 +41,10 @@ _RELOCATE: Final = (
     "UPDATE resource SET line = ?, blob = ?, lines = ?"
     " WHERE namespace = ? AND kind = ? AND name = ?"
 )
-_DELETE: Final = "DELETE FROM resource WHERE namespace = ? AND kind = ? AND name = ?"
+_DELETE: Final = (
+    "DELETE FROM resource WHERE namespace = ? AND kind = ? AND name = ?"
+    " AND owner = ? AND body = ?"  # What the plan looked at and nothing else.
+)
 _FORGET: Final = (
     "DELETE FROM reference WHERE from_namespace = ? AND from_kind = ? AND from_name = ?"
 )
@@ -68,10 +72,11 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply left behind: the new serial, and the tasks it queued."""
+    """What an apply left behind: the new serial, and the tasks it queued and cancelled."""
 
     serial: int
     tasks: tuple[str, ...]
+    cancelled: tuple[str, ...] = ()
 
 
 def apply(
@@ -79,11 +84,13 @@ def apply(
     planned: Plan,
     now_us: int,
     source: Callable[[SourceState | None], SourceState] | None = None,
+    cancel: Cancel | None = None,
 ) -> Applied:
     """
     Make the recorded state what the plan says, durable when this returns.
 
     `source` gives the new state of the repository from the old; None for a person's plan.
+    `cancel` ends the tasks in flight that a change says are not to go on.
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for; SourceSuspended when somebody suspended the repository meanwhile.
     """
@@ -92,6 +99,7 @@ def apply(
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
     with database.write() as connection:
+        in_flight_rows.hold(connection, planned.changes)
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
         if source is not None:
@@ -102,13 +110,18 @@ def apply(
             recorded.put_source(connection, source(before))
             for event in _events(planned):
                 events.record(connection, event, now_us)
+            in_flight_rows.note(connection, planned.target.source, ())
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
+        about = {"actor": planned.target.owner, "commit": commit}
+        cancelled = in_flight_rows.cancel(
+            connection, planned.changes, cancel, **about, now_us=now_us
+        )
         audit.append(connection, list(_entries(planned, commit)), now_us)
         tasks = submission.submit(connection, _tasks(planned), commit, now_us)
-    if tasks:
+    if tasks or cancelled:
         database.knock(wake.RUNNER)
-    return Applied(planned.target.serial + 1, tuple(tasks))
+    return Applied(planned.target.serial + 1, tuple(tasks), tuple(cancelled))
 
 
 def counted(planned: Plan) -> str:
@@ -164,7 +177,8 @@ def _refuse_suspended(connection: Connection, name: str) -> None:
 
 def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
     put = [change for change in planned.changes if change.after is not None]
-    gone = [change.key for change in planned.changes if change.after is None]
+    lost = [change.before for change in planned.changes if change.after is None]
+    gone = [item.key for item in lost if item is not None]
     gone += [change.previous for change in planned.changes if change.previous]
     standing = [change.after for change in put if change.after] + list(planned.relocated)
     _many(connection, _UPSERT, (_row(planned, change, now_us) for change in put))
@@ -173,7 +187,14 @@ def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None
         _RELOCATE,
         ((item.line, item.blob, _lines(item), *item.key) for item in planned.relocated),
     )
-    _many(connection, _DELETE, (tuple(key) for key in gone))
+    deleted = _many(
+        connection, _DELETE, ((*item.key, item.owner, item.body) for item in lost if item)
+    )
+    if deleted != len(lost):
+        raise errors.PlanStale(
+            f"plan {planned.short_id} deletes {len(lost)} resources, and only {deleted} of them"
+            " are recorded as it saw them; run orloj plan again"
+        )
     _many(connection, _FORGET, (tuple(key) for key in [*gone, *(r.key for r in standing)]))
     _many(
         connection,
@@ -209,9 +230,10 @@ def _lines(resource: Resource) -> str:
     return json.dumps(dict(resource.lines), separators=(",", ":"), ensure_ascii=False)
 
 
-def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    if listed := list(rows):
-        connection.exec_driver_sql(statement, listed)
+def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Carry a statement out for each row; how many rows of the table that changed."""
+    listed = list(rows)
+    return connection.exec_driver_sql(statement, listed).rowcount if listed else 0
 
 
 def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:

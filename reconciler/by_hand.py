@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from reconciler import check, consent, manifest, plan, recorded, surroundings
+from reconciler import check, consent, impact_rows, manifest, plan, recorded, surroundings
 from reconciler.change import Plan, Target
+from reconciler.gate import protection
 from reconciler.git.source import BLOB_BYTES_MAX
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
@@ -86,11 +87,14 @@ def review(
         )
         planned = plan.plan(request)
         around = surroundings.look(connection, declared, planned.changes)
+        touched = impact_rows.look(connection, planned.changes, now_us)
     planned, risks = around.judge(planned, clock.day(now_us))
     problems += risks
     if has_errors(risks):
         return Reviewed(None, tuple(problems))
-    return Reviewed(replace(planned, warnings=tuple(problems)), tuple(problems))
+    blocked = (*planned.blocked, *protection.by_hand(planned.changes, planned.target.owner))
+    planned = replace(planned, warnings=tuple(problems), blocked=blocked, impact=touched)
+    return Reviewed(planned, tuple(problems))
 
 
 def _parsed(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.governance.finding import Finding, Severity
+from reconciler.impact import Impact
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, Resource
 from runner.contract.kinds import Key
@@ -174,7 +175,7 @@ class Plan:
     `relocated` are resources that only stand on other lines of the same file now: no change,
     but what is recorded follows, since every decision names its rule's line. `findings` say
     what the changes mean for who may do what; they follow from the resources, and are no part
-    of the id.
+    of the id. Nor is `impact`, which is there only for those who read the plan.
     """
 
     id: str
@@ -185,6 +186,7 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
     blocked: tuple[Block, ...] = ()
     findings: tuple[Finding, ...] = ()
+    impact: Impact | None = None
     examined: int = 0
     parsed: int = 0
     partial: tuple[str, ...] = ()

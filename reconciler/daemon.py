@@ -23,12 +23,12 @@ from typing import Final
 
 from reconciler import control
 from reconciler.follower import MAINTAIN_EVERY, Follower
+from reconciler.in_flight import Cancel
 from reconciler.leader import TURN_S, Leader
 from reconciler.notify.lanes import Lanes
 from reconciler.pulse import Pulse
 from reconciler.report import Outcome
 from reconciler.schedule import Schedules
-from reconciler.schedule_settle import Cancel
 from runner.contract import clock, errors, seal, service, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.settings import Settings
@@ -58,7 +58,7 @@ class Daemon:
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         self._followers = [
-            Follower(settings, database, name, lambda: self._wake(_LOOK))
+            Follower(settings, database, name, lambda: self._wake(_LOOK), cancel)
             for name in settings.followed
         ]
         self._complaint = ""

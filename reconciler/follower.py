@@ -18,6 +18,7 @@ from typing import Final
 
 from reconciler import apply
 from reconciler.git.watch import RefWatch, watchable
+from reconciler.in_flight import Cancel
 from reconciler.reconcile import Reconciler, Sighting
 from reconciler.report import Outcome, PassResult
 from runner.contract import clock, errors, telemetry
@@ -51,10 +52,15 @@ class Follower:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, name: str, wake: Callable[[], None]
+        self,
+        settings: Settings,
+        database: Database,
+        name: str,
+        wake: Callable[[], None],
+        cancel: Cancel | None = None,
     ) -> None:
         self.name = name
-        self.reconciler = Reconciler(settings, database, name)
+        self.reconciler = Reconciler(settings, database, name, cancel=cancel)
         self.unpacked = 0
         self.busy_since_us: int | None = None
         self._source = settings.followed[name]
@@ -202,7 +208,7 @@ class Follower:
 
     def _say_rejected(self, result: PassResult) -> None:
         """Log a rejection unless it is the same as before."""
-        rejection = (result.commit, result.blocks, result.problems)
+        rejection = (result.commit, *(block.reason for block in result.blocks), result.problems)
         verb = "Holds back" if result.waits else "Rejected"
         if rejection != self._rejection:
             telemetry.log(

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from reconciler import moving, neighbour, override, recorded, surroundings
+from reconciler import (
+    impact_rows,
+    in_flight_rows,
+    moving,
+    neighbour,
+    override,
+    recorded,
+    surroundings,
+)
 from reconciler.change import Block, Plan, Provenance, Target
 from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
 from reconciler.gate.request import GateRequest
 from reconciler.git.source import GitSource
+from reconciler.in_flight import Awaited
 from reconciler.override import Override
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
@@ -30,7 +39,8 @@ class Preview:
     """What a pass at a commit would do: a plan, or what forbids one.
 
     Without a plan there are problems, or `blocks`: the commit is not trusted, and was not
-    read. `around` is what the plan reaches, for those who ask more about it.
+    read. `around` is what the plan reaches, for those who ask more about it; `awaited` are
+    the changes that wait for tasks in flight.
     """
 
     commit: str
@@ -38,6 +48,7 @@ class Preview:
     problems: tuple[Problem, ...] = ()
     blocks: tuple[Block, ...] = ()
     around: Surroundings | None = None
+    awaited: tuple[Awaited, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +74,12 @@ def preview(
     *,
     now_us: int,
     letting: Sequence[Override] = (),
+    touching: bool = False,
 ) -> Preview:
     """The plan for a fetched commit, or its problems; SourceError when Git cannot say.
 
     `now_us` says whether an accepted risk is still accepted. `letting` is let pass besides
-    what is recorded.
+    what is recorded. `touching` also says what the changes touch, for those who read it.
     """
     previous = state.applied_commit if state else None
     # Two questions to git that do not need each other's answers, half of what a small plan
@@ -90,22 +102,33 @@ def preview(
             return Preview(commit=commit, plan=None, problems=problems)
         around = surroundings.look(connection, desired.resources, planned.changes)
         needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
+        waits = in_flight_rows.awaited(connection, place.source, planned.changes, now_us)
+        touched = impact_rows.look(connection, planned.changes, now_us) if touching else None
+    _refuse_empty(planned, commit)
+    planned, risks = around.judge(planned, clock.day(now_us))
+    problems = (*desired.problems, *risks)
+    if has_errors(risks):
+        return Preview(commit=commit, plan=None, problems=problems)
+    asking = GateRequest(
+        plan=planned,
+        settings=place.settings,
+        overrides=overrides,
+        now_us=now_us,
+        anew=scope is Scope.EVERYTHING and previous is not None,
+        awaited=waits,
+    )
+    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
+    planned = replace(planned, warnings=problems, blocked=blocked, impact=touched)
+    return Preview(commit=commit, plan=planned, problems=problems, around=around, awaited=waits)
+
+
+def _refuse_empty(planned: Plan, commit: str) -> None:
     if planned.total == 0 and not planned.blocked:
         raise errors.SourceStalled(
             "EmptyTree",
             f"commit {commit[:12]} declares no resource at all: refusing to delete everything;"
             " put a manifest back, or set source.url to nothing to stop following it",
         )
-    planned, risks = around.judge(planned, clock.day(now_us))
-    problems = (*desired.problems, *risks)
-    if has_errors(risks):
-        return Preview(commit=commit, plan=None, problems=problems)
-    asking = GateRequest(
-        plan=planned, settings=place.settings, overrides=overrides, now_us=now_us
-    )
-    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
-    planned = replace(planned, warnings=problems, blocked=blocked)
-    return Preview(commit=commit, plan=planned, problems=problems, around=around)
 
 
 def _strict(settings: Source) -> bool:

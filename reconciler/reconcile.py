@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler import apply, manifest, preview
+from reconciler import apply, in_flight_rows, manifest, preview
 from reconciler import control as controls
 from reconciler.change import Plan
 from reconciler.condition import RECONCILING, Conditions
@@ -24,6 +24,7 @@ from reconciler.git import address as git_address
 from reconciler.git.mirror import mirror_folder
 from reconciler.git.pointer import Wanted
 from reconciler.git.source import GitSource
+from reconciler.in_flight import Cancel
 from reconciler.override import Override
 from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
@@ -59,6 +60,8 @@ class Reconciler:
         name: str = DEFAULT_SOURCE,
         ref: str | None = None,
         git: GitSource | None = None,
+        *,
+        cancel: Cancel | None = None,
     ) -> None:
         source = settings.followed.get(name)
         if source is None:
@@ -67,6 +70,7 @@ class Reconciler:
             source = source.model_copy(update={"ref": ref, "semver": "", "commit": ""})
         self.name = name
         self._database = database
+        self._cancel = cancel
         self._wanted = Wanted(source.ref, source.semver, source.commit)
         self._conditions = Conditions(name, source, database, self._wanted.shown())
         self._report = Report(self._conditions, database)
@@ -131,6 +135,7 @@ class Reconciler:
             return self._unchanged(commit, now_us, forced)
         scope = self._scope(state, now_us)
         seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
+        self._note(seen)
         if seen.plan is None or seen.plan.blocked:
             result = self._report.rejected(seen, now_us)
             self._rejected, self._rejected_until_us = seen.commit, result.until_us
@@ -144,6 +149,14 @@ class Reconciler:
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
         return result
+
+    def _note(self, seen: Preview) -> None:
+        """Keep since when a drained change waits, so that it waits no longer than it may."""
+        with self._database.read() as connection:
+            kept = in_flight_rows.draining(connection, self.name)
+        if kept or seen.awaited:
+            with self._database.write() as connection:
+                in_flight_rows.note(connection, self.name, seen.awaited)
 
     def retry(self) -> bool:
         """Forget that a commit was rejected; whether one was. Its reason may be gone."""
@@ -194,7 +207,10 @@ class Reconciler:
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
         return preview.preview(
-            *(self._place, commit, state, scope), now_us=now_us, letting=letting
+            *(self._place, commit, state, scope),
+            now_us=now_us,
+            letting=letting,
+            touching=True,
         )
 
     def apply(self, planned: Plan, now_us: int) -> PassResult:
@@ -275,6 +291,7 @@ class Reconciler:
             planned,
             now_us,
             lambda old: self._report.applied(old, planned, self._digest, now_us),
+            self._cancel,
         )
         return PassResult(
             outcome=Outcome.APPLIED,

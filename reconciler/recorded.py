@@ -20,7 +20,6 @@ from runner.contract.settings import DEFAULT_SOURCE
 CACHED_BLOBS_MAX: Final = 200_000
 PROBLEMS_KEPT: Final = 100
 _BATCH: Final = 250  # Three variables a key; SQLite takes at least 999 in a statement.
-
 _Item = TypeVar("_Item")
 
 _COLUMNS: Final = (
@@ -217,6 +216,18 @@ def dependents(
         )
         found += [(Key(*row[:3]), row[3], row[4], Key(*row[5:8])) for row in rows]
     return found
+
+
+def naming(connection: Connection, targets: Iterable[Key]) -> Iterator[tuple[Key, Key]]:
+    """Which resources name these, whoever owns them: what is named, and who names it."""
+    for batch in _batches(targets):
+        statement = (
+            f"{_wanted(batch)} SELECT in_namespace, of_kind, named,"  # noqa: S608
+            " from_namespace, from_kind, from_name FROM wanted JOIN reference"
+            " ON (to_namespace, to_kind, to_name) = (in_namespace, of_kind, named)"
+        )
+        for row in connection.exec_driver_sql(statement, tuple(sum(batch, ()))):
+            yield Key(*row[:3]), Key(*row[3:])
 
 
 def names(connection: Connection, kind: str, namespace: str) -> list[str]:

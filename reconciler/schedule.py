@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Final
 
 from reconciler import recorded, schedule_rows, schedule_settle
+from reconciler.in_flight import Cancel
 from reconciler.schedule_due import Decision
-from reconciler.schedule_settle import Cancel, Ruling
+from reconciler.schedule_settle import Ruling
 from runner.contract import clock, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.kinds import Key

@@ -9,11 +9,12 @@ schedules by key, then tasks, then the log.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection
 
 from reconciler import recorded, schedule_due, schedule_rows
+from reconciler.in_flight import Cancel
 from reconciler.schedule_due import Decision, Owed, Progress
 from reconciler.schedule_rows import Manifest
 from runner.contract import audit, audit_entry, clock, errors, submission
@@ -28,15 +29,6 @@ _TYPES: Final = {
     Decision.SKIPPED: EntryType.SCHEDULE_SKIPPED,
     Decision.MISSED: EntryType.SCHEDULE_MISSED,
 }
-
-
-class Cancel(Protocol):
-    """Ends tasks in the caller's transaction, as `orloj cancel` does."""
-
-    def __call__(
-        self, connection: Connection, ids: Sequence[str], *, actor: str, now_us: int
-    ) -> object:
-        """Cancel tasks that are not finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from reconciler import recorded
 from reconciler.change import Action, Change, Plan
+from reconciler.gate import protection
 from reconciler.governance import comparison
 from reconciler.governance.flow import PRIVATE_LABEL
 from reconciler.governance.world import Declared, World
@@ -46,6 +48,7 @@ class Surroundings:
     def judge(self, planned: Plan, today: date) -> tuple[Plan, list[Problem]]:
         """The plan with what it means, and what is wrong with what it would make."""
         findings = comparison.compare(self.before, self.after, self.changed, self.moved)
+        findings = comparison.in_order([*findings, *protection.findings(planned.changes)])
         problems = comparison.risks(self.after, self.reached, today)
         return replace(planned, findings=findings), problems
 
@@ -103,7 +106,8 @@ def _upwards(
             reached |= _systems(connection, item.key.namespace)
     fresh = set(reached)
     for _ in range(_LEVELS_MAX):
-        fresh = {key for key in _naming(connection, fresh) if key.kind in _PEOPLE} - reached
+        named_by = {source for _, source in recorded.naming(connection, fresh)}
+        fresh = {key for key in named_by if key.kind in _PEOPLE} - reached
         reached |= fresh
     return reached
 
@@ -149,20 +153,6 @@ def _declared_with(connection: Connection, keys: Iterable[Key]) -> dict[Key, Dec
         )
         found.update((item.key, item) for item in map(_declared, rows))
     return found
-
-
-def _naming(connection: Connection, targets: Iterable[Key]) -> Iterator[Key]:
-    for batch in _batches(targets):
-        marks = ", ".join("(?, ?, ?)" for _ in batch)
-        yield from (
-            Key(*row)
-            for row in connection.exec_driver_sql(
-                f"WITH wanted (in_namespace, of_kind, named) AS (VALUES {marks})"  # noqa: S608
-                " SELECT from_namespace, from_kind, from_name FROM wanted JOIN reference"
-                " ON (to_namespace, to_kind, to_name) = (in_namespace, of_kind, named)",
-                tuple(part for key in batch for part in key),
-            )
-        )
 
 
 def _granted(connection: Connection, source: Key) -> set[Key]:

@@ -58,9 +58,13 @@ class Letters:
 
 
 def cancel(
-    connection: Connection, ids: Sequence[str], *, actor: str, now_us: int
+    connection: Connection, ids: Sequence[str], *, actor: str, now_us: int, because: str = ""
 ) -> list[Decided]:
-    """Stop tasks that are not finished; `step` and `call` say what was under way."""
+    """Stop tasks that are not finished; `step` and `call` say what was under way.
+
+    `because` says why, where it was not a person who thought of it.
+    """
+    why = f": {because}" if because else ""
     decided: list[Decided] = []
     entries: list[Entry] = []
     for task in _admitted(connection, ids, _CANCELLABLE, "cancelled"):
@@ -71,7 +75,7 @@ def cancel(
             reason = f"cancelled by {actor} during the call"
             facts = {"reason": reason, "outcome": "unknown", "tool": call.name}
             entries.append(_entry(EntryType.ACTION_UNKNOWN, task, actor, call, **facts))
-        facts = {"reason": f"was {shown_state(task.state)}", "outcome": "cancelled"}
+        facts = {"reason": f"was {shown_state(task.state)}{why}", "outcome": "cancelled"}
         entries.append(_entry(EntryType.TASK_CANCELLED, task, actor, call, **facts))
         decided.append(_decided(task, TaskState.CANCELLED, call))
     entries += approvals.withdraw(connection, [one.id for one in decided], actor, now_us)

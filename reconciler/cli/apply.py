@@ -28,6 +28,7 @@ from reconciler.views import problems as problem_view
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
+from runner import decisions
 from runner.contract import clock, errors, seal, settings, wake
 from runner.contract.settings import DEFAULT_SOURCE
 
@@ -74,7 +75,7 @@ def command(
 
 
 def _apply_named(context: Context, source: str, name: str, yes: bool) -> int:
-    reconciler = Reconciler(context.settings, context.database, source)
+    reconciler = Reconciler(context.settings, context.database, source, cancel=decisions.cancel)
     seen = reconciler.preview()
     if seen.plan is None:
         return show_problems(context, seen, as_json=False)
@@ -110,7 +111,7 @@ def _approve(context: Context, planned: Plan) -> None:
 def _apply_saved(context: Context, path: Path) -> int:
     saved = _read_plan(path)
     source = saved["source"].get("name", DEFAULT_SOURCE)
-    reconciler = Reconciler(context.settings, context.database, source)
+    reconciler = Reconciler(context.settings, context.database, source, cancel=decisions.cancel)
     commit = reconciler.resolve()
     if commit != saved["source"]["commit"]:
         raise errors.PlanStale(
@@ -182,7 +183,7 @@ def _apply_files(context: Context, paths: tuple[Path, ...], yes: bool) -> int:
         return 0
     if not yes and not context.confirmed("Apply these changes?", "apply", "applied"):
         return 1
-    apply.apply(context.database, seen.plan, clock.now_us())
+    apply.apply(context.database, seen.plan, clock.now_us(), cancel=decisions.cancel)
     return _done(context, seen.plan)
 
 

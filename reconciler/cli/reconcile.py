@@ -13,6 +13,7 @@ from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Length
 from reconciler.condition import READY
 from reconciler.reconcile import Reconciler
+from runner import decisions
 from runner.contract import clock, wake
 
 
@@ -80,7 +81,7 @@ def command(
         asking.await_answer(context, chosen, token, timeout_s)
     else:
         for name in chosen:
-            Reconciler(context.settings, context.database, name).run(
+            Reconciler(context.settings, context.database, name, cancel=decisions.cancel).run(
                 clock.now_us(), forced=True
             )
     states = asking.states(context, chosen)

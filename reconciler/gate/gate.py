@@ -4,12 +4,18 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reconciler.change import Block
-from reconciler.gate import approval, freeze
+from reconciler.gate import approval, draining, freeze, protection, prune
 from reconciler.gate.request import GateRequest
 
 Rule = Callable[[GateRequest], Iterable[Block]]
 
-RULES: Final[tuple[Rule, ...]] = (freeze.blocks, approval.rule)
+RULES: Final[tuple[Rule, ...]] = (
+    protection.blocks,
+    prune.blocks,
+    freeze.blocks,
+    approval.rule,
+    draining.blocks,
+)
 
 
 def blocks(request: GateRequest) -> tuple[Block, ...]:

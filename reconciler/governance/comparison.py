@@ -3,7 +3,7 @@
 compare(x, x) is empty; a grant gained from a to b is lost from b to a.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Final
@@ -53,6 +53,11 @@ def compare(
     }
     for key, old in former.items():
         found |= {*moved.findings(_sides(key, before, after), old, after)}
+    return in_order(found)
+
+
+def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Loud ones first, then widenings, each sorted by resource and place."""
     return tuple(sorted(found, key=_order))
 
 

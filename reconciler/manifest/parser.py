@@ -16,7 +16,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from reconciler.manifest import caution, excerpt, origin, positions, sealing, wording
+from reconciler.manifest import (
+    annotations,
+    caution,
+    excerpt,
+    origin,
+    positions,
+    sealing,
+    wording,
+)
 from reconciler.manifest.document import Document, Reading
 from reconciler.manifest.sealing import Seal
 from reconciler.manifest.wording import Finding
@@ -114,6 +122,7 @@ class _Part:
         if isinstance(metadata, Metadata):
             self.key = Key(metadata.namespace, kind, metadata.name)
             self._problems_of(origin.mistakes(kind, metadata))
+            self._problems_of(annotations.mistakes(kind, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             self._problems_of(mistakes)

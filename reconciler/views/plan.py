@@ -17,6 +17,7 @@ from rich.text import Text
 
 from reconciler.change import Block, Plan
 from reconciler.problem import Problem
+from reconciler.views import impact as impact_view
 from reconciler.views.findings import finding_lines
 from reconciler.views.plain import plain
 from reconciler.views.plan_change import CHANGES_MAX, change_lines
@@ -48,7 +49,8 @@ def plan_words(
     lines += block_lines(planned.blocked)
     if planned.changes or planned.warnings or planned.blocked:
         lines.append(Text())
-    lines.append(Text(summary(planned, telling.partial, telling.title), "bold"))
+    words = summary(planned, telling.partial, telling.title)
+    lines.append(Text(words + impact_view.summary(planned.impact), "bold"))
     if telling.following:
         lines.append(Text(f"Next: {plain(telling.following)}", "dim"))
     return Text("\n").join(lines)

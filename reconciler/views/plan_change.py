@@ -12,6 +12,7 @@ from reconciler import moves
 from reconciler.change import Action, Change, FieldChange, Plan
 from reconciler.estimate import sentence
 from reconciler.manifest.origin import ANNOTATION
+from reconciler.views import impact as impact_view
 from reconciler.views.plain import plain
 from reconciler.views.plan_fields import field_lines
 from reconciler.views.plan_line import Line, Same, Telling
@@ -36,6 +37,8 @@ def change_lines(planned: Plan, telling: Telling) -> list[Line]:
     lines: list[Line] = []
     for change in shown:
         lines += _change(change, width, telling, likely.get(change.key))
+        touched = impact_view.change_lines(planned.impact, change.key)
+        lines += [Line(text, "#") for text in touched]
     if hidden := len(planned.changes) - len(shown):
         lines.append(Line(Text(f"  … and {number(hidden)} more; --json lists all", "dim")))
     if telling.full:

@@ -23,6 +23,7 @@
                          sentence}]
     permissions        {widened, narrowed,
                         findings: [{severity, rule, resource, sentence, path, line, loud}]}
+    impact             what the changes touch, as `views.impact` says; null where nobody looked
     blocked            [sentence]
     blocks             [{reason, sentence, until, whose}]: the same with a stable name each
     warnings           [{path, line, column, severity, message, hint}]
@@ -48,6 +49,7 @@ from reconciler.change import Action, Block, Change, Plan, Provenance
 from reconciler.estimate import Estimate, sentence
 from reconciler.selection import Partial
 from reconciler.views.findings import permissions_json
+from reconciler.views.impact import impact_json
 from reconciler.views.plan_line import NOTHING_MORE, Telling
 from reconciler.views.problems import problem_json
 from reconciler.views.times import iso
@@ -83,6 +85,7 @@ def plan_json(planned: Plan, telling: Telling = NOTHING_MORE) -> dict[str, Any]:
         | {"unchanged": planned.unchanged},
         "estimate": [_estimate(key, item) for key, item in telling.estimates.items()],
         "permissions": permissions_json(planned.findings),
+        "impact": impact_json(planned.impact),
         "blocked": [str(block) for block in planned.blocked],
         "blocks": blocks_json(planned.blocked),
         "warnings": [problem_json(warning) for warning in planned.warnings],

@@ -21,6 +21,7 @@ from reconciler.change import Block, Plan
 from reconciler.governance.finding import Finding, Severity
 from reconciler.problem import Problem
 from reconciler.views import findings as finding_view
+from reconciler.views import impact as impact_view
 from reconciler.views.plain import plain
 from reconciler.views.plan_change import change_lines
 from reconciler.views.plan_head import head, summary
@@ -70,7 +71,7 @@ def marker(source: str) -> str:
 
 
 def _title(planned: Plan, telling: Telling) -> str:
-    words = summary(planned, telling.partial)
+    words = summary(planned, telling.partial) + impact_view.summary(planned.impact)
     if not planned.blocked and not planned.changes and telling.partial is None:
         words = f"No changes: {counted(planned.unchanged, 'resource')}."  # Ours, no ref in it.
     widened = len(planned.widenings)

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from runner.contract import (
     approval_tables,
+    drain_tables,
     limit_tables,
     notify_tables,
     plan_tables,
@@ -22,6 +23,7 @@ Big = BigInteger
 ELSEWHERE: Final = (
     approval_tables.ApprovalRow,
     approval_tables.NotificationRow,
+    drain_tables.DrainRow,
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
@@ -35,6 +37,7 @@ ELSEWHERE: Final = (
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
+_RESTING: Final = "state IN ('pending', 'unknown_outcome') AND manifest_set IS NOT NULL"
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
 
@@ -159,6 +162,7 @@ class TaskRow(SQLModel, table=True):
         Index("task_ready", "priority", "lane", "id", sqlite_where=text("state = 'pending'")),
         Index("task_scheduled", "run_at", sqlite_where=text(_PARKED)),
         Index("task_leased", "holder", sqlite_where=text("state = 'leased'")),
+        Index("task_resting", "manifest_set", sqlite_where=text(_RESTING)),
         Index("task_dead", "id", sqlite_where=text("state IN ('failed', 'dead')")),
     )
     id: str = Field(primary_key=True)
