@@ -43,9 +43,7 @@ class BlobCache:
             [problem.line, problem.column, problem.message, problem.hint]
             for problem in found.problems
         ]
-        text = json.dumps(
-            [manifest.encode(found.resources), warnings], separators=(",", ":")
-        )
+        text = json.dumps([manifest.encode(found.resources), warnings], separators=(",", ":"))
         return self._mark(blob, text) + text
 
     def remember(self, connection: Connection, fresh: Mapping[str, str]) -> None:
