@@ -90,7 +90,7 @@ def apply(
     with database.write() as connection:
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
-        _write_resources(connection, planned, now_us)
+        write_resources(connection, planned, now_us)
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
@@ -140,7 +140,8 @@ def _refuse_stale(connection: Connection, planned: Plan, before: SourceState | N
         )
 
 
-def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
+def write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
+    """Write what changes, with what it names and the secret values it seals; no entry."""
     put = [change for change in planned.changes if change.after is not None]
     gone = [change.key for change in planned.changes if change.after is None]
     standing = [change.after for change in put if change.after] + list(planned.relocated)

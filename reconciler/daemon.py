@@ -3,7 +3,8 @@
     watch, poll (±10 %) ──┐                  ┌─> follower A ─ its thread asks the remote
     knock, SIGHUP ────────┼─> wake ──select──┼─> follower B ─ its thread asks the remote
     a remote answered ────┤                  └─> schedules
-    a schedule is due ────┘     one thing after the other: plan, apply, report
+    a schedule is due ────┤     one thing after the other: plan, apply, report
+    a look for drift ─────┘
 
 Everything that wakes writes one byte into a socket, even the signal handlers: the loop is
 the only thing that writes, however many wake it, and it takes the newest commit there is.
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import Final
 
 from reconciler import control
+from reconciler.drift import watch as drift_watch
 from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.leader import TURN_S, Leader
 from reconciler.report import Outcome
@@ -53,6 +55,10 @@ class Daemon:
             Follower(settings, database, name, lambda: self._wake(_LOOK))
             for name in settings.followed
         ]
+        reconcilers = [follower.reconciler for follower in self._followers]
+        self._drift = drift_watch.watches(
+            [(one.place, one.digest) for one in reconcilers], seal.sealer(settings.home)
+        )
         self._complaint = ""
         self._leader = Leader(database)
         self._leading = False
@@ -101,8 +107,9 @@ class Daemon:
             results = [follower.step() for follower in self._followers]
             if any(result and result.outcome is Outcome.APPLIED for result in results):
                 self._reconsider()
+            looking = [watch.step() for watch in self._drift]
             for follower in self._followers:
-                follower.maintain(quiet=not ready)
+                follower.maintain(quiet=not (ready or any(looking)))
             self._tend()
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
@@ -143,6 +150,7 @@ class Daemon:
         waits += [
             QUIET_S for follower in self._followers if follower.unpacked >= MAINTAIN_EVERY
         ]
+        waits += [watch.wait_s() for watch in self._drift]
         return min(waits, default=None)
 
     def _complain(self, message: str) -> None:

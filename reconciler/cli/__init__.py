@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
+    "drift": "Show what is not as it was applied.",
     "drill": "Let faults strike, and see that nothing is called.",
     "init": "Make a repository of manifests to start from.",
     "limits": "Show limits, what is in use, and their worst window.",

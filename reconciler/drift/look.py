@@ -80,7 +80,7 @@ class Looks:
         first: bool,
         followed: Collection[str],
     ) -> None:
-        self._place = place
+        self.place = place
         self._sealer = sealer
         self._digest = settings_digest
         self._first = first
@@ -97,10 +97,10 @@ class Looks:
 
     def step(self) -> Looked | None:
         """Go on with a look, or begin one; what it found once it is over. SourceError."""
-        with self._place.database.read() as connection:
+        with self.place.database.read() as connection:
             if not self.witnesses.advance(connection):
                 return None
-            state = recorded.source(connection, self._place.source)
+            state = recorded.source(connection, self.place.source)
             commit = state.applied_commit if state else None
             if state and commit and state.settings_digest != self._digest:
                 raise errors.SourceWaiting(
@@ -124,12 +124,12 @@ class Looks:
 
     def _looked(self, over: _Round) -> Looked:
         drifts = tuple(sorted(over.drifts, key=lambda d: (d.subject, d.kind, d.sentence)))
-        return Looked(self._place.source, over.commit, drifts, over.total, over.position)
+        return Looked(self.place.source, over.commit, drifts, over.total, over.position)
 
     def _doubts(self, connection: Connection, commit: str | None) -> Iterator[Drift]:
         """Whether log and mirror agree that this commit was applied last."""
-        said = self.witnesses.applied(self._place.owner)
-        subject = source_subject(self._place.source)
+        said = self.witnesses.applied(self.place.owner)
+        subject = source_subject(self.place.source)
         if said != commit:
             sentence = (
                 f"the log says that {_short(said)} was applied last, and recorded is"
@@ -137,8 +137,8 @@ class Looks:
             )
             yield Drift(subject, DriftKind.UNLOGGED, sentence, str(commit))
         elif commit is not None:
-            pins = self._place.git.pins_after(commit)
-            known = rows.applied_once(connection, self._place.source, pins)
+            pins = self.place.git.pins_after(commit)
+            known = rows.applied_once(connection, self.place.source, pins)
             if later := sorted(set(pins) - known):
                 sentence = (
                     f"{_short(later[0])} was applied after {_short(commit)}, and the recorded"
@@ -167,10 +167,10 @@ class Looks:
         standing = rows.standing(connection, keys, sealed, self._sealer)
         for key in keys:
             witness = self.witnesses.get(str(key))
-            yield Ask(key, self._place.owner, standards[key], standing.get(key), witness)
+            yield Ask(key, self.place.owner, standards[key], standing.get(key), witness)
 
     def _extra(self, connection: Connection) -> Iterator[Drift]:
-        owned = rows.owned(connection, self._place.owner)
+        owned = rows.owned(connection, self.place.owner)
         undeclared = [key for key in owned if key is None or self.standards.get(key) is None]
         yield from _illegible(undeclared)
         known = [key for key in undeclared if key is not None][:DRIFTS_MAX]

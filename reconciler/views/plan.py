@@ -128,7 +128,7 @@ def _change(change: Change, width: int) -> Iterator[Text]:
     )
     yield Text(f"      # {plain(change.reason)}", "dim")
     for field in change.fields[:FIELDS_MAX]:
-        yield from _field(field)
+        yield from field_lines(field)
     if (hidden := len(change.fields) - FIELDS_MAX) > 0:
         yield Text(f"      ({counted(hidden, 'more field')} hidden)", "dim")
 
@@ -145,7 +145,8 @@ def _tops(fields: Iterable[FieldChange]) -> str:
     return f"[{plain(', '.join(names))}]" if names else ""
 
 
-def _field(field: FieldChange) -> Iterator[Text]:
+def field_lines(field: FieldChange) -> Iterator[Text]:
+    """A field that differs, in as many lines as it takes."""
     name = plain(field.path)
     if field.words:
         yield from _words(name, field.words)

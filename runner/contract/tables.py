@@ -9,12 +9,14 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract import approval_tables, limit_tables, source_tables
+from runner.contract import approval_tables, drift_tables, limit_tables, source_tables
 
 Big = BigInteger
 ELSEWHERE: Final = (
     approval_tables.ApprovalRow,
     approval_tables.NotificationRow,
+    drift_tables.DriftRow,
+    drift_tables.ObservationRow,
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
@@ -24,6 +26,10 @@ ELSEWHERE: Final = (
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
+_APPLIED: Final = (
+    "type IN ('resource.created', 'resource.updated', 'resource.deleted', 'manifest.applied',"
+    " 'drift.healed')"
+)
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
 
@@ -229,7 +235,10 @@ class AuditEntryRow(SQLModel, table=True):
     """An audit entry: the bytes that were hashed, and copies of fields to search by."""
 
     __tablename__: ClassVar[str] = "audit_entry"
-    __table_args__ = (Index("audit_entry_task", "task"),)
+    __table_args__ = (
+        Index("audit_entry_task", "task"),
+        Index("audit_entry_applied", "seq", sqlite_where=text(_APPLIED)),
+    )
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     raw: bytes = Field(sa_type=LargeBinary)
     leaf: bytes = Field(sa_type=LargeBinary)
