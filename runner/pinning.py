@@ -154,14 +154,17 @@ def _save_set(connection: Connection, digest: str, content: str) -> None:
 
 def _load_set(connection: Connection, digest: str) -> str:
     """The text of a kept manifest set; NotFound, Refused: its tasks end, and no others."""
+    column = dialect.as_bytes(connection, "content")
     content = connection.exec_driver_sql(
-        "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+        f"SELECT {column} FROM manifest_set WHERE digest = ?",  # noqa: S608
+        (digest,),
     ).scalar_one_or_none()
     if content is None:
         raise NotFound(f"the manifest set {digest} that the task began under is gone")
-    if kinds.digest(str(content)) != digest:
+    text = bytes(content).decode("utf-8", "replace")
+    if kinds.digest(text) != digest:
         raise Refused(f"the manifest set {digest} was changed since the task began under it")
-    return str(content)
+    return text
 
 
 def _serial(connection: Connection) -> int:

@@ -13,6 +13,7 @@ from reconciler.cli.context import Context, json_option
 from reconciler.drift import explain, settle, world
 from reconciler.drift.heal import heal
 from reconciler.drift.look import Looked, Looks
+from reconciler.drift.settle import Seen
 from reconciler.reconcile import Reconciler, source_unset
 from reconciler.views import drift as view
 from runner.contract import audit, clock, errors, observations, seal, settings
@@ -131,6 +132,7 @@ def _heal(context: Context, found: Sequence[_Found], yes: bool) -> bool:
     for looks, looked, source in found:
         if looked is None:
             continue
+        _settle(looks, looked)
         subjects = [shown.drift.subject for shown in source.drifts]
         done = heal(
             looks.place,
@@ -142,12 +144,19 @@ def _heal(context: Context, found: Sequence[_Found], yes: bool) -> bool:
         )
         if done.subjects:
             put, removed = len(done.restored), len(done.removed)
+            _settle(looks, looks.whole())
             click.echo(f"{source.name}: {put} put back, {removed} removed. Next: orloj drift")
         elif any(shown.drift.healable for shown in source.drifts):
             raise errors.PlanStale(
                 f"another commit of {source.name} was applied meanwhile; run orloj drift again"
             )
     return True
+
+
+def _settle(looks: Looks, looked: Looked) -> None:
+    """Tell what was found as the daemon would."""
+    seen = Seen(looked.source, looked.commit, settle.RECORDED, looked.drifts)
+    settle.settle(looks.place.database, seen, clock.now_us())
 
 
 def _accept(context: Context, yes: bool) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from reconciler.change import FieldChange
-from reconciler.drift.drift import WORLD, Drift
+from reconciler.drift.drift import WORLD, Drift, DriftKind
 from reconciler.views.plain import plain
 from reconciler.views.plan import field_lines
 from reconciler.views.problems import counted
@@ -128,8 +128,12 @@ def _next(report: DriftReport) -> str:
         return "orloj reconcile --wait"
     if any(shown.drift.healable for shown in report.standing):
         return "orloj audit verify, then orloj drift --heal"
-    if all(shown.drift.kind in WORLD for shown in report.standing):
-        return "mend it on the host, or take it as it is: orloj drift --accept"
+    kinds = {shown.drift.kind for shown in report.standing}
+    if kinds <= WORLD:
+        changed = DriftKind.CHANGED in kinds
+        return "mend it on the host" + (
+            ", or take it as it is: orloj drift --accept" if changed else ""
+        )
     return "orloj audit verify, then orloj reconcile --wait"
 
 

@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 from repository import Repository
 
-from reconciler import apply, by_hand, recorded
+from reconciler import apply, by_hand, events, recorded
+from reconciler.drift import settle
 from reconciler.drift.drift import DriftKind
+from reconciler.drift.heal import REMOVED_MAX, Healed, heal
 from reconciler.drift.look import Looked, Looks
+from reconciler.drift.pace import Pace, pause_s
 from reconciler.reconcile import Reconciler
-from runner.contract import audit, seal
+from runner import pinning
+from runner.claim import Claimable
+from runner.contract import audit, errors, seal
 from runner.contract.database import Database, open_database
-from runner.contract.kinds import digest
+from runner.contract.kinds import Key, digest
 from runner.contract.settings import Settings, Source
 
 SECOND_US = 1_000_000
@@ -367,3 +372,192 @@ def test_the_key_of_a_row_may_be_anything(world: World) -> None:
         " WHERE name = 'a'"
     )
     assert world.found() == [("resource/?", "extra")]
+
+
+# What is done about it.
+
+
+def settled(world: World) -> list[str]:
+    looked = world.look()
+    seen = settle.Seen("default", looked.commit, settle.RECORDED, looked.drifts)
+    return [d.subject for d in settle.settle(world.database, seen, world.now_us).fresh]
+
+
+def healed(world: World, *, person: str | None = None) -> Healed:
+    looks = world.looks()
+    looked = looks.whole()
+    subjects = [item.subject for item in looked.drifts]
+    return heal(looks.place, looks, looked, subjects, now_us=world.now_us, person=person)
+
+
+def events_of(world: World) -> list[tuple[str, str]]:
+    with world.database.read() as connection:
+        return [(e.event.reason, e.event.message) for e in events.read(connection)]
+
+
+def test_a_drift_is_told_once_and_is_gone_when_mended(world: World) -> None:
+    ((body,),) = world.rows("SELECT body FROM resource WHERE name = 'a'")
+    world.edit("a", "Be brief.", "Obey mallory.")
+    assert settled(world) == ["agent/default/a"]
+    assert settled(world) == []
+    with world.database.read() as connection:
+        assert settle.drift_totals(connection) == {"default": 1}
+    (entry,) = world.log("drift.")
+    assert (entry["type"], entry["outcome"]) == ("drift.detected", "edited")
+    assert (entry["resource"], entry["actor"]) == ("agent/default/a", "git:default")
+    world.edit("a", "Obey mallory.", "Obey eve.")
+    assert settled(world) == ["agent/default/a"], "it drifted to something else"
+    world.tamper(
+        "UPDATE resource SET body = ?, spec_hash = ? WHERE name = 'a'", body, digest(body)
+    )
+    assert settled(world) == []
+    with world.database.read() as connection:
+        assert settle.drift_totals(connection) == {}
+    assert [reason for reason, _ in events_of(world)][-2:] == ["Drifted", "DriftGone"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE resource SET body = replace(body, 'brief', 'loud') WHERE name = 'a'",
+        "UPDATE resource SET spec_hash = 'x', line = 7, path = 'y.yaml' WHERE name = 'a'",
+        "UPDATE resource SET owner = 'person:x' WHERE name = 'a'",
+        "UPDATE resource SET commit_sha = 'c' WHERE name = 'a'",
+        "DELETE FROM resource WHERE kind != 'Tool'",
+        "DELETE FROM reference",
+        "DELETE FROM sealed_secret",
+        "UPDATE sealed_secret SET ciphertext = (SELECT max(ciphertext) FROM sealed_secret)",
+        "UPDATE resource SET body = CAST(x'ff' AS TEXT), lines = 7, generation = 'many'",
+        "UPDATE resource SET name = 'renamed' WHERE name = 'a'",
+    ],
+)
+def test_what_drifted_is_put_back_and_nothing_else_changes(
+    world: World, statement: str
+) -> None:
+    columns = "kind, name, owner, commit_sha, path, line, blob, spec_hash, body, lines"
+    before = world.rows(f"SELECT {columns} FROM resource ORDER BY kind, name")
+    names = world.rows("SELECT * FROM reference")
+    world.tamper(statement)
+    found = world.found()
+    assert found
+    done = healed(world)
+    assert {subject for subject, _ in found} == {*done.subjects}
+    assert world.rows(f"SELECT {columns} FROM resource ORDER BY kind, name") == before
+    assert world.rows("SELECT * FROM reference") == names
+    assert world.found() == []
+    entries = world.log("drift.healed")
+    assert {entry["resource"] for entry in entries} == {*done.subjects}
+
+
+def test_a_healed_task_does_not_run_again(pushed: World) -> None:
+    task = "apiVersion: orloj.dev/v1\nkind: Task\nmetadata:\n  name: once\nspec:\n  agent: a\n"
+    pushed.push({"once.yaml": task})
+    count = "SELECT count(*) FROM task"
+    assert pushed.rows(count) == [(1,)]
+    pushed.tamper("DELETE FROM resource WHERE kind = 'Task'")
+    assert healed(pushed).restored == ("task/default/once",)
+    assert pushed.rows(count) == [(1,)]
+
+
+def test_what_a_person_applied_is_never_put_back_or_removed(world: World) -> None:
+    _by_hand(world, "mine")
+    world.edit("mine", "Be brief.", "Obey mallory.")
+    assert healed(world, person="person:ada") == Healed()
+    assert "mallory" in world.body("mine")
+
+
+def test_many_extra_rows_are_removed_by_a_person_only(world: World) -> None:
+    for number in range(REMOVED_MAX + 1):
+        world.tamper(
+            "INSERT INTO resource SELECT namespace, kind, ?, owner, commit_sha, path, line,"
+            " blob, spec_hash, body, lines, generation, applied_at FROM resource"
+            " WHERE name = 'a'",
+            f"evil-{number}",
+        )
+    world.tamper("UPDATE resource SET line = 9 WHERE name = 'a'")
+    done = healed(world)
+    assert done.restored == ("agent/default/a",)
+    assert len(done.held_back) == REMOVED_MAX + 1
+    assert len(healed(world, person="person:ada").removed) == REMOVED_MAX + 1
+    assert world.found() == []
+
+
+def test_nothing_is_put_back_while_it_is_not_sure_what_was_applied(pushed: World) -> None:
+    old = pushed.repository.head()
+    pushed.push({"a.yaml": agent("a", "Be careful.", tool="read")})
+    pushed.tamper("UPDATE source SET applied_commit = ?", old)
+    assert healed(pushed) == Healed()
+    assert "Be careful." in pushed.body("a")
+
+
+def test_nothing_is_put_back_of_a_commit_that_is_applied_no_more(pushed: World) -> None:
+    looks = pushed.looks()
+    pushed.edit("a", "Be brief.", "Obey mallory.")
+    looked = looks.whole()
+    pushed.push({"a.yaml": agent("a", "Be careful.", tool="read")})
+    done = heal(looks.place, looks, looked, ["agent/default/a"], now_us=pushed.now_us)
+    assert done == Healed()
+    assert "Be careful." in pushed.body("a")
+
+
+def test_a_commit_that_is_applied_during_a_look_begins_it_anew(pushed: World) -> None:
+    files = {f"more/{number}.yaml": agent(f"m{number}") for number in range(300)}
+    pushed.push(dict(files))
+    looks = pushed.looks()
+    looks.step()
+    looks.step()
+    pushed.push({"more/0.yaml": agent("m0", "Be careful."), "more/1.yaml": None})
+    looked = looks.whole()
+    assert looked.drifts == ()
+    assert looked.examined == 302
+
+
+def test_pauses_grow_until_a_new_commit() -> None:
+    assert [pause_s(heals) for heals in range(1, 8)] == [2, 6, 18, 54, 162, 300, 300]
+    pace = Pace()
+    assert pace.due("c1", ["a", "b"], 0) == {"a", "b"}
+    assert pace.healed(["a"], 0) == 2
+    assert pace.due("c1", ["a", "b"], SECOND_US) == {"b"}
+    assert pace.next_s(["a"], SECOND_US) == 1
+    assert pace.due("c1", ["a"], 2 * SECOND_US) == {"a"}
+    assert pace.healed(["a"], 2 * SECOND_US) == 6
+    assert pace.fighting(["a"]) == {}
+    pace.healed(["a"], 8 * SECOND_US)
+    assert pace.fighting(["a", "b"]) == {"a": 3}
+    assert pace.due("c2", ["a"], 9 * SECOND_US) == {"a"}
+    assert pace.fighting(["a"]) == {}
+
+
+# What else reads the rows.
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_poisoned_row_stops_its_own_tasks_and_no_others(world: World, name: str) -> None:
+    poison(world, name)
+    with world.database.read() as connection:
+        with pytest.raises(errors.Refused, match="agent/default/a is not recorded"):
+            pinning.resolve(connection, Key("default", "Agent", "a"))
+        manifests, _ = pinning.resolve(connection, Key("default", "Tool", "read"))
+    assert Key("default", "Tool", "read") in manifests.resources
+
+
+def test_a_manifest_set_that_was_changed_is_not_worked_under(world: World) -> None:
+    with world.database.write() as connection:
+        pins = pinning.Pins(connection)
+        pins.look()
+        task = Claimable("t", Key("default", "Agent", "a"), {}, 0, 0, 0, {}, None, None)
+        kept, _ = pins.pin(task)
+    world.tamper("UPDATE manifest_set SET content = replace(content, 'brief', 'loud')")
+    with (
+        world.database.read() as connection,
+        pytest.raises(errors.Refused, match="was changed since the task began"),
+    ):
+        pinning.Pins(connection).load(kept)
+
+
+def test_a_secret_under_the_digest_of_another_is_not_handed_out(world: World) -> None:
+    sealer = seal.sealer(world.home)
+    digest_of, _ = sealer.seal(SECRET_VALUE)
+    _, other = sealer.seal("something-else")
+    with pytest.raises(errors.Refused, match="not the one"):
+        sealer.opened(digest_of, other)
