@@ -104,7 +104,7 @@ def apply(
         _refuse_stale(connection, planned, before)
         if source is not None:
             _refuse_suspended(connection, planned.target.source)
-        _write_resources(connection, planned, now_us)
+        write_resources(connection, planned, now_us)
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
@@ -175,7 +175,8 @@ def _refuse_suspended(connection: Connection, name: str) -> None:
         raise errors.SourceSuspended(f"repository {name}: {standing.why}")
 
 
-def _write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
+def write_resources(connection: Connection, planned: Plan, now_us: int) -> None:
+    """Write what changes, with what it names and the secret values it seals; no entry."""
     put = [change for change in planned.changes if change.after is not None]
     lost = [change.before for change in planned.changes if change.after is None]
     gone = [item.key for item in lost if item is not None]
@@ -271,6 +272,7 @@ def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
             digest=place.spec_hash,
             rule=f"{place.path}:{place.line}",
             reason=change.reason,
+            outcome=str(change.previous) if change.previous else None,
         )
     for finding in planned.widenings:
         yield Entry(

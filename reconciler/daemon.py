@@ -4,7 +4,8 @@
     knock, SIGHUP ────────┼─> wake ──select──┼─> follower B ─ its thread asks the remote
     a remote answered ────┤                  └─> schedules
     a delivery, a ring ───┤
-    a schedule is due ────┘     one thing after the other: plan, apply, report
+    a schedule is due ────┤     one thing after the other: plan, apply, report
+    a look for drift ─────┘
 
 Everything that wakes writes one byte into a socket, even the signal handlers: the loop is
 the only thing that writes, however many wake it, and it takes the newest commit there is.
@@ -22,6 +23,7 @@ from types import FrameType
 from typing import Final
 
 from reconciler import control
+from reconciler.drift import watch as drift_watch
 from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.in_flight import Cancel
 from reconciler.leader import TURN_S, Leader
@@ -61,6 +63,10 @@ class Daemon:
             Follower(settings, database, name, lambda: self._wake(_LOOK), cancel)
             for name in settings.followed
         ]
+        reconcilers = [follower.reconciler for follower in self._followers]
+        self._drift = drift_watch.watches(
+            [(one.place, one.digest) for one in reconcilers], seal.sealer(settings.home)
+        )
         self._complaint = ""
         self._lanes = Lanes(settings, database)
         self._leader = Leader(database)
@@ -129,8 +135,9 @@ class Daemon:
             results = [follower.step() for follower in self._followers]
             if any(result and result.outcome is Outcome.APPLIED for result in results):
                 self._reconsider()
+            looking = [watch.step() for watch in self._drift]
             for follower in self._followers:
-                follower.maintain(quiet=not ready)
+                follower.maintain(quiet=not (ready or any(looking)))
             self._lanes.look(leading=True)
             self._tend()
 
@@ -197,6 +204,7 @@ class Daemon:
         waits += [
             QUIET_S for follower in self._followers if follower.unpacked >= MAINTAIN_EVERY
         ]
+        waits += [watch.wait_s() for watch in self._drift]
         return min(waits, default=None)
 
     def _complain(self, message: str) -> None:

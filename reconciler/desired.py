@@ -8,7 +8,6 @@ The cost follows the change: a file whose blob is the one recorded is not read, 
 that was ever parsed by this parser is not parsed again. Nothing is written but that cache.
 """
 
-import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -18,16 +17,19 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import check, consent, manifest, recorded
+from reconciler import blob_cache, check, consent, manifest, recorded
+from reconciler.blob_cache import BlobCache
 from reconciler.git.source import BLOB_BYTES_MAX, GitSource
-from reconciler.problem import Problem, Severity, has_errors
+from reconciler.problem import Problem, has_errors
 from reconciler.resource import Recorded, Resource
 from runner.contract import errors
 from runner.contract.database import Database
 from runner.contract.kinds import Key
 from runner.contract.seal import Sealer
 
-MEMORY: Final = 1  # Count up when `_memory` writes something else.
+MEMORY: Final = 2  # Count up when `_memory` writes something else.
+
+_MARK: Final = 64  # Hex digits.
 
 
 class Scope(StrEnum):
@@ -82,6 +84,7 @@ class Loader:
         self._git = git
         self._database = database
         self._sealer = sealer
+        self._cache = BlobCache(sealer)
         self._owner = owner
 
     def load(
@@ -92,7 +95,7 @@ class Loader:
         read = self._read(connection, files.blobs)
         if read.fresh:
             with self._database.write() as writing:
-                recorded.remember(writing, read.fresh, _cache_version())
+                self._cache.remember(writing, read.fresh)
         paths = {*files.blobs, *files.gone}
         here = recorded.resources_at(connection, self._owner, paths)
         keys = {resource.key for resource in read.resources}
@@ -112,12 +115,26 @@ class Loader:
 
     def everything(self, connection: Connection, commit: str) -> Mapping[Key, Resource]:
         """All that a commit declares; SourceError if Git fails or the commit has mistakes."""
+        files = self.files(commit)
+        return {resource.key: resource for resource in self.resources(connection, files)}
+
+    def files(self, commit: str) -> Mapping[str, str]:
+        """The blob of each manifest of a commit, by path; SourceError."""
         listing = self._git.tree(commit)
-        read = self._read(connection, {file.path: file.blob for file in listing.files})
-        for problem in (*listing.problems, *read.problems):
+        for problem in listing.problems:
             if has_errors([problem]):
                 raise errors.SourceStalled("ManifestInvalid", f"{commit[:12]}: {problem}")
-        return {resource.key: resource for resource in read.resources}
+        return {file.path: file.blob for file in listing.files}
+
+    def resources(
+        self, connection: Connection, blobs: Mapping[str, str]
+    ) -> tuple[Resource, ...]:
+        """What files declare, by path and blob; SourceError if one of them has mistakes."""
+        read = self._read(connection, blobs)
+        for problem in read.problems:
+            if has_errors([problem]):
+                raise errors.SourceStalled("ManifestInvalid", str(problem))
+        return read.resources
 
     def _files(
         self, connection: Connection, commit: str, applied: str | None, scope: Scope
@@ -144,7 +161,7 @@ class Loader:
         )
 
     def _read(self, connection: Connection, blobs: Mapping[str, str]) -> Read:
-        known = recorded.cached(connection, set(blobs.values()), _cache_version())
+        known = self._cache.known(connection, set(blobs.values()))
         texts = self._git.blobs(sorted({*blobs.values()} - known.keys()))
         resources: list[Resource] = []
         problems: list[Problem] = []
@@ -152,7 +169,7 @@ class Loader:
         fresh: dict[str, str] = {}
         for path, blob in blobs.items():
             if blob in known:
-                recalled = _recalled(known[blob], path, blob)
+                recalled = blob_cache.recalled(known[blob], path, blob)
                 resources += recalled.resources
                 problems += recalled.problems
                 continue
@@ -165,7 +182,7 @@ class Loader:
             problems += found.problems
             torn += found.torn
             if not has_errors(found.problems):
-                fresh[blob] = _memory(found)
+                fresh[blob] = self._cache.kept(blob, found)
         return Read(
             resources=tuple(resources),
             problems=tuple(problems),
@@ -220,31 +237,6 @@ class Loader:
         users = recorded.dependents(connection, self._owner, secrets, required=False)
         unchanged = [user for user in users if user[0] not in changed]
         return consent.missing(touched, named, unchanged)
-
-
-def _cache_version() -> str:
-    return f"{manifest.parser_version()}.{MEMORY}"
-
-
-def _memory(found: manifest.Parsed) -> str:
-    """What the cache keeps of a file: its resources, and its warnings without their text."""
-    warnings = [
-        [problem.line, problem.column, problem.message, problem.hint]
-        for problem in found.problems
-    ]
-    return json.dumps([manifest.encode(found.resources), warnings], separators=(",", ":"))
-
-
-def _recalled(text: str, path: str, blob: str) -> manifest.Parsed:
-    """What `_memory` kept, as found at a path."""
-    encoded, warnings = json.loads(text)
-    return manifest.Parsed(
-        manifest.decode(encoded, path, blob),
-        tuple(
-            Problem(path, line, column, message, hint, Severity.WARNING)
-            for line, column, message, hint in warnings
-        ),
-    )
 
 
 def _declared_elsewhere(resource: Resource, other: Recorded) -> Problem:

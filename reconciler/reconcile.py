@@ -80,7 +80,7 @@ class Reconciler:
             more=source,
         )
         owner = git_owner(name)
-        self._place = Place(
+        self.place = Place(
             git=self._git,
             loader=Loader(self._git, database, seal.sealer(settings.home), owner),
             database=database,
@@ -90,7 +90,7 @@ class Reconciler:
             settings=source,
             neighbours=frozenset(git_owner(other) for other in settings.followed) - {owner},
         )
-        self._digest = _settings_digest(source)
+        self.digest = _settings_digest(source)
         self._base: str | None = None  # The commit that this process applied or saw applied.
         self._rejected: str | None = None
         self._rejected_until_us: int | None = None
@@ -134,7 +134,7 @@ class Reconciler:
         if self._known(commit, state, now_us, forced):
             return self._unchanged(commit, now_us, forced)
         scope = self._scope(state, now_us)
-        seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
+        seen = preview.preview(self.place, commit, state, scope, now_us=now_us)
         self._note(seen)
         if seen.plan is None or seen.plan.blocked:
             result = self._report.rejected(seen, now_us)
@@ -185,7 +185,7 @@ class Reconciler:
         """A commit by its hash or the beginning of it, and all it declares; SourceError."""
         found = self._git.named(commit)
         with self._database.read() as connection:
-            return found, self._place.loader.everything(connection, found)
+            return found, self.place.loader.everything(connection, found)
 
     def preview(self, commit: str | None = None, letting: Sequence[Override] = ()) -> Preview:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError.
@@ -200,14 +200,14 @@ class Reconciler:
         state = self._conditions.state()
         usable = (
             state is not None
-            and state.settings_digest == self._digest
+            and state.settings_digest == self.digest
             and state.applied_commit is not None
             and self._git.has(state.applied_commit)
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
         return preview.preview(
-            *(self._place, commit, state, scope),
+            *(self.place, commit, state, scope),
             now_us=now_us,
             letting=letting,
             touching=True,
@@ -246,7 +246,7 @@ class Reconciler:
         """Show the tag that a range led to beside the range."""
         shown = self._wanted.shown(tag)
         self._conditions.ref = shown
-        self._place = replace(self._place, ref=shown)
+        self.place = replace(self.place, ref=shown)
 
     # What is known already.
 
@@ -257,14 +257,14 @@ class Reconciler:
         return (
             state is not None
             and commit == state.applied_commit == self._base
-            and state.settings_digest == self._digest
+            and state.settings_digest == self.digest
             and now_us - self._inventory_at_us < INVENTORY_EVERY_US
         )
 
     def _scope(self, state: SourceState | None, now_us: int) -> Scope:
         if state is None or state.applied_commit is None:
             return Scope.EVERYTHING
-        if state.settings_digest != self._digest:
+        if state.settings_digest != self.digest:
             return Scope.EVERYTHING
         due = now_us - self._inventory_at_us >= INVENTORY_EVERY_US
         return Scope.INVENTORY if due or self._base != state.applied_commit else Scope.CHANGES
@@ -276,7 +276,7 @@ class Reconciler:
         assert commit is not None
         moved = state is None or commit != state.applied_commit
         changed = moved or planned.changes or planned.relocated
-        if changed or (state and state.settings_digest != self._digest):
+        if changed or (state and state.settings_digest != self.digest):
             return self._apply(planned, now_us)
         return self._unchanged(commit, now_us, forced)
 
@@ -290,7 +290,7 @@ class Reconciler:
             self._database,
             planned,
             now_us,
-            lambda old: self._report.applied(old, planned, self._digest, now_us),
+            lambda old: self._report.applied(old, planned, self.digest, now_us),
             self._cancel,
         )
         return PassResult(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, git_owner
+from runner.contract.database import dialect
 from runner.contract.kinds import Key
 from runner.contract.settings import DEFAULT_SOURCE
 
@@ -250,14 +251,15 @@ def keys(connection: Connection, kind: str) -> list[Key]:
 def cached(connection: Connection, blobs: Iterable[str], version: str) -> dict[str, str]:
     """What these blobs were parsed to by this version of the parser."""
     found: dict[str, str] = {}
+    documents = dialect.as_bytes(connection, "documents")
     for batch in _batches(blobs):
         marks = ", ".join("?" for _ in batch)
         rows = connection.exec_driver_sql(
-            "SELECT blob, documents FROM blob_cache"  # noqa: S608
+            f"SELECT blob, {documents} FROM blob_cache"  # noqa: S608
             f" WHERE parser_version = ? AND blob IN ({marks})",
             (version, *batch),
         )
-        found.update({blob: documents for blob, documents in rows})
+        found.update({blob: bytes(text).decode("utf-8", "replace") for blob, text in rows})
     return found
 
 

@@ -55,22 +55,32 @@ def recorded(
     return None if found is None else _value(connection, found, sealer, where)
 
 
+def on_host(stands_for: str, where: Settings) -> bool:
+    """Whether this host has what `env:NAME` or `file:NAME` stands for; not what it is."""
+    how, _, name = stands_for.partition(":")
+    return (_from_file(name, where) if how == "file" else _from_env(name, where)) is not None
+
+
 def _value(
     connection: Connection, stands_for: str, sealer: seal.Sealer, where: Settings
 ) -> str | None:
     how, _, name = stands_for.partition(":")
     if how == "env":
-        value = settings.variable(name) if name in where.secrets.env else None
-        return value or None  # An empty value proves nothing: the call fails and says so.
+        return _from_env(name, where)
     if how == "file":
         return _from_file(name, where)
     ciphertext = queue.ciphertext(connection, stands_for)
     if ciphertext is None:
         return None
     try:
-        return sealer.open(ciphertext)
+        return sealer.opened(stands_for, ciphertext)
     except Refused:
         return None  # The call that needs it fails and says so; the other tasks go on.
+
+
+def _from_env(name: str, where: Settings) -> str | None:
+    value = settings.variable(name) if name in where.secrets.env else None
+    return value or None  # An empty value proves nothing: the call fails and says so.
 
 
 def _from_file(name: str, where: Settings) -> str | None:

@@ -25,6 +25,7 @@ from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
+from runner.world.answered import Answers
 
 Message = dict[str, Any]
 
@@ -40,6 +41,7 @@ class Journal:
         self._log = log
         self._approvals = Approvals(connection, log)
         self.settlements = Settlements(connection, pins, log)
+        self.answers = Answers(connection)
         self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
@@ -130,6 +132,8 @@ class Journal:
         ):
             raise LeaseLost
         self.settlements.settle(held, message, now_us)
+        if not failed and "model" in message:
+            self._answered(held, message, now_us)
         self._log(
             [
                 entry(
@@ -148,6 +152,13 @@ class Journal:
                 )
             ]
         )
+
+    def _answered(self, held: Held, message: Message, now_us: int) -> None:
+        """Take down which model an endpoint says that answered."""
+        manifests = self._pins.load(held.manifests)
+        key, endpoint, model = manifests.endpoint(manifests.agent(message["agent"]))
+        if endpoint.provider != "mock":
+            self.answers.note(key, model, message["result"].get("model"), now_us)
 
     def interrupted(self, held: Held) -> Step | None:
         """A tool call that began, did not end, and may not be repeated; None: there is none."""

@@ -57,6 +57,7 @@ class Ledger:
         """Drop what a transaction that did not come about has left here."""
         self._entries.clear()
         self.pins.forget()
+        self.journal.answers.forget()
 
     def started(self) -> None:
         """Log that a dispatcher begins to write."""

@@ -3,18 +3,20 @@
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from runner.claim import Claimable
 from runner.contract import kinds
 from runner.contract.audit_entry import NO_COMMIT
-from runner.contract.errors import NotFound
+from runner.contract.database import dialect
+from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import Key
 from runner.governance import reach
 from runner.manifest_set import ManifestSet, Placed, from_text
 
+_TEXTS: Final = ("body", "spec_hash", "path", "lines", "owner")
 SETS_MAX: Final = 256  # Kept in memory; the rest is read again when it is needed.
 
 
@@ -48,7 +50,7 @@ class Pins:
         return self._resolved[task.subject]
 
     def load(self, digest: str) -> ManifestSet:
-        """A set by its digest; NotFound."""
+        """A set by its digest; NotFound, or Refused when it was changed."""
         if digest not in self._sets:
             self._keep(digest, from_text(_load_set(self._connection, digest)))
         self._sets.move_to_end(digest)
@@ -79,28 +81,53 @@ def resolve(connection: Connection, subject: Key) -> tuple[ManifestSet, str]:
 
 
 def find(connection: Connection, key: Key) -> Placed | None:
-    """A resource as recorded now."""
+    """A resource as recorded now; Refused when it is not what was applied."""
+    columns = dialect.as_bytes(connection, *_TEXTS)
+    line = dialect.as_integers(connection, "line")
     row = connection.exec_driver_sql(
-        "SELECT body, path, line, lines, owner FROM resource"
+        f"SELECT {columns}, {line} FROM resource"  # noqa: S608
         " WHERE namespace = ? AND kind = ? AND name = ?",
         tuple(key),
     ).one_or_none()
-    if row is None:
-        return None
-    lines, by = json.loads(row.lines), _by_hand(row.owner)
-    return Placed(key, row.body, row.path, row.line, lines, by)
+    return None if row is None else _placed(key, row)
 
 
 def unnamed(connection: Connection, namespaces: Sequence[str]) -> Iterator[Placed]:
-    """What applies without being named: rules and data of the namespaces, and policies."""
+    """What applies without being named: rules and data of the namespaces, and policies.
+
+    Refused when one of them is not what was applied: what it forbade is not known any more.
+    """
+    columns = dialect.as_bytes(connection, "namespace", "kind", "name", *_TEXTS)
+    line = dialect.as_integers(connection, "line")
     for row in connection.exec_driver_sql(
-        "SELECT namespace, kind, name, body, path, line, lines, owner FROM resource"
+        f"SELECT {columns}, {line} FROM resource"  # noqa: S608
         " WHERE kind = 'AgentPolicy' OR (kind IN ('DataSource', 'Namespace', 'ToolPermission')"
         " AND namespace IN (SELECT value FROM json_each(?)))",
         (json.dumps(list(namespaces)),),
     ):
-        lines, by = json.loads(row[6]), _by_hand(row[7])
-        yield Placed(Key(*row[:3]), row[3], row[4], row[5], lines, by)
+        key = Key(*(bytes(part).decode("utf-8", "replace") for part in row[:3]))
+        yield _placed(key, row[3:])
+
+
+def _placed(key: Key, row: Sequence[Any]) -> Placed:
+    """A row as a resource; Refused when its body does not fit its digest.
+
+    Whoever edits a row can edit the digest as well: that is what `orloj drift` looks for. Here
+    it costs next to nothing to stop at what is broken, and only its own tasks stop.
+    """
+    body, spec_hash, path, lines, owner, line = row
+    try:
+        text, where, by = (bytes(part).decode() for part in (body, path, owner))
+        fields = json.loads(bytes(lines))
+        sound = kinds.digest(text).encode() == bytes(spec_hash)
+        if sound and isinstance(fields, dict) and type(line) is int:
+            return Placed(key, text, where, line, fields, _by_hand(by))
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise Refused(
+        f"{key} is not recorded as it was applied, and nothing is done under it; see what was"
+        " changed: orloj drift"
+    )
 
 
 def _by_hand(owner: str) -> str | None:
@@ -126,13 +153,18 @@ def _save_set(connection: Connection, digest: str, content: str) -> None:
 
 
 def _load_set(connection: Connection, digest: str) -> str:
-    """The text of a kept manifest set; NotFound, which costs its tasks and no others."""
+    """The text of a kept manifest set; NotFound, Refused: its tasks end, and no others."""
+    column = dialect.as_bytes(connection, "content")
     content = connection.exec_driver_sql(
-        "SELECT content FROM manifest_set WHERE digest = ?", (digest,)
+        f"SELECT {column} FROM manifest_set WHERE digest = ?",  # noqa: S608
+        (digest,),
     ).scalar_one_or_none()
     if content is None:
         raise NotFound(f"the manifest set {digest} that the task began under is gone")
-    return str(content)
+    text = bytes(content).decode("utf-8", "replace")
+    if kinds.digest(text) != digest:
+        raise Refused(f"the manifest set {digest} was changed since the task began under it")
+    return text
 
 
 def _serial(connection: Connection) -> int:

@@ -23,6 +23,7 @@ from runner.contract.telemetry import configure, log
 from runner.crew import Worker
 from runner.dispatcher import Dispatcher
 from runner.wire import LINE_MAX, Wire
+from runner.world.observer import Observer
 
 ROLE: Final = "runner"
 RESTART_MIN_S: Final = 0.1
@@ -168,17 +169,19 @@ async def _serve(
 ) -> None:
     dispatcher = Dispatcher(database, settings, now)
     notifier = Notifier(database, settings)
+    observer = Observer(database, settings)
     beside = [asyncio.create_task(_tell_systemd())]
     try:
         dispatcher.start()
         beside.append(asyncio.create_task(notifier.run()))
+        beside.append(asyncio.create_task(observer.run()))
         await Pool(settings, dispatcher, stop_asked).run()
     finally:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         if all(
-            [notifier.close(), dispatcher.close()]
+            [notifier.close(), observer.close(), dispatcher.close()]
         ):  # Else its thread waits for the database, and ends with us.
             database.close()
 

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
     "diff": "Show what differs between two commits, or who may do what.",
+    "drift": "Show what is not as it was applied.",
     "drill": "Let faults strike, and see that nothing is called.",
     "hook": "Show the plan at git push, and refuse what cannot be applied.",
     "init": "Make a repository of manifests to start from.",

@@ -11,6 +11,7 @@ from reconciler import census, recorded, schedule_rows
 from reconciler.cli import asking
 from reconciler.cli.context import Context, json_option
 from reconciler.condition import Conditions
+from reconciler.drift.settle import drift_totals
 from reconciler.views import status as view
 from runner import order, tasks
 from runner.approval import rows as approval_rows
@@ -50,6 +51,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             else tasks.unmatched(connection, order.offer(settings.runner)),
             approvals=approval_rows.pending(connection, now_us),
             limit_waits=limit_records.waits(connection),
+            drift=drift_totals(connection),
             workers=workers,
             audit_entries=entries,
             audit_head=head.hex(),

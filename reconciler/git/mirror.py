@@ -95,6 +95,11 @@ class Mirror:
         """Keep a commit and all it stands on for ever."""
         self.read("update-ref", "--end-of-options", f"{_APPLIED}/{commit}", commit)
 
+    def pins_after(self, commit: str) -> list[str]:
+        """The pinned commits that continue the history of this one, and itself if pinned."""
+        form = ("for-each-ref", "--format=%(objectname)", f"--contains={commit}", _APPLIED)
+        return self.read(*form).decode("ascii").split()
+
     def maintain(self, files_max: int) -> None:
         """Pack loose refs and small packs, if there are more than `files_max` of either."""
         packs = len(list(self._path.glob("objects/pack/*.pack")))

@@ -118,6 +118,11 @@ class GitSource:
         assert git_address.is_hash(commit)
         self._mirror.pin(commit)
 
+    def pins_after(self, commit: str) -> list[str]:
+        """The commits kept by `pin` that continue the history of this one."""
+        assert git_address.is_hash(commit)
+        return [pin for pin in self._mirror.pins_after(commit) if pin != commit]
+
     def commit_info(self, commit: str) -> CommitObject:
         """Who committed what and when."""
         return self.history(commit, commit).newest

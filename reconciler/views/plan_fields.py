@@ -27,7 +27,7 @@ def field_lines(change: Change, *, full: bool) -> Iterator[Line]:
     """The fields that differ; with `full` all of them, and those that do not."""
     shown = change.fields if full else change.fields[:FIELDS_MAX]
     for field in shown:
-        yield from _field(field, full=full)
+        yield from one_field(field, full=full)
     if hidden := len(change.fields) - len(shown):
         yield Line(Text(f"      ({counted(hidden, 'more field')} hidden)", "dim"))
     if full:
@@ -45,7 +45,8 @@ def _unchanged(change: Change) -> Iterator[Line]:
             yield Line(Text(f"        {plain(path)}: {_value(value)}", "dim"))
 
 
-def _field(field: FieldChange, *, full: bool) -> Iterator[Line]:
+def one_field(field: FieldChange, *, full: bool = False) -> Iterator[Line]:
+    """A field that differs, in as many lines as it takes."""
     name = plain(field.path)
     if field.within:
         name = f"{name} ({_cut(plain(field.within))})"

@@ -6,6 +6,7 @@ stuck: it is over.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from rich.text import Text
@@ -66,6 +67,8 @@ class Status:
     approvals: int = 0
     limit_waits: Sequence[tuple[str, str, int, int]] = ()
     """Limits that tasks wait for: (limit, of whom, how many, when the next looks again)."""
+    drift: Mapping[str, int] = MappingProxyType({})
+    """How many things are not as they were applied, by repository."""
     workers: Sequence[WorkerRecord]
     audit_entries: int
     audit_head: str
@@ -137,9 +140,17 @@ def _source(status: Status) -> Text:
             rows.append(("commit", short(f"{source.subject} ({source.author})")))
     rows.append(("checked", ago(source.checked_at, status.now_us)))
     rows.append(("condition", _condition(source)))
+    rows += [("drift", Text(drift_said(status.drift), style="yellow"))] * bool(status.drift)
     if source.attempted_commit not in (None, source.applied_commit):
         rows.append(("rejected", f"{source.attempted_commit}"))
     return paragraphs(heading("Repository"), pairs(rows), _problems(source))
+
+
+def drift_said(totals: Mapping[str, int]) -> str:
+    """How many things drifted, and where to read more."""
+    count = sum(totals.values())
+    things = "thing is" if count == 1 else "things are"
+    return f"{number(count)} {things} not as applied; orloj drift"
 
 
 def _condition(source: SourceStatus) -> Text:
@@ -243,6 +254,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "tasks": dict(sorted(status.tasks.items())),
         "tasks_unmatched": status.tasks_unmatched,
         "approvals": status.approvals,
+        "drift": dict(status.drift),
         "limit_waits": [
             {"limit": limit, "of": of, "tasks": count, "until": iso(due_us)}
             for limit, of, count, due_us in status.limit_waits

@@ -39,11 +39,31 @@ class Sealer:
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(key)
         self._digest_key = hashlib.sha256(b"orloj digest\x00" + key).digest()
+        self._mark_key = hashlib.sha256(b"orloj mark\x00" + key).digest()
 
     def seal(self, value: str) -> tuple[str, str]:
         """The digest that stands for a value, and the ciphertext to keep under it."""
+        ciphertext = self._fernet.encrypt(value.encode()).decode("ascii")
+        return self._digest(value), ciphertext
+
+    def opened(self, digest: str, ciphertext: str) -> str:
+        """The value that a digest stands for; Refused when another one is kept under it.
+
+        Whoever writes the database cannot seal, but can put one ciphertext in the place of
+        another.
+        """
+        value = self.open(ciphertext)
+        if self._digest(value) != digest:
+            raise Refused("a sealed value is not the one that its digest stands for")
+        return value
+
+    def mark(self, text: str) -> str:
+        """What only this home can have written beside a text: whether it was changed since."""
+        return hmac.new(self._mark_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def _digest(self, value: str) -> str:
         digest = hmac.new(self._digest_key, value.encode(), hashlib.sha256).hexdigest()
-        return "hmac-sha256:" + digest, self._fernet.encrypt(value.encode()).decode("ascii")
+        return "hmac-sha256:" + digest
 
     def open(self, ciphertext: str) -> str:
         """The value; Refused when it was sealed with another key."""

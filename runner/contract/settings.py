@@ -11,7 +11,7 @@ import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -62,6 +62,10 @@ class Runner(Table):
     """Whether this host has a GPU, for tasks that require one."""
     models: list[str] = []
     """Models that tasks which require one may find here. Empty: any."""
+    observe: Literal["nothing", "local", "network"] = "local"
+    """What of the world is looked at: programs and secrets, or addresses as well."""
+    observe_interval_s: float = Field(default=300.0, ge=1.0, le=86_400.0)
+    """Seconds between two looks at the world."""
 
 
 class Tools(Table):

@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from runner.contract import (
     approval_tables,
     drain_tables,
+    drift_tables,
     limit_tables,
     notify_tables,
     plan_tables,
@@ -24,6 +25,8 @@ ELSEWHERE: Final = (
     approval_tables.ApprovalRow,
     approval_tables.NotificationRow,
     drain_tables.DrainRow,
+    drift_tables.DriftRow,
+    drift_tables.ObservationRow,
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
@@ -38,6 +41,10 @@ ELSEWHERE: Final = (
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
 _RESTING: Final = "state IN ('pending', 'unknown_outcome') AND manifest_set IS NOT NULL"
+_APPLIED: Final = (
+    "type IN ('resource.created', 'resource.updated', 'resource.deleted', 'resource.moved',"
+    " 'manifest.applied', 'manifest.reverted', 'drift.healed')"
+)
 _LANE: Final = "namespace || '/' || subject_kind || '/' || subject_name || ' ' || requirements"
 
 
@@ -244,7 +251,10 @@ class AuditEntryRow(SQLModel, table=True):
     """An audit entry: the bytes that were hashed, and copies of fields to search by."""
 
     __tablename__: ClassVar[str] = "audit_entry"
-    __table_args__ = (Index("audit_entry_task", "task"),)
+    __table_args__ = (
+        Index("audit_entry_task", "task"),
+        Index("audit_entry_applied", "seq", sqlite_where=text(_APPLIED)),
+    )
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     raw: bytes = Field(sa_type=LargeBinary)
     leaf: bytes = Field(sa_type=LargeBinary)

@@ -19,6 +19,9 @@ ACTIONS: Final = frozenset(
         "daemon_stopped",
         "database_back",
         "database_waiting",
+        "drift_failed",
+        "drift_found",
+        "drift_healed",
         "hook_accepted",
         "hook_refused",
         "leader_elected",
@@ -53,6 +56,7 @@ ACTIONS: Final = frozenset(
         "worker_exited",
         "worker_killed",
         "worker_started",
+        "world_failed",
     }
 )
 

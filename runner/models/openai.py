@@ -17,13 +17,10 @@ import openai
 from runner.contract import seal
 from runner.contract.errors import ModelFailed
 from runner.contract.kinds.base import seconds
+from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.conversation import Conversation, ModelReply, ToolCall
 from runner.models import Estimate, Offer, Request, bounded, by_bytes
 
-_BASE_URLS: Final = {
-    "openai": "https://api.openai.com/v1",
-    "ollama": "http://127.0.0.1:11434/v1",
-}
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
 _OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 _MAYBE_WORKED_ON: Final = frozenset({408, 409, 499})
@@ -95,7 +92,7 @@ def _output_field(request: Request) -> str:
 
 def _address(request: Request) -> tuple[str, str, float]:
     provider = request.endpoint.provider
-    url = request.endpoint.base_url or _BASE_URLS.get(provider)
+    url = request.endpoint.base_url or BASE_URLS.get(provider)
     if url is None:
         raise ModelFailed("the ModelEndpoint needs base_url", untouched=True)
     if provider == "ollama" and not url.rstrip("/").endswith("/v1"):

@@ -12,6 +12,7 @@ Text is compared by code point on both, as Python does.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -80,3 +81,29 @@ def server_us(connection: Connection, here_us: int) -> int | None:
         return here_us
     found = connection.exec_driver_sql(SERVER_US).scalar_one_or_none()
     return None if found is None else int(found)
+
+
+def as_bytes(connection: Connection, *columns: str) -> str:
+    """Columns of text, to be read as bytes where a row may hold what is no text.
+
+    SQLite keeps any bytes under any type, and refuses a whole read for one that is no UTF-8.
+    PostgreSQL lets none in.
+    """
+    if connection.dialect.name == "postgresql":
+        return ", ".join(f"convert_to({column}, 'UTF8')" for column in columns)
+    return ", ".join(f"CAST({column} AS BLOB)" for column in columns)
+
+
+def well_typed(connection: Connection, texts: Sequence[str], integers: Sequence[str]) -> str:
+    """A condition: each column holds a value of its type, which only SQLite does not see to."""
+    if connection.dialect.name == "postgresql":
+        return "TRUE"
+    checks = [f"typeof({column}) = 'text'" for column in texts]
+    return " AND ".join(checks + [f"typeof({column}) = 'integer'" for column in integers])
+
+
+def as_integers(connection: Connection, *columns: str) -> str:
+    """Columns of integers, NULL where a row of SQLite holds what is none."""
+    if connection.dialect.name == "postgresql":
+        return ", ".join(columns)
+    return ", ".join(f"CASE typeof({item}) WHEN 'integer' THEN {item} END" for item in columns)

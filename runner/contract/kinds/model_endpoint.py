@@ -1,11 +1,17 @@
 """ModelEndpoint: where a model is asked. `mock` answers from a script in the manifest."""
 
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from runner.contract.kinds.base import Duration, Reference, SecretAuth, Spec, Strict, Text
+
+BASE_URLS: Final = {
+    "openai": "https://api.openai.com/v1",
+    "ollama": "http://127.0.0.1:11434/v1",
+}
+"""Where a provider is asked that was given no `base_url`."""
 
 
 class ScriptedCall(Strict):
