@@ -7,21 +7,22 @@ Nothing is read from Git here and nothing is decided: a plan that no longer fits
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import events, recorded
+from reconciler import canary, events, history, recorded
 from reconciler.change import Action, Change, Plan
 from reconciler.events import Event, EventSeverity
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
+from reconciler.trigger import Cause, Trigger
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
-from runner.contract.kinds import Task, spec_of
+from runner.contract.kinds import Key, Task, spec_of
 from runner.contract.settings import DEFAULT_SOURCE
 from runner.contract.submission import Submission
 
@@ -77,16 +78,22 @@ def apply(
     planned: Plan,
     now_us: int,
     source: Callable[[SourceState | None], SourceState] | None = None,
+    *,
+    trigger: Trigger | None = None,
+    also: Callable[[Connection], None] | None = None,
 ) -> Applied:
     """
     Make the recorded state what the plan says, durable when this returns.
 
     `source` gives the new state of the repository from the old; None for a person's plan.
+    `trigger` is what led to it, for the history; `also` is done in the same transaction.
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for.
     """
     if planned.blocked:
         raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
+    trigger = trigger or Trigger(cause=Cause.HAND if source is None else Cause.PUSH)
+    explained = history.prepared(planned)
     with database.write() as connection:
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
         _refuse_stale(connection, planned, before)
@@ -97,8 +104,18 @@ def apply(
             events.record(connection, _event(planned), now_us)
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
-        audit.append(connection, list(_entries(planned, commit)), now_us)
-        tasks = submission.submit(connection, _tasks(planned), commit, now_us)
+        entries = list(_entries(planned, commit, trigger))
+        end = audit.append(connection, entries, now_us)
+        first = end[0] - len(entries) + 1 if end else None
+        number = history.write(connection, explained, trigger, audit_seq=first, now_us=now_us)
+        # What comes back with an earlier revision has run already.
+        work = [] if _goes_back(trigger) else _tasks(planned)
+        tasks: list[str] = []
+        if source is not None and not _goes_back(trigger):
+            work, tasks = canary.begin(connection, planned, number, work, now_us)
+        tasks += submission.submit(connection, [item for _, item in work], commit, now_us)
+        if also is not None:
+            also(connection)
     if tasks:
         database.knock(wake.RUNNER)
     return Applied(planned.target.serial + 1, tuple(tasks))
@@ -194,15 +211,19 @@ def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:
     )
 
 
-def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
-    target = planned.target
+def _goes_back(trigger: Trigger) -> bool:
+    return trigger.cause is Cause.CANARY
+
+
+def _entries(planned: Plan, commit: str, trigger: Trigger) -> Iterator[Entry]:
+    target, back = planned.target, _goes_back(trigger)
     yield Entry(
-        type=EntryType.MANIFEST_APPLIED,
+        type=EntryType.MANIFEST_REVERTED if back else EntryType.MANIFEST_APPLIED,
         actor=target.owner,
         commit=commit,
         digest=planned.id,
         outcome=counted(planned),
-        reason=_remarks(planned),
+        reason=trigger.message if back else _remarks(planned),
         private=(("author", target.author), ("committer", target.committer))
         if target.author
         else (),
@@ -241,10 +262,10 @@ def _remarks(planned: Plan) -> str | None:
     return "; ".join(remarks) or None
 
 
-def _tasks(planned: Plan) -> Sequence[Submission]:
+def _tasks(planned: Plan) -> list[tuple[Key, Submission]]:
     """The work that new or changed Task manifests in mode `run` ask for."""
     return [
-        submission.of_task(change.after.key, spec, planned.target.owner)
+        (change.key, submission.of_task(change.after.key, spec, planned.target.owner))
         for change in planned.changes
         if change.key.kind == "Task" and change.after is not None and change.respecified
         if isinstance(spec := spec_of("Task", change.after.body), Task) and spec.mode == "run"

@@ -25,19 +25,19 @@ class Conditions:
     """Reads and writes the row of a repository."""
 
     def __init__(self, name: str, source: Source, database: Database) -> None:
-        self._name = name
+        self.name = name
         self._source = source
         self._database = database
 
     def state(self) -> SourceState | None:
         """The row; None before the first look."""
         with self._database.read() as connection:
-            return recorded.source(connection, self._name)
+            return recorded.source(connection, self.name)
 
     def fresh(self) -> SourceState:
         """The row of a repository that nobody looked at."""
         return SourceState(
-            name=self._name,
+            name=self.name,
             url=git_address.plain(self._source.url),
             ref=self._source.ref,
             path=self._source.path,

@@ -44,6 +44,7 @@ class Daemon:
     def __init__(self, settings: Settings, database: Database, cancel: Cancel) -> None:
         self._settings = settings
         self._database = database
+        self._cancel = cancel
         self._schedules = Schedules(database, cancel)
         self._timers = Timers()
         self._woken, self._waker = socket.socketpair()
@@ -102,6 +103,7 @@ class Daemon:
             if any(result and result.outcome is Outcome.APPLIED for result in results):
                 self._reconsider()
             for follower in self._followers:
+                follower.tend_canary(self._cancel)
                 follower.maintain(quiet=not ready)
             self._tend()
 

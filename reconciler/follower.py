@@ -14,11 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from reconciler import apply
+from reconciler import apply, canary_watch, transition
+from reconciler.canary_verdict import Verdict
+from reconciler.canary_watch import LOOK_AGAIN_S, Tended
 from reconciler.git.watch import RefWatch, watchable
 from reconciler.reconcile import Reconciler, Sighting
 from reconciler.report import Outcome, PassResult
-from runner.contract import clock, errors, telemetry
+from reconciler.schedule_settle import Cancel
+from runner.contract import clock, errors, service, telemetry
 from runner.contract.database import Database
 from runner.contract.settings import Settings
 from runner.contract.timers import Timers
@@ -53,6 +56,8 @@ class Follower:
         self.unpacked = 0
         self.busy_since_us: int | None = None
         self._source = settings.followed[name]
+        self._run = settings.run
+        self._database = database
         self._wake = wake
         self._lane = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
         self._sighting: Future[Sighting] | None = None
@@ -64,6 +69,7 @@ class Follower:
         self._retry_at_us: int | None = None
         self._looked_at_us = 0
         self._complaint = ""
+        self._canary_waits = False
 
     def start(self, timers: Timers) -> None:
         """Watch the repository if it is on this machine, and poll it."""
@@ -89,9 +95,58 @@ class Follower:
 
     def wait_s(self) -> float | None:
         """How long the loop may sleep, as far as this repository knows."""
-        if self._sighting is not None or self._retry_at_us is None:
+        if self._sighting is not None:
             return None
-        return max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US
+        canary_s = LOOK_AGAIN_S if self._canary_waits else None
+        if self._retry_at_us is None:
+            return canary_s
+        retry_s = max(0, self._retry_at_us - clock.boot_us()) / _SECOND_US
+        return retry_s if canary_s is None else min(canary_s, retry_s)
+
+    def tend_canary(self, cancel: Cancel) -> None:
+        """Decide on the canary of what is applied, between two looks."""
+        if self._sighting is not None:
+            return
+        try:
+            tended = canary_watch.tend(
+                self.reconciler.place,
+                self.reconciler.digest,
+                cancel,
+                runner_here=service.is_running(self._run, "runner"),
+                now_us=clock.now_us(),
+            )
+        except (errors.SourceError, errors.PlanStale) as error:
+            self.complain(str(error))
+            self._canary_waits = True
+            return
+        except Exception as error:  # noqa: BLE001  # The boundary: record, back off, go on.
+            self._survive(error)
+            return
+        self._canary_waits = tended.verdict is Verdict.WAITING
+        if tended.verdict in (Verdict.PASSED, Verdict.FAILED):
+            self._say_canary(tended)
+
+    def _say_canary(self, tended: Tended) -> None:
+        if tended.verdict is Verdict.PASSED:
+            telemetry.log(
+                "canary_passed",
+                "A revision passed its canary.",
+                source=self.name,
+                commit=tended.commit,
+            )
+            return
+        telemetry.log(
+            "canary_failed",
+            "A revision failed its canary.",
+            level=logging.ERROR,
+            source=self.name,
+            commit=tended.commit,
+            put_back=tended.reverted_to,
+            reason=tended.why,
+        )
+        self.reconciler.retry()  # A newer commit may have been rejected meanwhile.
+        self._due = True
+        self._wake()
 
     def step(self) -> PassResult | None:
         """Begin a look that is due, or finish one whose remote has answered."""
@@ -197,6 +252,13 @@ class Follower:
         self._failures += 1
         wait_us = int(backoff_s(self._failures) * _SECOND_US)
         self._retry_at_us = clock.boot_us() + wait_us
+        with contextlib.suppress(errors.DatabaseUnavailable):  # It may be what failed.
+            self._remember(clock.now_us() + wait_us)
+
+    def _remember(self, retry_at: int) -> None:
+        """Write down when it will be looked at again, so that the status can say so."""
+        with self._database.write() as connection:
+            transition.will_retry(connection, self.name, retry_at, self._failures)
 
     def _survive(self, error: Exception) -> None:
         """Record an error that ended a pass, and try again later.

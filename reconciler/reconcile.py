@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler import apply, manifest, preview
+from reconciler import apply, canary, manifest, preview, trigger
 from reconciler import control as controls
+from reconciler.canary import Canary
 from reconciler.change import Plan
 from reconciler.condition import RECONCILING, Conditions
 from reconciler.control import Control
@@ -26,6 +27,7 @@ from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
 from reconciler.resource import Resource, git_owner
+from reconciler.trigger import Cause, Trigger
 from runner.contract import audit_entry, clock, errors, kinds, seal
 from runner.contract.database import Database
 from runner.contract.kinds import Key
@@ -66,7 +68,7 @@ class Reconciler:
             *(mirror_folder(settings, name), source.timeout_s),
         )
         owner = git_owner(name)
-        self._place = Place(
+        self.place = Place(
             git=self._git,
             loader=Loader(self._git, database, seal.sealer(settings.home), owner),
             database=database,
@@ -75,7 +77,7 @@ class Reconciler:
             ref=ref or source.ref,
             settings=source,
         )
-        self._digest = _settings_digest(source)
+        self.digest = _settings_digest(source)
         self._base: str | None = None  # The commit that this process applied or saw applied.
         self._rejected: str | None = None
         self._inventory_at_us = 0
@@ -105,24 +107,32 @@ class Reconciler:
         try:
             if sighting.error is not None:
                 raise sighting.error
-            result = self._follow(sighting.commit, now_us, forced or control.asked)
+            forced = forced or control.asked
+            result = self._follow(
+                sighting.commit, now_us, forced, trigger.of(control, clock.boot_us())
+            )
         except (errors.SourceError, errors.PlanStale) as error:
             self._rejected = self._base = None
             result = self._report.failed(error, now_us, forced=forced or control.asked)
         self._answer(control)
         return result
 
-    def _follow(self, commit: str, now_us: int, forced: bool) -> PassResult:
+    def _follow(self, commit: str, now_us: int, forced: bool, led_to: Trigger) -> PassResult:
         state = self._conditions.state()
         if self._known(commit, state, now_us, forced):
             return self._unchanged(commit, now_us, forced)
+        if (bad := self._put_back(commit, state)) is not None:
+            return self._report.failed_before(bad, now_us, forced=forced)
         scope = self._scope(state, now_us)
-        seen = preview.preview(self._place, commit, state, scope, now_us=now_us)
+        seen = preview.preview(self.place, commit, state, scope, now_us=now_us)
         if seen.plan is None or seen.plan.blocked:
-            result = self._report.rejected(seen, now_us)
+            result = self._report.rejected(seen, now_us, led_to)
             self._rejected = None if result.waits else seen.commit
             return result
-        result = self._carry_out(seen.plan, state, now_us, forced)
+        if self._differs(seen.plan, state):
+            result = self._apply(seen.plan, now_us, led_to)
+        else:
+            result = self._unchanged(commit, now_us, forced)
         self._git.pin(commit)
         self._base, self._rejected = commit, None
         if scope is not Scope.CHANGES:
@@ -142,7 +152,7 @@ class Reconciler:
         """A commit by its hash or the beginning of it, and all it declares; SourceError."""
         found = self._git.named(commit)
         with self._database.read() as connection:
-            return found, self._place.loader.everything(connection, found)
+            return found, self.place.loader.everything(connection, found)
 
     def preview(self, commit: str | None = None) -> Preview:
         """What a pass would do now, or at a commit; writes only the blob cache. SourceError."""
@@ -151,18 +161,20 @@ class Reconciler:
         state = self._conditions.state()
         usable = (
             state is not None
-            and state.settings_digest == self._digest
+            and state.settings_digest == self.digest
             and state.applied_commit is not None
             and self._git.has(state.applied_commit)
         )
         scope = Scope.CHANGES if usable else Scope.EVERYTHING
         now_us = clock.now_us()
-        return preview.preview(self._place, commit, state, scope, now_us=now_us, counted=True)
+        return preview.preview(self.place, commit, state, scope, now_us=now_us, counted=True)
 
-    def apply(self, planned: Plan, now_us: int) -> PassResult:
+    def apply(self, planned: Plan, now_us: int, actor: str = "") -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
         assert planned.target.commit is not None
-        result = self._apply(planned, now_us)
+        began_us = clock.boot_us()
+        led_to = Trigger(cause=Cause.PLAN, actor=actor, began_us=began_us)
+        result = self._apply(planned, now_us, led_to)
         self._git.pin(planned.target.commit)
         return result
 
@@ -197,40 +209,44 @@ class Reconciler:
         return (
             state is not None
             and commit == state.applied_commit == self._base
-            and state.settings_digest == self._digest
+            and state.settings_digest == self.digest
             and now_us - self._inventory_at_us < INVENTORY_EVERY_US
         )
 
     def _scope(self, state: SourceState | None, now_us: int) -> Scope:
         if state is None or state.applied_commit is None:
             return Scope.EVERYTHING
-        if state.settings_digest != self._digest:
+        if state.settings_digest != self.digest:
             return Scope.EVERYTHING
         due = now_us - self._inventory_at_us >= INVENTORY_EVERY_US
         return Scope.INVENTORY if due or self._base != state.applied_commit else Scope.CHANGES
 
-    def _carry_out(
-        self, planned: Plan, state: SourceState | None, now_us: int, forced: bool
-    ) -> PassResult:
-        commit = planned.target.commit
-        assert commit is not None
-        moved = state is None or commit != state.applied_commit
-        changed = moved or planned.changes or planned.relocated
-        if changed or (state and state.settings_digest != self._digest):
-            return self._apply(planned, now_us)
-        return self._unchanged(commit, now_us, forced)
+    def _put_back(self, commit: str, state: SourceState | None) -> Canary | None:
+        """The canary that a commit failed, if it is not what is applied."""
+        if state is None or state.applied_commit == commit:
+            return None
+        with self._database.read() as connection:
+            return canary.failed(connection, self.name, commit)
+
+    def _differs(self, planned: Plan, state: SourceState | None) -> bool:
+        """Whether there is anything to write."""
+        if state is None or planned.target.commit != state.applied_commit:
+            return True
+        changed = planned.changes or planned.relocated
+        return bool(changed) or state.settings_digest != self.digest
 
     def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
         rejected = commit == self._rejected
         self._rejected = commit if rejected else None
         return self._report.unchanged(commit, now_us, rejected=rejected, forced=forced)
 
-    def _apply(self, planned: Plan, now_us: int) -> PassResult:
+    def _apply(self, planned: Plan, now_us: int, led_to: Trigger) -> PassResult:
         done = apply.apply(
             self._database,
             planned,
             now_us,
-            lambda old: self._report.applied(old, planned, self._digest, now_us),
+            lambda old: self._report.applied(old, planned, self.digest, now_us),
+            trigger=led_to,
         )
         return PassResult(
             outcome=Outcome.APPLIED,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler import events, recorded
-from reconciler.change import Block, Plan
+from reconciler import canary, events, history, recorded
+from reconciler.canary import Canary
+from reconciler.change import Block, Plan, Target
 from reconciler.condition import READY, RECONCILING, STALLED, Conditions
 from reconciler.control import Control
 from reconciler.events import Event, EventSeverity
@@ -12,6 +13,7 @@ from reconciler.preview import Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SourceState
 from reconciler.resource import git_owner
+from reconciler.trigger import Result, Trigger
 from runner.contract import audit, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
@@ -64,11 +66,20 @@ class Report:
         state = self._conditions.state()
         if not rejected:
             # What was rejected meanwhile is not what the ref names any more.
-            state = self._conditions.saying(READY, "Applied", "")
+            with self._database.read() as connection:
+                waits = canary.standing(connection, self._conditions.name, commit)
+            state = self._conditions.saying(*(waits or (READY, "Applied", "")))
             state = replace(state, attempted_commit=commit)
         if state is not None:
             self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
+
+    def failed_before(self, bad: Canary, now_us: int, *, forced: bool) -> PassResult:
+        """The commit failed its canary: it stays put back until there is another."""
+        state = self._conditions.saying(STALLED, canary.FAILED, bad.message)
+        state = replace(state, attempted_commit=bad.commit)
+        self._conditions.write(state, now_us, forced=forced)
+        return PassResult(outcome=Outcome.UNCHANGED, commit=bad.commit)
 
     def applied(
         self, old: SourceState | None, planned: Plan, settings_digest: str, now_us: int
@@ -92,7 +103,9 @@ class Report:
             applied_at=now_us,
         )
 
-    def rejected(self, seen: Preview, now_us: int) -> PassResult:
+    def rejected(
+        self, seen: Preview, now_us: int, trigger: Trigger | None = None
+    ) -> PassResult:
         """The commit has problems or is blocked; the first time, that goes into the log."""
         blocks = seen.blocks or (seen.plan.blocked if seen.plan else ())
         reason = blocks[0].reason if blocks else "ManifestInvalid"
@@ -127,6 +140,10 @@ class Report:
                 audit.append(connection, [entry], now_us)
                 event = _event(state, severity, seen.commit)
                 events.record(connection, event, now_us)
+                trigger = replace(trigger or Trigger(), message=f"{reason}: {message}")
+                ending = Result.BLOCKED if blocks else Result.REJECTED
+                refused = seen.plan or _nothing(seen, state)
+                history.refuse(connection, refused, trigger, ending, now_us)
         return result
 
     def suspended(self, control: Control, now_us: int) -> PassResult:
@@ -151,6 +168,25 @@ class Report:
             with self._database.write() as connection:
                 events.record(connection, _event(state, severity, None), now_us)
         return PassResult(outcome=Outcome.FAILED, error=error)
+
+
+def _nothing(seen: Preview, state: SourceState) -> Plan:
+    """A plan without a change, for a commit that has none."""
+    target = Target(
+        owner=git_owner(state.name),
+        source=state.name,
+        ref=state.ref,
+        commit=seen.commit,
+        previous_commit=state.applied_commit,
+    )
+    return Plan(
+        id="",
+        target=target,
+        changes=(),
+        unchanged=0,
+        warnings=seen.problems,
+        blocked=seen.blocks,
+    )
 
 
 def _event(state: SourceState, severity: EventSeverity, commit: str | None) -> Event:

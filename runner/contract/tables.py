@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from runner.contract import approval_tables, limit_tables, source_tables
+from runner.contract import approval_tables, limit_tables, source_tables, status_tables
 
 Big = BigInteger
 ELSEWHERE: Final = (
@@ -21,6 +21,10 @@ ELSEWHERE: Final = (
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,
+    status_tables.HistoryRow,
+    status_tables.RevisionPlanRow,
+    status_tables.SourceStandingRow,
+    status_tables.CanaryRow,
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"
