@@ -14,20 +14,17 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import apply, canary, canary_verdict, control, events, plan, recorded
+from reconciler import apply, canary, canary_verdict, control, events, recorded, reversal
 from reconciler.canary import Canary
 from reconciler.canary_verdict import Judgement, Verdict
-from reconciler.change import Plan, Target
+from reconciler.change import Plan
 from reconciler.condition import READY, RECONCILING, STALLED
-from reconciler.desired import Scope
 from reconciler.events import Event, EventSeverity
-from reconciler.plan import PlanRequest
 from reconciler.preview import Place
-from reconciler.problem import has_errors
 from reconciler.recorded import SourceState
 from reconciler.schedule_settle import Cancel
 from reconciler.trigger import Cause, Trigger
-from runner.contract import clock, errors, wake
+from runner.contract import clock, wake
 from runner.contract.database import Database
 from runner.contract.task_state import FINISHED
 
@@ -123,7 +120,9 @@ def _fail(
         f" again: orloj reconcile {found.source} --again"
     )
     began_us = clock.boot_us()
-    planned = way_back(place, found.commit, found.previous)
+    planned, _ = reversal.plan_back(place, found.commit, found.previous, now_us)
+    # What another owner took meanwhile is left alone; all else goes back.
+    planned = replace(planned, blocked=())
 
     def failed(connection: Connection) -> None:
         canary.fail(connection, found, words, now_us)
@@ -143,43 +142,6 @@ def _fail(
         also=failed,
     )
     return found.previous
-
-
-def way_back(place: Place, commit: str, previous: str) -> Plan:
-    """The plan from an applied commit back to one before it; SourceError."""
-    info = place.git.commit_info(previous)
-    with place.database.read() as connection:
-        desired = place.loader.load(connection, previous, commit, Scope.EVERYTHING)
-        serial = recorded.serial(connection)
-    if has_errors(desired.problems):
-        raise errors.SourceWaiting(
-            "CanaryFailed",
-            f"commit {commit[:12]} failed its canary, and {previous[:12]} cannot be put back:"
-            f" {desired.problems[0]}; push a commit that is right",
-        )
-    target = Target(
-        owner=place.owner,
-        source=place.source,
-        ref=place.ref,
-        commit=previous,
-        tree=info.tree,
-        previous_commit=commit,
-        serial=serial,
-        author=info.author,
-        committer=info.committer,
-        subject=info.subject,
-    )
-    request = PlanRequest(
-        target=target,
-        desired=desired.resources,
-        recorded=desired.recorded,
-        untouched=desired.untouched,
-        removed_paths=desired.removed_paths,
-        warnings=desired.problems,
-        parsed=desired.parsed,
-    )
-    # What another owner took meanwhile is left alone; all else goes back.
-    return replace(plan.plan(request), blocked=())
 
 
 def _put_back(

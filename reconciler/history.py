@@ -8,14 +8,14 @@ The rows are for people who look back; what must be kept for ever is in the audi
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from reconciler import history_plan, plan
-from reconciler.change import Action, Plan, Provenance
-from reconciler.history_plan import KeptChange
+from reconciler.change import Action, Plan
+from reconciler.history_plan import KeptChange, Record
 from reconciler.trigger import Result, Trigger
 from runner.contract import clock
 from runner.contract.kinds import Key
@@ -25,49 +25,6 @@ CHANGES_MAX: Final = 1_000
 EXPLAINED_MAX: Final = 50
 KEPT_MAX: Final = 100_000
 """Changes of all plans that are kept; the oldest make room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A row of the history. Times are microseconds UTC; `source` is empty for a person's."""
-
-    id: int
-    source: str
-    owner: str
-    cause: str
-    actor: str
-    result: str
-    message: str
-    commit_sha: str | None
-    previous_commit: str | None
-    fast_forward: bool
-    plan_id: str
-    serial: int
-    author: str
-    subject: str
-    created: int
-    updated: int
-    deleted: int
-    unchanged: int
-    provenance: str
-    detail: str
-    audit_seq: int | None
-    duration_us: int | None
-    recorded_at: int
-
-    @property
-    def vouched(self) -> Provenance:
-        """Who vouches for the commit, as it was found when it was applied."""
-        found = json.loads(self.provenance)
-        trailers = tuple((name, value) for name, value in found.pop("trailers", []))
-        reviewers = tuple(found.pop("reviewers", []))
-        return Provenance(**found, reviewers=reviewers, trailers=trailers)
-
-    @property
-    def plan(self) -> dict[str, Any]:
-        """What is kept of the plan besides its changes."""
-        kept: dict[str, Any] = json.loads(self.detail)
-        return kept
 
 
 _COLUMNS: Final = tuple(Record.__dataclass_fields__)

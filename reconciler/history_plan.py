@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from reconciler.change import Action, Block, Change, FieldChange, Plan, Target
+from reconciler.change import Action, Block, Change, FieldChange, Plan, Provenance, Target
 from reconciler.governance.finding import Finding
 from reconciler.governance.finding import Severity as FindingSeverity
 from reconciler.problem import Problem, Severity
@@ -38,6 +38,49 @@ class KeptChange:
     line: int
     spec_hash: str
     fields: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A row of the history. Times are microseconds UTC; `source` is empty for a person's."""
+
+    id: int
+    source: str
+    owner: str
+    cause: str
+    actor: str
+    result: str
+    message: str
+    commit_sha: str | None
+    previous_commit: str | None
+    fast_forward: bool
+    plan_id: str
+    serial: int
+    author: str
+    subject: str
+    created: int
+    updated: int
+    deleted: int
+    unchanged: int
+    provenance: str
+    detail: str
+    audit_seq: int | None
+    duration_us: int | None
+    recorded_at: int
+
+    @property
+    def vouched(self) -> Provenance:
+        """Who vouches for the commit, as it was found when it was applied."""
+        found = json.loads(self.provenance)
+        trailers = tuple((name, value) for name, value in found.pop("trailers", []))
+        reviewers = tuple(found.pop("reviewers", []))
+        return Provenance(**found, reviewers=reviewers, trailers=trailers)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What is kept of the plan besides its changes."""
+        kept: dict[str, Any] = json.loads(self.detail)
+        return kept
 
 
 def kept(planned: Plan, history: int, changes_max: int) -> list[KeptChange]:

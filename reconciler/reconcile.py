@@ -11,7 +11,6 @@ A commit that was rejected is not looked at again until there is another, or som
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from reconciler import apply, canary, manifest, preview, trigger
@@ -22,6 +21,7 @@ from reconciler.condition import RECONCILING, Conditions
 from reconciler.control import Control
 from reconciler.desired import Loader, Scope
 from reconciler.git import address as git_address
+from reconciler.git.lineage import mirror_folder
 from reconciler.git.source import GitSource
 from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
@@ -255,11 +255,6 @@ class Reconciler:
             problems=planned.warnings,
             tasks=done.tasks,
         )
-
-
-def mirror_folder(settings: Settings, name: str) -> Path:
-    """Where the mirror of a repository is kept."""
-    return settings.home / "git" if name == DEFAULT_SOURCE else settings.home / "git.of" / name
 
 
 def source_unset(settings: Settings, name: str = DEFAULT_SOURCE) -> str:
