@@ -101,7 +101,7 @@ def apply(
         if source is not None:
             _write_revision(connection, planned, now_us)
             recorded.put_source(connection, source(before))
-            events.record(connection, _event(planned), now_us)
+            events.record(connection, _event(planned, trigger), now_us)
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
         entries = list(_entries(planned, commit, trigger))
@@ -130,12 +130,12 @@ def counted(planned: Plan) -> str:
     )
 
 
-def _event(planned: Plan) -> Event:
+def _event(planned: Plan, trigger: Trigger) -> Event:
     target = planned.target
     return Event(
         source=target.source,
         severity=EventSeverity.INFO,
-        reason="Applied",
+        reason="Reverted" if _goes_back(trigger) else "Applied",
         message=f"{counted(planned)}: {target.subject}",
         commit=target.commit,
     )

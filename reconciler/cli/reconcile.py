@@ -1,8 +1,10 @@
 """`orloj reconcile`: make the daemon look at the repositories now.
 
-Exit codes: 0 they are applied (or, without `--wait`, the daemon was told), 1 one is not.
-`--json` waits too, and prints `{commit, condition, reason, message, sources[]}` as the look
-left them: the first one's, and the same with `name` for each.
+Exit codes: 0 they are applied (or, without `--wait`, the daemon was told), 1 one is not,
+124 a canary was not over in time. `--wait` waits for the canary of what is applied as well,
+until a newer commit comes. `--json` waits too, and prints `{commit, condition, reason,
+message, sources[]}` as the look left them: the first one's, and the same with `name` for
+each.
 """
 
 import time
@@ -12,6 +14,7 @@ from typing import Any
 import click
 
 from reconciler import control, recorded
+from reconciler.cli import standing_by
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Length
 from reconciler.condition import READY
@@ -26,7 +29,8 @@ _LOOK_EVERY_S = 0.02
 
 @click.command()
 @click.argument("names", metavar="[SOURCE]...", nargs=-1)
-@click.option("--wait", is_flag=True, help="Wait until the daemon has looked; --json does.")
+@click.option("--wait", is_flag=True, help="Wait for the look, and a canary; --json does.")
+@click.option("--again", is_flag=True, help="Try a commit again whose canary failed.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -38,15 +42,25 @@ _LOOK_EVERY_S = 0.02
 @json_option
 @click.pass_obj
 def command(
-    context: Context, names: tuple[str, ...], *, wait: bool, timeout_s: float, as_json: bool
+    context: Context,
+    names: tuple[str, ...],
+    *,
+    wait: bool,
+    again: bool,
+    timeout_s: float,
+    as_json: bool,
 ) -> int:
     """Make the daemon look at the repositories now; without a daemon, look ourselves.
 
     SOURCE is the name of a repository in the settings; none means all of them.
     """
     chosen = _chosen(context, names)
+    if again:
+        standing_by.forgive(context, chosen)
     token = _request(context, chosen)
-    if context.database.knock(wake.DAEMON):
+    alone = not context.database.knock(wake.DAEMON)
+    deadline_us = clock.boot_us() + int(timeout_s * 1_000_000)
+    if not alone:
         if not (wait or as_json):
             context.say("The daemon is looking. Next: orloj status")
             return 0
@@ -56,9 +70,12 @@ def command(
             Reconciler(context.settings, context.database, name).run(
                 clock.now_us(), forced=True
             )
+    code = 0
+    if wait or as_json:
+        code = standing_by.await_canaries(context, chosen, deadline_us, alone=alone)
     states = _states(context, chosen)
     _show(context, states, as_json)
-    return 0 if all(state.condition == READY for state in states) else 1
+    return code or (0 if all(state.condition == READY for state in states) else 1)
 
 
 def _chosen(context: Context, names: tuple[str, ...]) -> Sequence[str]:
