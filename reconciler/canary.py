@@ -5,7 +5,6 @@
                         └──a newer commit──> superseded   its tasks are cancelled
 
 Each step is one transaction, so that a daemon killed at any moment goes on from a row.
-Rows and plain statements only; `canary_watch` decides and acts.
 """
 
 import json
@@ -221,7 +220,8 @@ def standing(connection: Connection, source: str, commit: str) -> tuple[str, str
     """The condition of a repository whose applied `commit` is not known to be good."""
     now = waiting(connection, source)
     if now is not None:
-        return "Reconciling", WAITS, now.message or f"0 of {len(now.tasks)} passed"
+        words = now.message or f"0 of {len(now.tasks)} evaluation tasks passed"
+        return "Reconciling", WAITS, words
     bad = failed(connection, source, commit)
     return None if bad is None else ("Stalled", FAILED, bad.message)
 
@@ -243,15 +243,18 @@ def remark(connection: Connection, canary: Canary, words: str) -> None:
 def _standing_row(connection: Connection, source: str, applied: str | None) -> Canary | None:
     """The canary of what is applied, if it has not passed: what is good lies before it."""
     found = waiting(connection, source)
-    return found or (failed(connection, source, applied) if applied else None)
+    return found or failed(connection, source, applied or "")
 
 
 def _follow(connection: Connection, before: Canary | None, commit: str) -> None:
     """A commit that changes no manifest: what waits goes on for it."""
-    if before is not None:
-        connection.exec_driver_sql(
-            "UPDATE canary SET commit_sha = ? WHERE id = ?", (commit, before.id)
-        )
+    if before is None:
+        return
+    connection.exec_driver_sql(
+        "UPDATE canary SET commit_sha = ? WHERE id = ?", (commit, before.id)
+    )
+    if (found := standing(connection, before.source, commit)) is not None:
+        say(connection, before.source, *found)
 
 
 def _released(connection: Connection, before: Canary | None, beside: set[Key]) -> list[Work]:

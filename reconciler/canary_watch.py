@@ -77,7 +77,7 @@ def tend(
 def _progress(judged: Judgement, found: Canary, running: bool) -> str:
     if running:
         return judged.words
-    deadline = clock.iso(min(item.deadline_us for item in found.tasks))
+    deadline = f"{clock.iso(min(item.deadline_us for item in found.tasks))[:19]}Z"
     return f"{judged.words}; no runner is running: start one before {deadline} (orloj worker)"
 
 
@@ -87,7 +87,7 @@ def _pass(database: Database, found: Canary, judged: Judgement, now_us: int) -> 
         state = recorded.source(connection, found.source)
         if state is not None and state.reason == canary.WAITS:
             canary.say(connection, found.source, READY, "Applied", "")
-        _tell(connection, found, EventSeverity.INFO, "CanaryPassed", judged.words, now_us)
+        _tell(connection, found, "CanaryPassed", judged.words, now_us)
     if tasks:
         database.knock(wake.RUNNER)
 
@@ -113,26 +113,26 @@ def _fail(
         with place.database.write() as connection:
             canary.fail(connection, found, words, now_us)
             canary.say(connection, found.source, STALLED, canary.FAILED, words)
-            _tell(connection, found, EventSeverity.ERROR, canary.FAILED, words, now_us)
+            _tell(connection, found, canary.FAILED, words, now_us)
         return None
     words = (
         f"{why}; {found.previous[:12]} was put back. Push a commit that is right, or try it"
         f" again: orloj reconcile {found.source} --again"
     )
-    began_us = clock.boot_us()
+    began_us, bad = clock.boot_us(), replace(found, message=words)
     planned, _ = reversal.plan_back(place, found.commit, found.previous, now_us)
     # What another owner took meanwhile is left alone; all else goes back.
     planned = replace(planned, blocked=())
 
     def failed(connection: Connection) -> None:
         canary.fail(connection, found, words, now_us)
-        _tell(connection, found, EventSeverity.ERROR, canary.FAILED, words, now_us)
+        _tell(connection, found, canary.FAILED, words, now_us)
 
     apply.apply(
         place.database,
         planned,
         now_us,
-        lambda old: _put_back(old, planned, found.commit, settings_digest, words, now_us),
+        lambda old: _put_back(old, planned, settings_digest, bad, now_us),
         trigger=Trigger(
             cause=Cause.CANARY,
             actor=f"canary:{found.source}",
@@ -145,12 +145,7 @@ def _fail(
 
 
 def _put_back(
-    old: SourceState | None,
-    planned: Plan,
-    bad: str,
-    settings_digest: str,
-    words: str,
-    now_us: int,
+    old: SourceState | None, planned: Plan, settings_digest: str, bad: Canary, now_us: int
 ) -> SourceState:
     assert old is not None
     return replace(
@@ -158,10 +153,10 @@ def _put_back(
         settings_digest=settings_digest,
         applied_commit=planned.target.commit,
         applied_tree=planned.target.tree,
-        attempted_commit=bad,
+        attempted_commit=bad.commit,
         condition=STALLED,
         reason=canary.FAILED,
-        message=words,
+        message=bad.message,
         problems="[]",
         checked_at=now_us,
         applied_at=now_us,
@@ -184,17 +179,11 @@ def _cancel(database: Database, over: Canary, cancel: Cancel, now_us: int) -> No
         database.knock(wake.RUNNER)
 
 
-def _tell(
-    connection: Connection,
-    found: Canary,
-    severity: EventSeverity,
-    reason: str,
-    words: str,
-    now_us: int,
-) -> None:
+def _tell(connection: Connection, found: Canary, reason: str, words: str, now_us: int) -> None:
+    bad = reason == canary.FAILED
     event = Event(
         source=found.source,
-        severity=severity,
+        severity=EventSeverity.ERROR if bad else EventSeverity.INFO,
         reason=reason,
         message=words,
         commit=found.commit,

@@ -61,15 +61,9 @@ def command(
         context.show_json(_json(wanted, None, pushed=False))
         return BLOCKED if wanted.plan.blocked else 0
     if not as_json:
-        context.say(f"Going back to {wanted.commit[:12]} from what is applied would be:\n")
-        context.show(plan_words(explain(wanted.plan)))
-        if wanted.risks:
-            context.show(problem_list(wanted.risks))
-    if wanted.plan.blocked:
-        return BLOCKED
-    if wanted.same:
-        context.say(f"The branch already holds what {wanted.commit[:12]} held.")
-        return 0
+        _show(context, wanted)
+    if wanted.plan.blocked or wanted.same:
+        return _nothing(context, wanted)
     question = f"Write a commit that goes back to {wanted.commit[:12]}?"
     if not yes and not context.confirmed(question, "roll back", "written"):
         return 1
@@ -78,26 +72,39 @@ def command(
     if as_json:
         context.show_json(_json(wanted, made, pushed=done.done))
         return 0 if done.done else 1
-    return _said(context, reconciler, wanted, made, done, repository)
+    if not done.done:
+        return _not_pushed(context, reconciler, wanted, done)
+    _pushed(reconciler, made, repository)
+    return 0
 
 
-def _said(
-    context: Context,
-    reconciler: Reconciler,
-    wanted: Rollback,
-    made: str,
-    done: Pushed,
-    repository: Path | None,
+def _show(context: Context, wanted: Rollback) -> None:
+    context.say(f"Going back to {wanted.commit[:12]} from what is applied would be:\n")
+    context.show(plan_words(explain(wanted.plan)))
+    if wanted.risks:
+        context.show(problem_list(wanted.risks))
+
+
+def _nothing(context: Context, wanted: Rollback) -> int:
+    if wanted.plan.blocked:
+        return BLOCKED
+    context.say(f"The branch already holds what {wanted.commit[:12]} held.")
+    return 0
+
+
+def _pushed(reconciler: Reconciler, made: str, repository: Path | None) -> None:
+    where, following = f"on {reconciler.place.ref}", "orloj reconcile --wait"
+    if repository is not None:
+        where = f"into {plain(str(repository))}"
+        following = f"git -C {plain(str(repository))} push"
+    click.echo(f"Wrote commit {made[:12]} {where}. Next: {following}")
+
+
+def _not_pushed(
+    context: Context, reconciler: Reconciler, wanted: Rollback, done: Pushed
 ) -> int:
-    """Say what came of it; the exit code."""
+    """Say why, and what somebody with rights of their own would type; the exit code."""
     place = reconciler.place
-    if done.done and repository is None:
-        click.echo(f"Wrote commit {made[:12]} on {place.ref}. Next: orloj reconcile --wait")
-        return 0
-    if done.done:
-        where = plain(str(repository))
-        click.echo(f"Wrote commit {made[:12]} into {where}. Next: git -C {where} push")
-        return 0
     if done.moved:
         raise errors.PlanStale(
             f"{place.ref} moved meanwhile and nothing was written to it; look at what came,"

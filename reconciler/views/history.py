@@ -1,12 +1,13 @@
 """What was done to the recorded state: as a table, one by one, and as JSON. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.text import Text
 
 from reconciler import history_plan
-from reconciler.change import Plan, Target
+from reconciler.change import Action, Plan, Target
 from reconciler.history_plan import KeptChange, Record
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
@@ -118,7 +119,9 @@ def plan_of(record: Record, changes: Sequence[KeptChange]) -> Plan:
         subject=record.subject,
         fast_forward=record.fast_forward,
     )
-    return history_plan.again(target, record.plan_id, record.unchanged, about, list(changes))
+    kept = history_plan.again(target, record.plan_id, record.unchanged, about, list(changes))
+    counts = (record.created, record.updated, record.deleted)
+    return replace(kept, counts=dict(zip(Action, counts, strict=True)))
 
 
 def record_json(record: Record) -> dict[str, Any]:
