@@ -7,23 +7,24 @@ Nothing is read from Git here and nothing is decided: a plan that no longer fits
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import control, events, in_flight_rows, moved_rows, recorded
+from reconciler import canary, control, events, history, in_flight_rows, moved_rows, recorded
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.events import Event, EventSeverity
 from reconciler.in_flight import Cancel
 from reconciler.recorded import SourceState
 from reconciler.resource import Resource
+from reconciler.trigger import Cause, Trigger
 from reconciler.trust import record
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
-from runner.contract.kinds import Task, spec_of
+from runner.contract.kinds import Key, Task, spec_of
 from runner.contract.settings import DEFAULT_SOURCE
 from runner.contract.submission import Submission
 
@@ -84,20 +85,23 @@ def apply(
     planned: Plan,
     now_us: int,
     source: Callable[[SourceState | None], SourceState] | None = None,
+    *,
     cancel: Cancel | None = None,
+    trigger: Trigger | None = None,
+    also: Callable[[Connection], None] | None = None,
 ) -> Applied:
     """
     Make the recorded state what the plan says, durable when this returns.
 
     `source` gives the new state of the repository from the old; None for a person's plan.
-    `cancel` ends the tasks in flight that a change says are not to go on.
+    `cancel` ends the tasks in flight that a change says are not to go on. `trigger` is what
+    led to it, for the history; `also` is done in the same transaction.
     PlanBlocked when something forbids it; PlanStale when the commit or the state is no longer
     the one it was made for; SourceSuspended when somebody suspended the repository meanwhile.
     """
-    if planned.partial:
-        raise errors.PlanBlocked("the plan shows only a part; a commit is applied whole")
-    if planned.blocked:
-        raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
+    _refuse_unfit(planned)
+    trigger = trigger or Trigger(cause=Cause.HAND if source is None else Cause.PUSH)
+    explained = history.prepared(planned)
     with database.write() as connection:
         in_flight_rows.hold(connection, planned.changes)
         before = recorded.source(connection, planned.target.source or DEFAULT_SOURCE)
@@ -106,22 +110,58 @@ def apply(
             _refuse_suspended(connection, planned.target.source)
         write_resources(connection, planned, now_us)
         if source is not None:
-            _write_revision(connection, planned, now_us)
-            recorded.put_source(connection, source(before))
-            for event in _events(planned):
-                events.record(connection, event, now_us)
-            in_flight_rows.note(connection, planned.target.source, ())
+            _write_source(connection, planned, trigger, source(before), now_us)
         commit = planned.target.commit or (before and before.applied_commit)
         commit = commit or audit_entry.NO_COMMIT
         about = {"actor": planned.target.owner, "commit": commit}
         cancelled = in_flight_rows.cancel(
             connection, planned.changes, cancel, **about, now_us=now_us
         )
-        audit.append(connection, list(_entries(planned, commit)), now_us)
-        tasks = submission.submit(connection, _tasks(planned), commit, now_us)
+        entries = list(_entries(planned, commit, trigger))
+        end = audit.append(connection, entries, now_us)
+        first = end[0] - len(entries) + 1 if end else None
+        number = history.write(connection, explained, trigger, audit_seq=first, now_us=now_us)
+        tasks = _queue(connection, planned, trigger, (commit, number), now_us)
+        if also is not None:
+            also(connection)
     if tasks or cancelled:
         database.knock(wake.RUNNER)
     return Applied(planned.target.serial + 1, tuple(tasks), tuple(cancelled))
+
+
+def _refuse_unfit(planned: Plan) -> None:
+    if planned.partial:
+        raise errors.PlanBlocked("the plan shows only a part; a commit is applied whole")
+    if planned.blocked:
+        raise errors.PlanBlocked("; ".join(map(str, planned.blocked)))
+
+
+def _write_source(
+    connection: Connection, planned: Plan, trigger: Trigger, state: SourceState, now_us: int
+) -> None:
+    """Write what a repository's apply leaves besides its resources."""
+    _write_revision(connection, planned, now_us)
+    recorded.put_source(connection, state)
+    for event in _events(planned, trigger):
+        events.record(connection, event, now_us)
+    in_flight_rows.note(connection, planned.target.source, ())
+
+
+def _queue(
+    connection: Connection,
+    planned: Plan,
+    trigger: Trigger,
+    revision: tuple[str, int],
+    now_us: int,
+) -> list[str]:
+    """Queue the work that the plan asks for, and the canary of its revision first."""
+    if _goes_back(trigger):
+        return []  # What comes back with an earlier revision has run already.
+    commit, number = revision
+    work, tasks = _tasks(planned), list[str]()
+    if planned.target.source:
+        work, tasks = canary.begin(connection, planned, number, work, now_us)
+    return tasks + submission.submit(connection, [item for _, item in work], commit, now_us)
 
 
 def counted(planned: Plan) -> str:
@@ -134,7 +174,7 @@ def counted(planned: Plan) -> str:
     )
 
 
-def _events(planned: Plan) -> Iterator[Event]:
+def _events(planned: Plan, trigger: Trigger) -> Iterator[Event]:
     target = planned.target
     if not target.fast_forward:
         yield Event(
@@ -147,7 +187,7 @@ def _events(planned: Plan) -> Iterator[Event]:
     yield Event(
         source=target.source,
         severity=EventSeverity.INFO,
-        reason="Applied",
+        reason="Reverted" if _goes_back(trigger) else "Applied",
         message=f"{counted(planned)}: {target.subject}",
         commit=target.commit,
     )
@@ -250,15 +290,19 @@ def _write_revision(connection: Connection, planned: Plan, now_us: int) -> None:
     record.write(connection, target, target.serial + 1)
 
 
-def _entries(planned: Plan, commit: str) -> Iterator[Entry]:
-    target = planned.target
+def _goes_back(trigger: Trigger) -> bool:
+    return trigger.cause is Cause.CANARY
+
+
+def _entries(planned: Plan, commit: str, trigger: Trigger) -> Iterator[Entry]:
+    target, back = planned.target, _goes_back(trigger)
     yield Entry(
-        type=EntryType.MANIFEST_APPLIED,
+        type=EntryType.MANIFEST_REVERTED if back else EntryType.MANIFEST_APPLIED,
         actor=target.owner,
         commit=commit,
         digest=planned.id,
         outcome=counted(planned),
-        reason=_remarks(planned),
+        reason=trigger.message if back else _remarks(planned),
         private=_private(target),
     )
     for change in planned.changes:
@@ -315,10 +359,10 @@ def _remarks(planned: Plan) -> str | None:
     return "; ".join(remarks) or None
 
 
-def _tasks(planned: Plan) -> Sequence[Submission]:
+def _tasks(planned: Plan) -> list[tuple[Key, Submission]]:
     """The work that new or changed Task manifests in mode `run` ask for."""
     return [
-        submission.of_task(change.after.key, spec, planned.target.owner)
+        (change.key, submission.of_task(change.after.key, spec, planned.target.owner))
         for change in planned.changes
         if change.key.kind == "Task" and change.after is not None and change.respecified
         if isinstance(spec := spec_of("Task", change.after.body), Task) and spec.mode == "run"

@@ -7,6 +7,7 @@ caller answers for the rest: what else will exist, and who names what is deleted
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
+from reconciler import canary_verdict
 from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
@@ -71,6 +72,7 @@ def check(
         problems += _not_runnable(resource, declared)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
+        problems += _no_canary(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -165,3 +167,17 @@ def _misnamed(resource: Resource) -> list[Problem]:
     hint = f"write name: {key.namespace}, or namespace: {key.name}"
     line = resource.lines.get("/metadata/name", resource.line)
     return [Problem(resource.path, line, resource.column, message, hint)]
+
+
+def _no_canary(resource: Resource) -> list[Problem]:
+    """An evaluation that could not be one: it must not pass for a protection."""
+    if canary_verdict.ANNOTATION not in resource.body:
+        return []
+    try:
+        marked = canary_verdict.timeout_s(canary_verdict.annotations(resource.body))
+    except ValueError as error:
+        return [Problem(resource.path, resource.line, resource.column, str(error))]
+    if marked is None or resource.key.kind == "Task":
+        return []
+    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
+    return [Problem(resource.path, resource.line, resource.column, f"{message} one")]

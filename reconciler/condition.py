@@ -28,19 +28,19 @@ class Conditions:
         self, name: str, source: Source, database: Database, ref: str | None = None
     ) -> None:
         self.ref = source.ref if ref is None else ref  # As it is shown.
-        self._name = name
+        self.name = name
         self._source = source
         self._database = database
 
     def state(self) -> SourceState | None:
         """The row; None before the first look."""
         with self._database.read() as connection:
-            return recorded.source(connection, self._name)
+            return recorded.source(connection, self.name)
 
     def fresh(self) -> SourceState:
         """The row of a repository that nobody looked at."""
         return SourceState(
-            name=self._name,
+            name=self.name,
             url=git_address.plain(self._source.url),
             ref=self.ref,
             path=self._source.path,

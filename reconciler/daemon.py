@@ -54,6 +54,7 @@ class Daemon:
     def __init__(self, settings: Settings, database: Database, cancel: Cancel) -> None:
         self._settings = settings
         self._database = database
+        self._cancel = cancel
         self._schedules = Schedules(database, cancel)
         self._timers = Timers()
         self._woken, self._waker = socket.socketpair()
@@ -137,6 +138,7 @@ class Daemon:
                 self._reconsider()
             looking = [watch.step() for watch in self._drift]
             for follower in self._followers:
+                follower.tend_canary(self._cancel)
                 follower.maintain(quiet=not (ready or any(looking)))
             self._lanes.look(leading=True)
             self._tend()

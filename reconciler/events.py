@@ -4,47 +4,18 @@ An event that repeats the last one of its repository is counted and not written 
 oldest make room; what must be kept for ever is in the audit log.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from reconciler.event import Event, EventRecord, EventSeverity
 from runner.contract.database import dialect
+
+__all__ = ["Event", "EventRecord", "EventSeverity", "after", "newest", "read", "record"]
 
 EVENTS_MAX: Final = 10_000
 _ROOM_EVERY: Final = 100
-
-
-class EventSeverity(StrEnum):
-    """How much an event matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened. `reason` is a stable name, `message` a sentence."""
-
-    source: str
-    severity: EventSeverity
-    reason: str
-    message: str
-    commit: str | None = None
-    resource: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """An event as it is kept: `count` times from `first_at` to `last_at`, microseconds UTC."""
-
-    id: int
-    event: Event
-    count: int
-    first_at: int
-    last_at: int
 
 
 _COLUMNS: Final = "source, severity, reason, message, commit_sha, resource"
@@ -85,21 +56,41 @@ def read(
         " WHERE id > ? AND (CAST(? AS TEXT) IS NULL OR source = ?) ORDER BY id DESC LIMIT ?",
         (after, source, source, limit),
     ).all()
-    return [
-        EventRecord(
-            row[0],
-            Event(
-                source=row[1],
-                severity=EventSeverity(row[2]),
-                reason=row[3],
-                message=row[4],
-                commit=row[5],
-                resource=row[6],
-            ),
-            *row[7:],
-        )
-        for row in reversed(rows)
-    ]
+    return [_record(row) for row in reversed(rows)]
+
+
+def after(
+    connection: Connection, number: int, also: Sequence[int], limit: int
+) -> list[EventRecord]:
+    """The oldest events above a number, and those with the numbers in `also`, by number."""
+    marks = ", ".join("?" for _ in also) or "NULL"
+    rows = connection.exec_driver_sql(
+        f"SELECT id, {_COLUMNS}, count, first_at, last_at FROM event"  # noqa: S608
+        f" WHERE id > ? OR id IN ({marks}) ORDER BY id LIMIT ?",
+        (number, *also, limit + len(also)),
+    )
+    return [_record(row) for row in rows]
+
+
+def newest(connection: Connection) -> list[EventRecord]:
+    """The last event of each repository: the only ones that may still be counted."""
+    rows = connection.exec_driver_sql(
+        f"SELECT id, {_COLUMNS}, count, first_at, last_at FROM event"  # noqa: S608
+        " WHERE id IN (SELECT max(id) FROM event GROUP BY source) ORDER BY id"
+    )
+    return [_record(row) for row in rows]
+
+
+def _record(row: Sequence[Any]) -> EventRecord:
+    event = Event(
+        source=row[1],
+        severity=EventSeverity(row[2]),
+        reason=row[3],
+        message=row[4],
+        commit=row[5],
+        resource=row[6],
+    )
+    return EventRecord(row[0], event, *row[7:])
 
 
 def _values(event: Event) -> tuple[str | None, ...]:

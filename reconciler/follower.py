@@ -16,12 +16,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from reconciler import apply
+from reconciler import apply, canary_watch, transition
+from reconciler.canary_verdict import Verdict
+from reconciler.canary_watch import LOOK_AGAIN_S, Tended
 from reconciler.git.watch import RefWatch, watchable
 from reconciler.in_flight import Cancel
 from reconciler.reconcile import Reconciler, Sighting
 from reconciler.report import Outcome, PassResult
-from runner.contract import clock, errors, telemetry
+from runner.contract import clock, errors, service, telemetry
 from runner.contract.database import Database
 from runner.contract.settings import Settings
 from runner.contract.timers import Timers
@@ -64,6 +66,8 @@ class Follower:
         self.unpacked = 0
         self.busy_since_us: int | None = None
         self._source = settings.followed[name]
+        self._run = settings.run
+        self._database = database
         self._wake = wake
         self._asking = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
         self._sighting: Future[Sighting] | None = None
@@ -77,6 +81,7 @@ class Follower:
         self._looked_at_us = 0
         self._complaint = ""
         self._rejection: object = None
+        self._canary_waits = False
 
     def start(self, timers: Timers) -> None:
         """Watch the repository if it is on this machine, and poll it."""
@@ -107,8 +112,54 @@ class Follower:
         waits = [
             *([] if self._retry_at_us is None else [self._retry_at_us - clock.boot_us()]),
             *([] if self._again_at_us is None else [self._again_in_us()]),
+            *([int(LOOK_AGAIN_S * _SECOND_US)] if self._canary_waits else []),
         ]
         return max(0, min(waits)) / _SECOND_US if waits else None
+
+    def tend_canary(self, cancel: Cancel) -> None:
+        """Decide on the canary of what is applied, between two looks."""
+        if self._sighting is not None:
+            return
+        try:
+            tended = canary_watch.tend(
+                self.reconciler.place,
+                self.reconciler.digest,
+                cancel,
+                runner_here=service.is_running(self._run, "runner"),
+                now_us=clock.now_us(),
+            )
+        except (errors.SourceError, errors.PlanStale) as error:
+            self.complain(str(error))
+            self._canary_waits = True
+            return
+        except Exception as error:  # noqa: BLE001  # The boundary: record, back off, go on.
+            self._survive(error)
+            return
+        self._canary_waits = tended.verdict is Verdict.WAITING
+        if tended.verdict in (Verdict.PASSED, Verdict.FAILED):
+            self._say_canary(tended)
+
+    def _say_canary(self, tended: Tended) -> None:
+        if tended.verdict is Verdict.PASSED:
+            telemetry.log(
+                "canary_passed",
+                "A revision passed its canary.",
+                source=self.name,
+                commit=tended.commit,
+            )
+            return
+        telemetry.log(
+            "canary_failed",
+            "A revision failed its canary.",
+            level=logging.ERROR,
+            source=self.name,
+            commit=tended.commit,
+            put_back=tended.reverted_to,
+            reason=tended.why,
+        )
+        self.reconciler.retry()  # A newer commit may have been rejected meanwhile.
+        self._due = True
+        self._wake()
 
     def step(self) -> PassResult | None:
         """Begin a look that is due, or finish one whose remote has answered."""
@@ -234,6 +285,13 @@ class Follower:
         spread = random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)  # noqa: S311
         wait_us = int(backoff_s(self._failures) * spread * _SECOND_US)
         self._retry_at_us = clock.boot_us() + wait_us
+        with contextlib.suppress(errors.DatabaseUnavailable):  # It may be what failed.
+            self._remember(clock.now_us() + wait_us)
+
+    def _remember(self, retry_at: int) -> None:
+        """Write down when it will be looked at again, so that the status can say so."""
+        with self._database.write() as connection:
+            transition.will_retry(connection, self.name, retry_at, self._failures)
 
     def _survive(self, error: Exception) -> None:
         """Record an error that ended a pass, and try again later.

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler import apply, in_flight_rows, manifest, preview
+from reconciler import apply, canary, in_flight_rows, manifest, preview, trigger
 from reconciler import control as controls
+from reconciler.canary import Canary
 from reconciler.change import Plan
 from reconciler.condition import RECONCILING, Conditions
 from reconciler.control import Control
@@ -30,6 +31,7 @@ from reconciler.preview import Place, Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
 from reconciler.resource import Resource, git_owner
+from reconciler.trigger import Cause, Trigger
 from runner.contract import audit_entry, clock, errors, kinds, seal
 from runner.contract.database import Database
 from runner.contract.kinds import Key
@@ -119,7 +121,10 @@ class Reconciler:
             if sighting.error is not None:
                 raise sighting.error
             self._named(sighting.tag)
-            result = self._follow(sighting.commit, now_us, forced or control.asked)
+            forced = forced or control.asked
+            result = self._follow(
+                sighting.commit, now_us, forced, trigger.of(control, clock.boot_us())
+            )
         except errors.SourceSuspended:
             self._rejected = None
             result = self._report.suspended(self._control(), now_us)
@@ -129,22 +134,27 @@ class Reconciler:
         self._answer(control)
         return result
 
-    def _follow(self, commit: str, now_us: int, forced: bool) -> PassResult:
+    def _follow(self, commit: str, now_us: int, forced: bool, led_to: Trigger) -> PassResult:
         state = self._conditions.state()
         if self._known(commit, state, now_us, forced):
             return self._unchanged(commit, now_us, forced)
+        if (bad := self._put_back(commit, state)) is not None:
+            return self._report.failed_before(bad, now_us, forced=forced)
         scope = self._scope(state, now_us)
         seen = preview.preview(self.place, commit, state, scope, now_us=now_us)
         self._note(seen)
         if seen.plan is None or seen.plan.blocked:
-            result = self._report.rejected(seen, now_us)
+            result = self._report.rejected(seen, now_us, led_to)
             self._rejected, self._rejected_until_us = seen.commit, result.until_us
             return result
         if commit != self._base:
             # Before the apply: killed between the two, we would leave an applied commit that
             # the next fetch lets go of. A pin too many costs a line.
             self._git.pin(commit)
-        result = self._carry_out(seen.plan, state, now_us, forced)
+        if self._differs(seen.plan, state):
+            result = self._apply(seen.plan, now_us, led_to)
+        else:
+            result = self._unchanged(commit, now_us, forced)
         self._base, self._rejected = commit, None
         if scope is not Scope.CHANGES:
             self._inventory_at_us = now_us
@@ -213,11 +223,13 @@ class Reconciler:
             touching=True,
         )
 
-    def apply(self, planned: Plan, now_us: int) -> PassResult:
+    def apply(self, planned: Plan, now_us: int, actor: str = "") -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""
         assert planned.target.commit is not None
+        began_us = clock.boot_us()
+        led_to = Trigger(cause=Cause.PLAN, actor=actor, began_us=began_us)
         self._git.pin(planned.target.commit)
-        return self._apply(planned, now_us)
+        return self._apply(planned, now_us, led_to)
 
     def maintain(self) -> None:
         """Keep the mirror quick to read; what fails here is found by the next pass."""
@@ -269,29 +281,33 @@ class Reconciler:
         due = now_us - self._inventory_at_us >= INVENTORY_EVERY_US
         return Scope.INVENTORY if due or self._base != state.applied_commit else Scope.CHANGES
 
-    def _carry_out(
-        self, planned: Plan, state: SourceState | None, now_us: int, forced: bool
-    ) -> PassResult:
-        commit = planned.target.commit
-        assert commit is not None
-        moved = state is None or commit != state.applied_commit
-        changed = moved or planned.changes or planned.relocated
-        if changed or (state and state.settings_digest != self.digest):
-            return self._apply(planned, now_us)
-        return self._unchanged(commit, now_us, forced)
+    def _put_back(self, commit: str, state: SourceState | None) -> Canary | None:
+        """The canary that a commit failed, if it is not what is applied."""
+        if state is None or state.applied_commit == commit:
+            return None
+        with self._database.read() as connection:
+            return canary.failed(connection, self.name, commit)
+
+    def _differs(self, planned: Plan, state: SourceState | None) -> bool:
+        """Whether there is anything to write."""
+        if state is None or planned.target.commit != state.applied_commit:
+            return True
+        changed = planned.changes or planned.relocated
+        return bool(changed) or state.settings_digest != self.digest
 
     def _unchanged(self, commit: str, now_us: int, forced: bool) -> PassResult:
         rejected = commit == self._rejected
         self._rejected = commit if rejected else None
         return self._report.unchanged(commit, now_us, rejected=rejected, forced=forced)
 
-    def _apply(self, planned: Plan, now_us: int) -> PassResult:
+    def _apply(self, planned: Plan, now_us: int, led_to: Trigger) -> PassResult:
         done = apply.apply(
             self._database,
             planned,
             now_us,
             lambda old: self._report.applied(old, planned, self.digest, now_us),
-            self._cancel,
+            cancel=self._cancel,
+            trigger=led_to,
         )
         return PassResult(
             outcome=Outcome.APPLIED,

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from reconciler import transition
 from reconciler.problem import Problem
 from reconciler.resource import Recorded, git_owner
 from runner.contract.database import dialect
@@ -99,6 +100,9 @@ def put_source(connection: Connection, state: SourceState) -> None:
         f"INSERT INTO source ({', '.join(_SOURCE_COLUMNS)}) VALUES ({marks})"  # noqa: S608
         f" ON CONFLICT (name) DO UPDATE SET {updates}",
         tuple(getattr(state, name) for name in _SOURCE_COLUMNS),
+    )
+    transition.note(
+        connection, state.name, state.condition, state.reason, now_us=state.checked_at
     )
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from reconciler import events, recorded
-from reconciler.change import Block, Plan
+from reconciler import canary, events, history, recorded
+from reconciler.canary import Canary
+from reconciler.change import Block, Plan, Target
 from reconciler.condition import READY, RECONCILING, STALLED, Conditions
 from reconciler.control import Control
 from reconciler.events import Event, EventSeverity
@@ -13,6 +14,7 @@ from reconciler.preview import Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SourceState
 from reconciler.resource import git_owner
+from reconciler.trigger import Result, Trigger
 from runner.contract import audit, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
@@ -74,13 +76,22 @@ class Report:
         old = state = self._conditions.state()
         if not rejected:
             # What was rejected meanwhile is not what the ref names any more.
-            state = self._conditions.saying(READY, "Applied", "")
+            with self._database.read() as connection:
+                waits = canary.standing(connection, self._conditions.name, commit)
+            state = self._conditions.saying(*(waits or (READY, "Applied", "")))
             state = replace(state, attempted_commit=commit)
         if state is not None:
             if old is not None and old.condition != state.condition == READY:
                 self._recovered(state, old, now_us)  # First: killed in between, it comes again.
             self._conditions.write(state, now_us, forced=forced)
         return PassResult(outcome=Outcome.UNCHANGED, commit=commit)
+
+    def failed_before(self, bad: Canary, now_us: int, *, forced: bool) -> PassResult:
+        """The commit failed its canary: it stays put back until there is another."""
+        state = self._conditions.saying(STALLED, canary.FAILED, bad.message)
+        state = replace(state, attempted_commit=bad.commit)
+        self._conditions.write(state, now_us, forced=forced)
+        return PassResult(outcome=Outcome.UNCHANGED, commit=bad.commit)
 
     def applied(
         self, old: SourceState | None, planned: Plan, settings_digest: str, now_us: int
@@ -104,7 +115,9 @@ class Report:
             applied_at=now_us,
         )
 
-    def rejected(self, seen: Preview, now_us: int) -> PassResult:
+    def rejected(
+        self, seen: Preview, now_us: int, trigger: Trigger | None = None
+    ) -> PassResult:
         """The commit has problems or is blocked; the first time, that goes into the log."""
         blocks = seen.blocks or (seen.plan.blocked if seen.plan else ())
         reason = blocks[0].reason if blocks else "ManifestInvalid"
@@ -143,6 +156,10 @@ class Report:
             if first or old is None or old.reason != reason:
                 event = _event(state, severity, seen.commit)
                 events.record(connection, event, now_us)
+                trigger = replace(trigger or Trigger(), message=f"{reason}: {message}")
+                ending = Result.BLOCKED if blocks else Result.REJECTED
+                refused = seen.plan or _nothing(seen, state)
+                history.refuse(connection, refused, trigger, ending, now_us)
         return result
 
     def _recovered(self, state: SourceState, old: SourceState, now_us: int) -> None:
@@ -171,6 +188,25 @@ class Report:
             with self._database.write() as connection:
                 events.record(connection, _event(state, severity, None), now_us)
         return PassResult(outcome=Outcome.FAILED, error=error)
+
+
+def _nothing(seen: Preview, state: SourceState) -> Plan:
+    """A plan without a change, for a commit that has none."""
+    target = Target(
+        owner=git_owner(state.name),
+        source=state.name,
+        ref=state.ref,
+        commit=seen.commit,
+        previous_commit=state.applied_commit,
+    )
+    return Plan(
+        id="",
+        target=target,
+        changes=(),
+        unchanged=0,
+        warnings=seen.problems,
+        blocked=seen.blocks,
+    )
 
 
 def _event(state: SourceState, severity: EventSeverity, commit: str | None) -> Event:

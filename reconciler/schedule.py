@@ -11,7 +11,7 @@ import logging
 from itertools import islice
 from typing import Final
 
-from reconciler import recorded, schedule_rows, schedule_settle
+from reconciler import canary, recorded, schedule_rows, schedule_settle
 from reconciler.in_flight import Cancel
 from reconciler.schedule_due import Decision
 from reconciler.schedule_settle import Ruling
@@ -37,6 +37,7 @@ class Schedules:
         self._serial: int | None = None
         self._next: dict[Key, int | None] = {}
         self._seen: dict[Key, tuple[int, int]] = {}
+        self._held: set[Key] = set()
 
     def tend(self, now_us: int) -> int | None:
         """Decide all that is due, durably; when the next will be. DatabaseUnavailable."""
@@ -48,12 +49,15 @@ class Schedules:
                 seen = schedule_rows.versions(connection)
                 gone = schedule_rows.progress(connection).keys() - seen.keys()
                 changed = gone | {key for key, _ in seen.items() ^ self._seen.items()}
+            held = schedule_rows.owned_by(connection, canary.holding(connection))
         due = {key for key, at in self._next.items() if at is not None and at <= now_us}
-        keys = iter(sorted(changed | due))
+        # What a revision on trial declares waits, and is decided once the trial is over.
+        keys = iter(sorted((changed | due | self._held) - held))
         while batch := list(islice(keys, BATCH)):
             self._settle(batch, now_us)
-        self._serial, self._seen = serial, seen
-        return min((at for at in self._next.values() if at is not None), default=None)
+        self._serial, self._seen, self._held = serial, seen, held
+        coming = (at for key, at in self._next.items() if key not in held)
+        return min((at for at in coming if at is not None), default=None)
 
     def _settle(self, keys: list[Key], now_us: int) -> None:
         with self._database.write() as connection:

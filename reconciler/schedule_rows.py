@@ -79,6 +79,17 @@ def versions(connection: Connection) -> dict[Key, tuple[int, int]]:
     return {Key(namespace, KIND, name): (gen, at) for namespace, name, gen, at in rows}
 
 
+def owned_by(connection: Connection, owners: Iterable[str]) -> set[Key]:
+    """The TaskSchedules of these owners."""
+    found: set[Key] = set()
+    for owner in owners:
+        rows = connection.exec_driver_sql(
+            "SELECT namespace, name FROM resource WHERE kind = ? AND owner = ?", (KIND, owner)
+        )
+        found |= {Key(namespace, KIND, name) for namespace, name in rows}
+    return found
+
+
 def manifest(connection: Connection, key: Key) -> Manifest | None:
     """A TaskSchedule; None when it is not recorded any more."""
     row = connection.exec_driver_sql(

@@ -1,14 +1,16 @@
 """`orloj reconcile`: make the daemon look at the repositories now.
 
-Exit codes: 0 they are applied (or, without `--wait`, the daemon was told), 1 one is not.
-`--json` waits too, and prints `{commit, condition, reason, message, sources[], left[]}` as the
-look left them: the first one's, and the same with `name` for each; `left` are repositories
-that are not in the settings any more, with how many `resources` they left.
+Exit codes: 0 they are applied (or, without `--wait`, the daemon was told), 1 one is not,
+124 a canary was not over in time. `--wait` waits for the canary of what is applied as well,
+until a newer commit comes. `--json` waits too, and prints `{commit, condition, reason, message,
+sources[], left[]}` as the look left them: the first one's, and the same with `name` for each;
+`left` are repositories that are not in the settings any more, with how many `resources` they
+left.
 """
 
 import click
 
-from reconciler.cli import asking, letting
+from reconciler.cli import asking, letting, standing_by
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Length
 from reconciler.condition import READY
@@ -19,7 +21,8 @@ from runner.contract import clock, wake
 
 @click.command()
 @click.argument("names", metavar="[SOURCE]...", nargs=-1)
-@click.option("--wait", is_flag=True, help="Wait until the daemon has looked; --json does.")
+@click.option("--wait", is_flag=True, help="Wait for the look, and a canary; --json does.")
+@click.option("--again", is_flag=True, help="Try a commit again whose canary failed.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -46,6 +49,7 @@ def command(
     names: tuple[str, ...],
     *,
     wait: bool,
+    again: bool,
     timeout_s: float,
     override_freeze: bool,
     accept_rewrite: bool,
@@ -72,8 +76,12 @@ def command(
         context.say(f"Let pass for commit {commit[:8]} of {chosen[0]}, as the log says.")
     elif reason:
         raise click.UsageError("--reason says why something is let pass, and nothing is")
+    if again:
+        standing_by.forgive(context, chosen)
     token = asking.request(context, chosen)
-    if context.database.knock(wake.DAEMON):
+    alone = not context.database.knock(wake.DAEMON)
+    deadline_us = clock.boot_us() + int(timeout_s * 1_000_000)
+    if not alone:
         if not (wait or as_json):
             asking.say_left(context)
             context.say("The daemon is looking. Next: orloj status")
@@ -84,6 +92,9 @@ def command(
             Reconciler(context.settings, context.database, name, cancel=decisions.cancel).run(
                 clock.now_us(), forced=True
             )
+    code = 0
+    if wait or as_json:
+        code = standing_by.await_canaries(context, chosen, deadline_us, alone=alone)
     states = asking.states(context, chosen)
     asking.show(context, states, as_json)
-    return 0 if all(state.condition == READY for state in states) else 1
+    return code or (0 if all(state.condition == READY for state in states) else 1)

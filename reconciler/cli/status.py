@@ -1,22 +1,19 @@
 """`orloj status`: what is applied, what runs and what is stuck."""
 
 import json
-from dataclasses import replace
 from typing import Final
 
 import click
-from sqlalchemy import Connection
 
-from reconciler import census, recorded, schedule_rows
-from reconciler.cli import asking
+from reconciler import census, schedule_rows, source_status
 from reconciler.cli.context import Context, json_option
-from reconciler.condition import Conditions
 from reconciler.drift.settle import drift_totals
+from reconciler.source_status import Known
 from reconciler.views import status as view
+from reconciler.views.sources import SourceStatus
 from runner import order, tasks
 from runner.approval import rows as approval_rows
 from runner.contract import audit, clock, service
-from runner.contract.settings import DEFAULT_SOURCE
 from runner.limit import records as limit_records
 from runner.turn import SEEN_EVERY_US
 
@@ -37,8 +34,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
         status = view.Status(
             home=str(settings.home),
             now_us=now_us,
-            source=_source(context, connection),
-            left=asking.left(context),
+            sources=[_source(found) for found in source_status.known(connection, settings)],
             resources=census.by_kind(connection),
             daemon_running=service.is_running(settings.run, "daemon")
             or context.database.led(connection),
@@ -63,24 +59,11 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
     return 1 if exit_code and view.stuck(status) else 0
 
 
-def _source(context: Context, connection: Connection) -> view.SourceStatus | None:
-    """The repository as the last pass left it; as the settings say before the first one."""
-    settings = context.settings
-    state = recorded.source(connection)
-    if state is None:
-        if not settings.source.url:
-            return None
-        fresh = Conditions(DEFAULT_SOURCE, settings.source, context.database).fresh()
-        state = replace(fresh, message="nothing has looked at it yet")
-    revision = next(
-        (
-            revision
-            for revision in recorded.revisions(connection, limit=1)
-            if revision.commit == state.applied_commit
-        ),
-        None,
-    )
-    return view.SourceStatus(
+def _source(found: Known) -> SourceStatus:
+    """A repository as the last pass left it; as the settings say before the first one."""
+    state, standing, control = found.state, found.standing, found.control
+    return SourceStatus(
+        name=state.name,
         url=state.url,
         ref=state.ref,
         path=state.path,
@@ -92,6 +75,14 @@ def _source(context: Context, connection: Connection) -> view.SourceStatus | Non
         problems=json.loads(state.problems),
         checked_at=state.checked_at,
         applied_at=state.applied_at,
-        subject=None if revision is None else revision.subject,
-        author=None if revision is None else revision.author,
+        subject=found.record.subject if found.record else None,
+        author=found.record.author if found.record else None,
+        since_at=standing.since_at if standing else None,
+        next_at=found.next_at,
+        failures=standing.failures if standing else 0,
+        suspended_by=control.suspended_by,
+        suspended_reason=control.suspended_reason,
+        suspended_at=control.suspended_at,
+        followed=found.settings is not None,
+        resources=found.resources,
     )

@@ -72,7 +72,7 @@ class Pointer:
     @property
     def certain(self) -> bool:
         """Whether it can only be a commit: git lets a branch name nothing else."""
-        return self._wanted.setting == "ref" and self._ref_name.startswith("refs/heads/")
+        return self._wanted.setting == "ref" and self.ref_name.startswith("refs/heads/")
 
     def refusal(self, commit: str, error: errors.SourceError) -> errors.SourceError:
         """The error for a commit that the remote does not give, in terms of its setting."""
@@ -149,7 +149,7 @@ class Pointer:
         }
 
     def _named(self) -> str:
-        name = self._ref_name
+        name = self.ref_name
         outcome = self._command.remote(
             "ls-remote", "--quiet", "--end-of-options", self._address.url, name,
             name + _PEELED,
@@ -170,7 +170,8 @@ class Pointer:
         return commit
 
     @cached_property
-    def _ref_name(self) -> str:
+    def ref_name(self) -> str:
+        """The whole name of the ref; SourceStalled when it cannot be one."""
         name = git_address.full_ref(self._wanted.ref)
         if not self._command.local("check-ref-format", name, mirror=None).ok:
             raise git_address.ref_refused(self._wanted.ref)

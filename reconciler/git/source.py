@@ -227,6 +227,30 @@ class GitSource:
             raise self._mirror.unreadable(Outcome(1, b"", "a blob is missing"))
         return reader.found
 
+    def ask(self, *arguments: str, given: bytes = b"") -> Outcome:
+        """What git answers about the mirror, which is only read or given objects."""
+        return self._mirror.ask(*arguments, given=given)
+
+    def push(self, commit: str, expected: str, url: str | None = None) -> Outcome:
+        """Move the branch from the commit expected there to a new one; never by force.
+
+        `url` is another repository on this machine to push to, such as a person's clone.
+        """
+        address = self._address if url is None else git_address.parse(url)
+        flags = ["--porcelain", f"--force-with-lease={self._pointer.ref_name}:{expected}"]
+        if address.local is not None:
+            # A branch that is checked out moves with its files, if they are not changed.
+            config = "git -c receive.denyCurrentBranch=updateInstead receive-pack"
+            flags.append(f"--receive-pack={config}")
+        command = self._command if url is None else self._another(address)
+        return command.remote(
+            "push", *flags, "--", address.url, f"{commit}:{self._pointer.ref_name}",
+            mirror=self._folder / "mirror.git",
+        )  # fmt: skip
+
+    def _another(self, address: git_address.Address) -> GitCommand:
+        return GitCommand(address, self._folder / "another", self._timeout_s)
+
     def maintain(self, files_max: int = 50) -> None:
         """Pack what single fetches and pins left behind; at once if there is little.
 

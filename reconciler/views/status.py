@@ -11,33 +11,13 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.views.plain import plain
-from reconciler.views.table import heading, number, pairs, paragraphs, short, table, word
-from reconciler.views.times import ago, iso, moment
+from reconciler.views import sources as source_view
+from reconciler.views.sources import SourceStatus
+from reconciler.views.table import heading, number, pairs, paragraphs, table, word
+from reconciler.views.times import iso, moment
 from runner.task_record import WAITS_FOR_PERSON, WorkerRecord
 
-READY: Final = "Ready"
-_PROBLEMS_SHOWN: Final = 20
 _WAITS_FOR_WORKER: Final = ("pending", "backing_off", "running")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceStatus:
-    """A repository and how the last look at it went. `problems` are JSON objects."""
-
-    url: str
-    ref: str
-    path: str
-    applied_commit: str | None
-    attempted_commit: str | None
-    condition: str
-    reason: str
-    message: str
-    problems: Sequence[Mapping[str, Any]]
-    checked_at: int | None
-    applied_at: int | None
-    subject: str | None
-    author: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +35,8 @@ class Status:
 
     home: str
     now_us: int
-    source: SourceStatus | None
-    left: Sequence[tuple[str, int]] = ()
-    """Repositories that are not in the settings any more, and what they left: (name, count)."""
+    sources: Sequence[SourceStatus] = ()
+    """Every repository that is followed, the default one first, and those still owning."""
     resources: Mapping[str, tuple[int, int]]
     daemon_running: bool
     runner_running: bool
@@ -76,10 +55,7 @@ class Status:
 
 def stuck(status: Status) -> list[str]:
     """What needs a person, each as a clause."""
-    found = []
-    source = status.source
-    if source is not None and source.condition != READY:
-        found.append(f"the repository is not applied ({source.reason})")
+    found = source_view.stuck(status.sources)
     waiting = sum(status.tasks.get(state, 0) for state in _WAITS_FOR_WORKER)
     if waiting and not status.runner_running:
         found.append(f"{_tasks(waiting)} for a runner, and none is running")
@@ -101,11 +77,10 @@ def status_words(status: Status) -> Text:
     """The status for people."""
     reasons = stuck(status)
     return paragraphs(
-        _source(status),
-        *[
-            Text(f"  {plain(name)} is not in the settings any more; it left {number(count)}")
-            for name, count in status.left
-        ],
+        source_view.source_words(status.sources, status.home, status.now_us),
+        Text(f"  drift      {drift_said(status.drift)}", style="yellow")
+        if status.drift
+        else None,
         heading("\nResources"),
         _resources(status.resources),
         heading("\nRunning"),
@@ -122,56 +97,11 @@ def status_words(status: Status) -> Text:
     )
 
 
-def _source(status: Status) -> Text:
-    source = status.source
-    if source is None:
-        return paragraphs(
-            heading("Repository"),
-            Text(f"  none; set url under [source] in {status.home}/orloj.toml"),
-        )
-    where = f"{source.url}  {source.ref}" + (f"  {source.path}" if source.path else "")
-    rows: list[tuple[str, str | Text]] = [("source", where)]
-    if source.applied_commit is None:
-        rows.append(("applied", "nothing yet"))
-    else:
-        applied = f"{source.applied_commit}, {ago(source.applied_at, status.now_us)}"
-        rows.append(("applied", applied))
-        if source.subject:
-            rows.append(("commit", short(f"{source.subject} ({source.author})")))
-    rows.append(("checked", ago(source.checked_at, status.now_us)))
-    rows.append(("condition", _condition(source)))
-    rows += [("drift", Text(drift_said(status.drift), style="yellow"))] * bool(status.drift)
-    if source.attempted_commit not in (None, source.applied_commit):
-        rows.append(("rejected", f"{source.attempted_commit}"))
-    return paragraphs(heading("Repository"), pairs(rows), _problems(source))
-
-
 def drift_said(totals: Mapping[str, int]) -> str:
     """How many things drifted, and where to read more."""
     count = sum(totals.values())
     things = "thing is" if count == 1 else "things are"
     return f"{number(count)} {things} not as applied; orloj drift"
-
-
-def _condition(source: SourceStatus) -> Text:
-    if source.condition == READY:
-        return Text(READY, style="green")
-    words = f"{source.condition}: {source.reason}"
-    return Text(plain(f"{words}: {source.message}" if source.message else words), style="red")
-
-
-def _problems(source: SourceStatus) -> Text | None:
-    if not source.problems:
-        return None
-    lines = []
-    for problem in source.problems[:_PROBLEMS_SHOWN]:
-        place = ":".join(str(problem.get(part)) for part in ("path", "line", "column"))
-        lines.append(Text(f"    {plain(place)}: {plain(str(problem.get('message')))}"))
-        if problem.get("hint"):
-            lines.append(Text(f"      {plain(str(problem['hint']))}", style="dim"))
-    if (more := len(source.problems) - _PROBLEMS_SHOWN) > 0:
-        lines.append(Text(f"    and {more} more"))
-    return Text("\n").join(lines)
 
 
 def _resources(resources: Mapping[str, tuple[int, int]]) -> Text:
@@ -227,8 +157,8 @@ def _next(status: Status) -> str:
             if not running
         ]
         return "orloj up" if len(missing) == 2 else f"orloj {missing[0]}"
-    if status.source is not None and status.source.condition != READY:
-        return "mend the repository, push, then orloj reconcile"
+    if following := source_view.next_command(status.sources):
+        return following
     if status.approvals:
         return "orloj approvals"
     return "orloj tasks" if status.tasks else "orloj run AGENT --input k=v"
@@ -238,8 +168,7 @@ def status_json(status: Status) -> dict[str, Any]:
     """The stable fields of the status."""
     return {
         "home": status.home,
-        "source": None if status.source is None else _source_json(status.source),
-        "left": [{"name": name, "resources": count} for name, count in status.left],
+        **source_view.sources_json(status.sources),
         "resources": [
             {"kind": kind, "git": git, "by_hand": by_hand}
             for kind, (git, by_hand) in sorted(status.resources.items())
@@ -274,20 +203,4 @@ def status_json(status: Status) -> dict[str, Any]:
         ],
         "audit": {"entries": status.audit_entries, "head": status.audit_head},
         "stuck": stuck(status),
-    }
-
-
-def _source_json(source: SourceStatus) -> dict[str, Any]:
-    return {
-        "url": source.url,
-        "ref": source.ref,
-        "path": source.path,
-        "applied_commit": source.applied_commit,
-        "applied_at": iso(source.applied_at),
-        "attempted_commit": source.attempted_commit,
-        "checked_at": iso(source.checked_at),
-        "condition": source.condition,
-        "reason": source.reason,
-        "message": source.message,
-        "problems": list(source.problems),
     }

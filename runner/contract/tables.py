@@ -17,6 +17,7 @@ from runner.contract import (
     notify_tables,
     plan_tables,
     source_tables,
+    status_tables,
     trust_tables,
 )
 
@@ -37,6 +38,10 @@ ELSEWHERE: Final = (
     notify_tables.EventCursorRow,
     notify_tables.EventNotificationRow,
     trust_tables.RevisionProvenanceRow,
+    status_tables.HistoryRow,
+    status_tables.RevisionPlanRow,
+    status_tables.SourceStandingRow,
+    status_tables.CanaryRow,
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"

@@ -15,6 +15,8 @@ from runner.contract import clock, masking
 
 ACTIONS: Final = frozenset(
     {
+        "canary_failed",
+        "canary_passed",
         "daemon_started",
         "daemon_stopped",
         "database_back",

@@ -7,7 +7,7 @@ import sys
 import pytest
 from home import COMMIT, Home
 
-from reconciler.views import status as view
+from reconciler.views import sources as view
 from runner.contract import service
 
 PROBLEM = {

@@ -61,7 +61,7 @@ def test_a_command_stands_in_the_manual_with_its_options(name: str) -> None:
 
 
 def test_every_module_of_the_command_line_is_a_command_or_serves_one() -> None:
-    serving = {"__init__", "context", "decide", "parameters", "standing"}
+    serving = {"__init__", "context", "decide", "parameters", "standing", "standing_by"}
     modules = {path.stem for path in (ROOT / "reconciler/cli").glob("*.py")} - serving
     unknown = {
         name
