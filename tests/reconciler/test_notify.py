@@ -200,6 +200,16 @@ def test_a_target_that_is_new_hears_nothing_of_the_past(database: Database) -> N
     assert len(box.states()) == 1
 
 
+def test_what_happened_days_ago_is_not_told(database: Database) -> None:
+    box = Box(database, target())
+    box.happen(BAD, now_us=0)
+    box.happen(WELL, now_us=1)
+    box.fill(outbox.NEWS_US + 1)
+    with database.read() as connection:
+        (told,) = outbox.listed(connection, None, 10)
+    assert told.event.reason == "Applied"
+
+
 def test_an_event_that_repeats_is_told_once(database: Database) -> None:
     box = Box(database, target())
     box.happen(BAD, BAD)
