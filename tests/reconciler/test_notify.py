@@ -1,7 +1,10 @@
 """Whoever is to be told is told what happened, once for each commit and state, and no secret.
 
 The choice and the letters are pure; the outbox is tried on both databases; what is sent goes
-to a real server that answers badly.
+to a real server that answers badly. Seen red without: overtaking, waiting for an older status,
+once for each state, keeping what was taken, moving the cursor, refusing redirects, masking, the
+deadline, each escape of Slack's, https alone, telling that trouble is over, silence about
+notifications.
 """
 
 import hashlib
