@@ -46,7 +46,11 @@ def letter(target: Notify, notice: Notice, secret: str, now_s: int) -> Letter:
 
 
 def _letter(url: str, value: dict[str, Any], headers: dict[str, str], secret: str) -> Letter:
-    fixed = {"Content-Type": "application/json", "User-Agent": "orloj"}
+    fixed = {
+        "Content-Type": "application/json",
+        "User-Agent": "orloj",
+        "Accept-Encoding": "identity",  # Of the answer a few letters are read, as they come.
+    }
     return Letter(url, _bytes(value), fixed | headers, secret)
 
 

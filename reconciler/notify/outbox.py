@@ -22,6 +22,8 @@ from runner.contract import clock
 from runner.contract.web_settings import Notify
 
 TAKEN_US: Final = 30_000_000
+NEWS_US: Final = 86_400_000_000
+"""What happened longer ago is not told: a target may come back to the settings after a year."""
 KEPT_MAX: Final = 1_000
 """Rows that are kept of each target; those that wait do not count."""
 _COLUMNS: Final = (
@@ -66,6 +68,8 @@ def fill(connection: Connection, name: str, target: Notify, now_us: int) -> None
     ).scalar_one()
     found = events.read(connection, after=cursor, limit=EVENTS_MAX)
     for record in found:
+        if now_us - record.last_at > NEWS_US:
+            continue
         troubled = _troubled(connection, name, record.event.source)
         if choice.wanted(target, record.event, troubled=troubled):
             _post(connection, name, target, record, now_us)

@@ -14,6 +14,7 @@ import logging
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, Final
 
 import h11
@@ -208,7 +209,9 @@ async def _send(
 ) -> None:
     headers = [*found.headers.items(), ("Content-Length", str(len(found.body))), *_FIXED]
     events = [
-        h11.Response(status_code=found.status, headers=headers),
+        h11.Response(
+            status_code=found.status, headers=headers, reason=HTTPStatus(found.status).phrase
+        ),
         *([] if bare else [h11.Data(data=found.body)]),
         h11.EndOfMessage(),
     ]

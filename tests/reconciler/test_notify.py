@@ -1,7 +1,10 @@
 """Whoever is to be told is told what happened, once for each commit and state, and no secret.
 
 The choice and the letters are pure; the outbox is tried on both databases; what is sent goes
-to a real server that answers badly.
+to a real server that answers badly. Seen red without: overtaking, waiting for an older status,
+once for each state, keeping what was taken, moving the cursor, refusing redirects, masking, the
+deadline, each escape of Slack's, https alone, telling that trouble is over, silence about
+notifications.
 """
 
 import hashlib
@@ -198,6 +201,16 @@ def test_a_target_that_is_new_hears_nothing_of_the_past(database: Database) -> N
     box.happen(WELL)
     box.fill()
     assert len(box.states()) == 1
+
+
+def test_what_happened_days_ago_is_not_told(database: Database) -> None:
+    box = Box(database, target())
+    box.happen(BAD, now_us=0)
+    box.happen(WELL, now_us=1)
+    box.fill(outbox.NEWS_US + 1)
+    with database.read() as connection:
+        (told,) = outbox.listed(connection, None, 10)
+    assert told.event.reason == "Applied"
 
 
 def test_an_event_that_repeats_is_told_once(database: Database) -> None:

@@ -73,7 +73,7 @@ class Hooked(Followed):
 def world(tmp_path: Path) -> Iterator[Hooked]:
     world = Hooked(tmp_path)
     world.settings(RECEIVER)
-    world.first = world.push({"a.yaml": agent("a")})  # type: ignore[attr-defined]
+    world.push({"a.yaml": agent("a")})
     world.link()
     yield world
     world.close()
