@@ -162,14 +162,12 @@ def _hooks(context: Context, repository: Path, source: str) -> HookFolder:
 
 def _same_settings(context: Context) -> None:
     """Refuse settings that a push would not see: the environment there is another one."""
-    there = settings.load(context.settings.home, {})
-    if there != context.settings:
-        differing = ", ".join(
-            name for name, value in context.settings if getattr(there, name) != value
-        )
+    here, there = context.settings, settings.load(context.settings.home, {})
+    if (here.database, here.followed) != (there.database, there.followed):
         raise errors.SettingsInvalid(
-            f"an ORLOJ_ variable sets something of {differing}, and a push does not see it: put"
-            f" it into {context.settings.home}/{settings.FILE_NAME}"
+            "an ORLOJ_ variable says where the database or the repository is, or how it is"
+            " followed, and a push does not see it: put it into"
+            f" {here.home}/{settings.FILE_NAME}"
         )
 
 

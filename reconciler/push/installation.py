@@ -28,6 +28,7 @@ CHAINED: Final = "pre-receive.before-orloj"
 _PUSH_OPTIONS: Final = "receive.advertisePushOptions"
 _FSCK: Final = "receive.fsckObjects"
 """The daemon's mirror takes no malformed object: a push that brings one is stopped by git."""
+_FSCK_OF_ALL: Final = "transfer.fsckObjects"
 _SET: Final = re.compile(r"^# set with it:(( [a-z]+\.[A-Za-z]+)*)$", re.MULTILINE)
 _BYTES_MAX: Final = 65_536
 
@@ -154,7 +155,8 @@ class HookFolder:
             )
         there = _set_with_it(self._text() or "") if presence is not Presence.FOREIGN else ()
         missing = [] if self.push_options else [_PUSH_OPTIONS]
-        missing += [] if self._configured(_FSCK) else [_FSCK]
+        said = self._configured(_FSCK) or self._configured(_FSCK_OF_ALL)
+        missing += [] if said else [_FSCK]
         names = tuple(dict.fromkeys((*there, *missing)))
         with _saying(self.file):
             self.file.parent.mkdir(exist_ok=True)

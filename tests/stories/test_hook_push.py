@@ -65,6 +65,21 @@ def test_an_approval_is_void_when_the_state_moves_before_the_pass(pushing: Pushi
     assert [entry["reason"] for entry in pushing.overrides()] == ["push option", "orloj apply"]
 
 
+def test_a_plan_that_the_daemon_holds_back_is_applied_by_its_id(pushing: Pushing) -> None:
+    pushing.hooks.uninstall()
+    pushing.configure(approval="always")
+    commit = pushing.change({"a.yaml": agent("a")})
+    with pushing.daemon():
+        assert pushing.push().code == 0
+        pushing.until(lambda: (state := pushing.state()) and state.reason == "ApprovalRequired")
+        held = pushing.state()
+        assert (held.condition, held.applied_commit) == ("Stalled", None)
+        plan = held.message.rpartition(" ")[2]
+        assert pushing.orloj("apply", plan, "--yes").returncode == 0
+        assert pushing.orloj("reconcile", "--wait").returncode == 0
+        assert (pushing.state().condition, pushing.state().applied_commit) == ("Ready", commit)
+
+
 def test_a_saved_plan_is_an_approval_too(pushing: Pushing) -> None:
     pushing.hooks.uninstall()
     pushing.change({"a.yaml": agent("a")})
