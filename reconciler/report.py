@@ -103,7 +103,11 @@ class Report:
         )
 
     def rejected(self, seen: Preview, now_us: int) -> PassResult:
-        """The commit has problems or is blocked; the first time, that goes into the log."""
+        """The commit has problems or is blocked; the first time, that goes into the log.
+
+        An event tells also of another reason for the same commit: a freeze is over, say, and
+        now a person has to approve.
+        """
         blocks = seen.blocks or (seen.plan.blocked if seen.plan else ())
         reason = blocks[0].reason if blocks else "ManifestInvalid"
         message = "; ".join(map(str, blocks)) or _in_words(seen.problems)
@@ -114,6 +118,7 @@ class Report:
             problems=seen.problems,
             blocks=blocks,
         )
+        old = self._conditions.state()
         state = self._conditions.saying(
             RECONCILING if result.waits else STALLED, reason, message
         )
@@ -135,6 +140,7 @@ class Report:
             recorded.put_source(connection, state)
             if first:
                 audit.append(connection, [entry], now_us)
+            if first or old is None or old.reason != reason:
                 event = _event(state, severity, seen.commit)
                 events.record(connection, event, now_us)
         return result
