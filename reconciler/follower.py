@@ -11,9 +11,10 @@ holds up no other. All that touches the database happens in the daemon's loop.
 import contextlib
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Final
 
 from reconciler import apply, canary_watch, transition
@@ -69,7 +70,6 @@ class Follower:
         self._run = settings.run
         self._database = database
         self._wake = wake
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix=f"sight-{name}")
         self._sighting: Future[Sighting] | None = None
         self._watch: RefWatch | None = None
         self._due = False
@@ -92,10 +92,9 @@ class Follower:
             self._watch.start()
 
     def stop(self) -> None:
-        """Stop watching, and let a look that is under way come to its end by itself."""
+        """Stop watching; a look that is under way ends by itself, or with the process."""
         if self._watch is not None:
             self._watch.stop()
-        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> None:
         """Something may have changed: look when `step` is called."""
@@ -205,8 +204,19 @@ class Follower:
     def _begin(self) -> None:
         self._due, self._retry_at_us = False, None
         self.busy_since_us = clock.boot_us()
-        self._sighting = self._asking.submit(self._sight, self._looked_at_us)
-        self._sighting.add_done_callback(lambda _: self._wake())
+        sighting: Future[Sighting] = Future()
+        sighting.add_done_callback(lambda _: self._wake())
+        self._sighting = sighting
+        # No pool: its threads are waited for when the process ends, and a remote that hangs
+        # would hold up a stop for as long as a fetch may take.
+        asking = (sighting, self._looked_at_us)
+        threading.Thread(target=self._ask, args=asking, name=self.name, daemon=True).start()
+
+    def _ask(self, sighting: "Future[Sighting]", looked_at_us: int) -> None:
+        try:
+            sighting.set_result(self._sight(looked_at_us))
+        except Exception as error:  # noqa: BLE001  # Raised again where the look is followed.
+            sighting.set_exception(error)
 
     def _sight(self, looked_at_us: int) -> Sighting:
         since_s = (clock.boot_us() - looked_at_us) / _SECOND_US

@@ -118,7 +118,11 @@ class Report:
     def rejected(
         self, seen: Preview, now_us: int, trigger: Trigger | None = None
     ) -> PassResult:
-        """The commit has problems or is blocked; the first time, that goes into the log."""
+        """The commit has problems or is blocked; the first time, that goes into the log.
+
+        An event tells also of another reason for the same commit: a freeze is over, say, and
+        now a person has to approve.
+        """
         blocks = seen.blocks or (seen.plan.blocked if seen.plan else ())
         reason = blocks[0].reason if blocks else "ManifestInvalid"
         message = "; ".join(map(str, blocks)) or _in_words(seen.problems)

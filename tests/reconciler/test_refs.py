@@ -4,6 +4,7 @@ A commit goes before a range, a range before a ref; of a range the newest versio
 the order of SemVer 2.0 and by nothing else.
 """
 
+import re
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repository import Repository, git
 
+from reconciler.git import address as git_address
 from reconciler.git import pointer, semver
+from reconciler.git.ignore import Ignore
 from reconciler.git.source import GitSource
 from reconciler.git.watch import RefWatch
-from runner.contract import errors
+from runner.contract import errors, settings
 from runner.contract.source_settings import Source
 
 
@@ -242,6 +245,23 @@ def test_what_leads_nowhere_stalls_and_names_its_setting(
         look()
     assert refused.value.reason == reason
     assert named in str(refused.value)
+
+
+# The document.
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/sources.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_of_the_document_is_settings_that_work(example: str, tmp_path: Path) -> None:
+    (tmp_path / "orloj.toml").write_text(example)
+    for name, followed in settings.load(tmp_path, {}).followed.items():
+        if followed.semver:
+            semver.Range(followed.semver)
+        Ignore(followed.ignore)
+        assert git_address.parse(followed.url).url, name
+    assert EXAMPLES
 
 
 # Precedence.
