@@ -19,6 +19,7 @@ from reconciler.recorded import SourceState
 from reconciler.surroundings import Surroundings
 from reconciler.trust import record, trust
 from reconciler.trust.trust import TrustRequest
+from reconciler.trust.verdict import Inspection
 from runner.contract import clock, errors
 from runner.contract.database import Database
 from runner.contract.source_settings import Source
@@ -98,6 +99,16 @@ def preview(
     return Preview(commit=commit, plan=planned, problems=problems, around=around)
 
 
+def inspect(place: Place, commit: str, previous: str | None, *, whole: bool) -> Inspection:
+    """How every commit is signed that a fetched commit brings; SourceError."""
+    with place.database.read() as connection:
+        overrides = override.given(connection, place.source, commit)
+        before = record.read(connection, place.source, previous) if previous else None
+    request = _trust_request(place, commit, previous, before, overrides)
+    listed = place.git.history(None if whole else previous, commit, whole=True)
+    return trust.inspect(request, listed)
+
+
 def _strict(settings: Source) -> bool:
     """Whether nothing of a commit may be read before somebody vouches for it."""
     return settings.verify != "off" or settings.non_fast_forward != "allow"
@@ -123,19 +134,8 @@ def _target(
     overrides: tuple[Override, ...],
 ) -> tuple[Target, tuple[Block, ...]]:
     """What the plan is for, and why its commit is not trusted, if so."""
-    whole = trust.whole_history(place.settings)
-    history = place.git.history(previous, commit, whole=whole)
-    trusted = trust.examine(
-        TrustRequest(
-            git=place.git,
-            settings=place.settings,
-            source=place.source,
-            previous=previous,
-            history=history,
-            before=before,
-            overrides=overrides,
-        )
-    )
+    request = _trust_request(place, commit, previous, before, overrides)
+    trusted, history = trust.examine(request), request.history
     moved = previous is not None and previous != commit
     counted = moved and history.fast_forward and history.complete
     newest = history.newest
@@ -154,3 +154,22 @@ def _target(
         provenance=trusted.provenance,
     )
     return target, trusted.blocks
+
+
+def _trust_request(
+    place: Place,
+    commit: str,
+    previous: str | None,
+    before: Provenance | None,
+    overrides: tuple[Override, ...],
+) -> TrustRequest:
+    whole = trust.whole_history(place.settings)
+    return TrustRequest(
+        git=place.git,
+        settings=place.settings,
+        source=place.source,
+        previous=previous,
+        history=place.git.history(previous, commit, whole=whole),
+        before=before,
+        overrides=overrides,
+    )

@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "status": "Show what is applied, what runs and what is stuck.",
     "task": "Show one task, or say what became of its interrupted call.",
     "tasks": "List tasks.",
+    "trust": "Show who signed the commits that come next.",
     "up": "Run daemon and worker in one terminal.",
     "validate": "Check manifests without applying them.",
     "wait": "Wait until tasks are over.",

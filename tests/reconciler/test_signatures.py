@@ -185,7 +185,7 @@ def test_a_trusted_key_that_signed_for_another_purpose_is_refused(
     world.push_raw(signing.inserted(raw, dana.armour(raw, namespace="file")))
     (block,) = world.look().blocks
     assert block.reason == "SignatureBad"
-    assert "another purpose" in block.sentence
+    assert "another purpose than a commit" in block.sentence
 
 
 def test_a_key_that_is_trusted_for_another_purpose_is_refused(
