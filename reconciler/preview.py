@@ -12,7 +12,6 @@ from reconciler.desired import Desired, Loader, Scope
 from reconciler.gate import gate
 from reconciler.gate.request import GateRequest
 from reconciler.git.source import GitSource
-from reconciler.override import Override
 from reconciler.plan import PlanRequest
 from reconciler.problem import Problem, has_errors
 from reconciler.recorded import SourceState
@@ -71,7 +70,7 @@ def preview(
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
         overrides = override.given(connection, place.source, commit)
         before = record.read(connection, place.source, previous) if previous else None
-        asked = pool.submit(_target, place, commit, previous, before, overrides)
+        asked = pool.submit(_target, place, commit, previous, before)
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)
         desired = place.loader.load(connection, commit, previous, scope)
@@ -102,16 +101,15 @@ def preview(
 def inspect(place: Place, commit: str, previous: str | None, *, whole: bool) -> Inspection:
     """How every commit is signed that a fetched commit brings; SourceError."""
     with place.database.read() as connection:
-        overrides = override.given(connection, place.source, commit)
         before = record.read(connection, place.source, previous) if previous else None
-    request = _trust_request(place, commit, previous, before, overrides)
+    request = _trust_request(place, commit, previous, before)
     listed = place.git.history(None if whole else previous, commit, whole=True)
     return trust.inspect(request, listed)
 
 
 def _strict(settings: Source) -> bool:
     """Whether nothing of a commit may be read before somebody vouches for it."""
-    return settings.verify != "off" or settings.non_fast_forward != "allow"
+    return settings.verify != "off"
 
 
 def _request(target: Target, desired: Desired) -> PlanRequest:
@@ -131,10 +129,9 @@ def _target(
     commit: str,
     previous: str | None,
     before: Provenance | None,
-    overrides: tuple[Override, ...],
 ) -> tuple[Target, tuple[Block, ...]]:
     """What the plan is for, and why its commit is not trusted, if so."""
-    request = _trust_request(place, commit, previous, before, overrides)
+    request = _trust_request(place, commit, previous, before)
     trusted, history = trust.examine(request), request.history
     moved = previous is not None and previous != commit
     counted = moved and history.fast_forward and history.complete
@@ -161,7 +158,6 @@ def _trust_request(
     commit: str,
     previous: str | None,
     before: Provenance | None,
-    overrides: tuple[Override, ...],
 ) -> TrustRequest:
     whole = trust.whole_history(place.settings)
     return TrustRequest(
@@ -171,5 +167,4 @@ def _trust_request(
         previous=previous,
         history=place.git.history(previous, commit, whole=whole),
         before=before,
-        overrides=overrides,
     )

@@ -33,6 +33,6 @@ def command(
         context.say(
             "Next: docs/trust.md says how to sign, seal and trust."
             if found.blocks
-            else "Nothing forbids to follow it. Next: orloj plan"
+            else "Its signatures forbid nothing. Next: orloj plan"
         )
     return BLOCKED if found.blocks else 0

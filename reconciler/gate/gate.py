@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reconciler.change import Block
+from reconciler.gate import rewrite
 from reconciler.gate.request import GateRequest
 
 Rule = Callable[[GateRequest], Iterable[Block]]
 
-RULES: Final[tuple[Rule, ...]] = ()
+RULES: Final[tuple[Rule, ...]] = (rewrite.rewritten,)
 
 
 def blocks(request: GateRequest) -> tuple[Block, ...]:

@@ -1,6 +1,5 @@
 """The question that a pass asks: may this commit follow the one applied, and who vouches?
 
-    rewritten? ──policy──> block
     verify off ──────────> nothing is asked of anybody; trailers are noted
     head, range ─ keys ─ verdicts ─ judgement ──> blocks, or who vouches
     the commit is applied already ─────────────> as it was found then
@@ -9,15 +8,14 @@ Without keys, without a program or without an answer a commit is not trusted.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from reconciler.change import Block, Provenance
 from reconciler.git.commit_object import CommitObject
 from reconciler.git.history import History
 from reconciler.git.source import GitSource
-from reconciler.override import Override
-from reconciler.trust import judgement, keys, rewrite
+from reconciler.trust import judgement, keys
 from reconciler.trust.provenance import provenance
 from reconciler.trust.verdict import Inspection, Judged, Verdict, unasked
 from reconciler.trust.verifier import Verifier, verifier
@@ -38,7 +36,6 @@ class TrustRequest:
     previous: str | None
     history: History
     before: Provenance | None = None
-    overrides: Sequence[Override] = ()
 
     @property
     def commit(self) -> str:
@@ -63,23 +60,17 @@ def examine(request: TrustRequest) -> Trust:
     """What is known of the commits from `previous` to the newest; SourceError if Git fails."""
     if request.previous == request.commit and request.before is not None:
         return Trust(provenance=request.before)
-    rewritten: tuple[Block, ...] = ()
-    if request.previous is not None and not request.history.fast_forward:
-        rewritten = rewrite.blocks(
-            *(request.settings, request.source, request.previous),
-            *(request.commit, request.overrides),
-        )
     if request.settings.verify == "off" or request.previous == request.commit:
-        return Trust(blocks=rewritten, provenance=provenance(request.history))
+        return Trust(provenance=provenance(request.history))
     try:
         with _verifier(request) as verifying:
             judge = judgement.whole if request.settings.verify == "range" else judgement.head
             judged = judge(request.history, verifying.verdict)
     except errors.SourceStalled as error:
         block = Block(error.reason, str(error))
-        return Trust(blocks=(*rewritten, block), provenance=provenance(request.history))
+        return Trust(blocks=(block,), provenance=provenance(request.history))
     return Trust(
-        blocks=(*rewritten, *judgement.blocks(judged, request.settings)),
+        blocks=judgement.blocks(judged, request.settings),
         provenance=provenance(request.history, judged.newest, judged.seals),
     )
 

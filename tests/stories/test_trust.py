@@ -168,7 +168,10 @@ def test_a_rewrite_while_no_daemon_ran_waits_for_a_person(story: Story, dana: Si
     waiting = story.run("reconcile")
     assert waiting.returncode == 1
     assert "Stalled (HistoryRewritten)" in waiting.stdout
-    assert story.run("plan").returncode == 3
+    shown = story.run("plan")
+    assert shown.returncode == 3
+    assert "+ agent/default/c" in shown.stdout
+    assert "BLOCKED: the history was rewritten" in shown.stdout
     story.accept_rewrite(new)
     plan = story.run("plan")
     assert plan.returncode == 0
