@@ -604,6 +604,15 @@ def test_a_range_that_is_too_long_asks_for_a_seal(
     assert world.reasons() == []
 
 
+def test_a_judgement_that_takes_too_long_is_ended(
+    world: World, dana: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.trust.verifier.TIME_MAX_US", 0)
+    world.push({"b.yaml": B}, dana)
+    assert world.reasons() == ["RangeTooLong"]
+    assert world.names() == ["a"]
+
+
 def test_a_trailer_that_is_quoted_in_the_text_seals_nothing() -> None:
     for message in (
         "Seal\n\nOrloj-Seal: true\n\nand so on",
