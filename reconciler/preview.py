@@ -29,6 +29,7 @@ from reconciler.recorded import SourceState
 from reconciler.surroundings import Surroundings
 from reconciler.trust import record, trust
 from reconciler.trust.trust import TrustRequest
+from reconciler.trust.verdict import Inspection
 from runner.contract import clock, errors
 from runner.contract.database import Database
 from runner.contract.source_settings import Source
@@ -87,7 +88,7 @@ def preview(
     with ThreadPoolExecutor(1) as pool, place.database.read() as connection:
         overrides = (*override.given(connection, place.source, commit), *letting)
         before = record.read(connection, place.source, previous) if previous else None
-        asked = pool.submit(_target, place, commit, previous, before, overrides)
+        asked = pool.submit(_target, place, commit, previous, before)
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)
         desired = place.loader.load(connection, commit, previous, scope)
@@ -131,9 +132,18 @@ def _refuse_empty(planned: Plan, commit: str) -> None:
         )
 
 
+def inspect(place: Place, commit: str, previous: str | None, *, whole: bool) -> Inspection:
+    """How every commit is signed that a fetched commit brings; SourceError."""
+    with place.database.read() as connection:
+        before = record.read(connection, place.source, previous) if previous else None
+    request = _trust_request(place, commit, previous, before)
+    listed = place.git.history(None if whole else previous, commit, whole=True)
+    return trust.inspect(request, listed)
+
+
 def _strict(settings: Source) -> bool:
     """Whether nothing of a commit may be read before somebody vouches for it."""
-    return settings.verify != "off" or settings.non_fast_forward != "allow"
+    return settings.verify != "off"
 
 
 def _request(place: Place, target: Target, desired: Desired) -> PlanRequest:
@@ -155,22 +165,10 @@ def _target(
     commit: str,
     previous: str | None,
     before: Provenance | None,
-    overrides: tuple[Override, ...],
 ) -> tuple[Target, tuple[Block, ...]]:
     """What the plan is for, and why its commit is not trusted, if so."""
-    whole = trust.whole_history(place.settings)
-    history = place.git.history(previous, commit, whole=whole)
-    trusted = trust.examine(
-        TrustRequest(
-            git=place.git,
-            settings=place.settings,
-            source=place.source,
-            previous=previous,
-            history=history,
-            before=before,
-            overrides=overrides,
-        )
-    )
+    request = _trust_request(place, commit, previous, before)
+    trusted, history = trust.examine(request), request.history
     moved = previous is not None and previous != commit
     counted = moved and history.fast_forward and history.complete
     newest = history.newest
@@ -189,3 +187,20 @@ def _target(
         provenance=trusted.provenance,
     )
     return target, trusted.blocks
+
+
+def _trust_request(
+    place: Place,
+    commit: str,
+    previous: str | None,
+    before: Provenance | None,
+) -> TrustRequest:
+    whole = trust.whole_history(place.settings)
+    return TrustRequest(
+        git=place.git,
+        settings=place.settings,
+        source=place.source,
+        previous=previous,
+        history=place.git.history(previous, commit, whole=whole),
+        before=before,
+    )

@@ -32,6 +32,7 @@ from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
 from reconciler.resource import Resource, git_owner
 from reconciler.trigger import Cause, Trigger
+from reconciler.trust.verdict import Inspection
 from runner.contract import audit_entry, clock, errors, kinds, seal
 from runner.contract.database import Database
 from runner.contract.kinds import Key
@@ -222,6 +223,14 @@ class Reconciler:
             letting=letting,
             touching=True,
         )
+
+    def inspect(self, commit: str | None, *, whole: bool) -> Inspection:
+        """How the commits are signed that a pass would follow now; SourceError."""
+        named = self._git.named(commit) if commit else self._git.resolve()
+        self._git.fetch(named)
+        state = self._conditions.state()
+        previous = state.applied_commit if state else None
+        return preview.inspect(self.place, named, previous, whole=whole)
 
     def apply(self, planned: Plan, now_us: int, actor: str = "") -> PassResult:
         """Carry out a plan that `preview` made; PlanStale, PlanBlocked."""

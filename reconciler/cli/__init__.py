@@ -55,6 +55,7 @@ COMMANDS: Final = {
     "task": "Show one task, or say what became of its interrupted call.",
     "tasks": "List tasks.",
     "trace": "Walk a resource back to its line, commit and person.",
+    "trust": "Show who signed the commits that come next.",
     "up": "Run daemon and worker in one terminal.",
     "validate": "Check manifests without applying them.",
     "wait": "Wait until tasks are over.",

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from reconciler.change import Block
-from reconciler.gate import approval, draining, freeze, protection, prune
+from reconciler.gate import approval, draining, freeze, protection, prune, rewrite
 from reconciler.gate.request import GateRequest
 
 Rule = Callable[[GateRequest], Iterable[Block]]
 
 RULES: Final[tuple[Rule, ...]] = (
+    rewrite.rewritten,
     protection.blocks,
     prune.blocks,
     freeze.blocks,

@@ -1,6 +1,5 @@
 """Whether the commits between the applied one and the new one are to be trusted.
 
-    rewrite       may a history that was rewritten be followed?              pure
     keys          whom to trust: files of the host, a file of the applied commit
     verifier ──>  ssh, openpgp: ssh-keygen and gpg say whether a signature is good
     judgement     which commits need one, and what lacks it                  pure

@@ -155,8 +155,8 @@ def _words(verdict: Verdict, settings: Source) -> str:
     again = "sign it again (git commit --amend --no-edit -S)"
     if settings.verify == "range":
         again = (
-            "sign it again (git rebase --exec 'git commit --amend --no-edit -S'), or vouch for"
-            " it with a signed commit after it that has the trailer Orloj-Seal: true"
+            "sign it again (git rebase --exec 'git commit --amend --no-edit -S' BASE), or vouch"
+            " for it with a signed commit after it that has the trailer Orloj-Seal: true"
         )
     if verdict.signature is Signature.NONE:
         return f"is not signed: {again}"

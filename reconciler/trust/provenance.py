@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.change import Provenance
 from reconciler.git.commit_object import CommitObject
 from reconciler.git.history import History
-from reconciler.trust.verdict import Signature, Verdict
+from reconciler.trust.verdict import Verdict, unasked
 
 KEPT_MAX: Final = 100
 _REVIEWS: Final = ("reviewed-by", "approved-by")
@@ -25,9 +25,7 @@ def provenance(
     Without a `verdict` nobody looked: a signature is `none`, or `unknown`.
     """
     newest = history.newest
-    if verdict is None:
-        unsigned = newest.signature is None
-        verdict = Verdict(signature=Signature.NONE if unsigned else Signature.UNKNOWN)
+    verdict = verdict or unasked(newest.signature is not None)
     said = dict.fromkeys(
         (name, value)
         for commit in history.commits

@@ -1,6 +1,5 @@
 """The question that a pass asks: may this commit follow the one applied, and who vouches?
 
-    rewritten? ──policy──> block
     verify off ──────────> nothing is asked of anybody; trailers are noted
     head, range ─ keys ─ verdicts ─ judgement ──> blocks, or who vouches
     the commit is applied already ─────────────> as it was found then
@@ -8,18 +7,18 @@
 Without keys, without a program or without an answer a commit is not trusted.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from reconciler.change import Block, Provenance
 from reconciler.git.commit_object import CommitObject
 from reconciler.git.history import History
 from reconciler.git.source import GitSource
-from reconciler.override import Override
-from reconciler.trust import judgement, keys, rewrite
+from reconciler.trust import judgement, keys
 from reconciler.trust.provenance import provenance
-from reconciler.trust.verdict import Verdict
-from reconciler.trust.verifier import verifier
+from reconciler.trust.verdict import Inspection, Judged, Verdict, unasked
+from reconciler.trust.verifier import Verifier, verifier
 from runner.contract import errors
 from runner.contract.source_settings import Source
 
@@ -37,7 +36,6 @@ class TrustRequest:
     previous: str | None
     history: History
     before: Provenance | None = None
-    overrides: Sequence[Override] = ()
 
     @property
     def commit(self) -> str:
@@ -47,14 +45,10 @@ class TrustRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Why the commit may not be followed, if so, and who vouches for it.
-
-    `verdicts` are those of the commits that were asked about, newest first.
-    """
+    """Why the commit may not be followed, if so, and who vouches for it."""
 
     blocks: tuple[Block, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
-    verdicts: tuple[tuple[CommitObject, Verdict], ...] = ()
 
 
 def whole_history(settings: Source) -> bool:
@@ -66,41 +60,59 @@ def examine(request: TrustRequest) -> Trust:
     """What is known of the commits from `previous` to the newest; SourceError if Git fails."""
     if request.previous == request.commit and request.before is not None:
         return Trust(provenance=request.before)
-    rewritten: tuple[Block, ...] = ()
-    if request.previous is not None and not request.history.fast_forward:
-        rewritten = rewrite.blocks(
-            *(request.settings, request.source, request.previous),
-            *(request.commit, request.overrides),
-        )
     if request.settings.verify == "off" or request.previous == request.commit:
-        return Trust(blocks=rewritten, provenance=provenance(request.history))
+        return Trust(provenance=provenance(request.history))
     try:
-        judged = _judged(request)
+        with _verifier(request) as verifying:
+            judge = judgement.whole if request.settings.verify == "range" else judgement.head
+            judged = judge(request.history, verifying.verdict)
     except errors.SourceStalled as error:
         block = Block(error.reason, str(error))
-        return Trust(blocks=(*rewritten, block), provenance=provenance(request.history))
+        return Trust(blocks=(block,), provenance=provenance(request.history))
     return Trust(
-        blocks=(*rewritten, *judged.blocks),
-        provenance=judged.provenance,
-        verdicts=judged.verdicts,
+        blocks=judgement.blocks(judged, request.settings),
+        provenance=provenance(request.history, judged.newest, judged.seals),
     )
 
 
-def _judged(request: TrustRequest) -> Trust:
-    settings, history = request.settings, request.history
+def inspect(request: TrustRequest, listed: History) -> Inspection:
+    """How every listed commit is signed, whatever the settings ask; and what `examine` says."""
+    ask: Callable[[CommitObject], Verdict] = _unasked
+    with contextlib.ExitStack() as held:
+        # Without keys nobody can be asked; that they are missing is what `examine` says.
+        with contextlib.suppress(errors.SourceStalled):
+            ask = held.enter_context(_verifier(request)).verdict
+        found = tuple(_judged(one, ask(one)) for one in listed.commits or (listed.newest,))
+    return Inspection(
+        source=request.source,
+        commit=request.commit,
+        previous=request.previous,
+        verify=request.settings.verify,
+        fast_forward=request.history.fast_forward,
+        complete=listed.complete,
+        commits=found,
+        blocks=examine(request).blocks,
+    )
+
+
+def _unasked(commit: CommitObject) -> Verdict:
+    return unasked(commit.signature is not None)
+
+
+@contextlib.contextmanager
+def _verifier(request: TrustRequest) -> Iterator[Verifier]:
     vouched = request.before is not None and request.before.signature == "good"
-    trusted = keys.load(request.git, settings, request.previous, vouched=vouched)
-    asked: dict[str, Verdict] = {}
+    trusted = keys.load(request.git, request.settings, request.previous, vouched=vouched)
     with verifier(trusted) as verifying:
+        yield verifying
 
-        def ask(commit: CommitObject) -> Verdict:
-            asked[commit.sha] = found = verifying.verdict(commit)
-            return found
 
-        judge = judgement.whole if settings.verify == "range" else judgement.head
-        judged = judge(history, ask)
-    return Trust(
-        blocks=judgement.blocks(judged, settings),
-        provenance=provenance(history, judged.newest, judged.seals),
-        verdicts=tuple((one, asked[one.sha]) for one in history.commits if one.sha in asked),
+def _judged(commit: CommitObject, found: Verdict) -> Judged:
+    return Judged(
+        commit=commit.sha,
+        author=commit.author,
+        committer=commit.committer,
+        subject=commit.subject,
+        seal=commit.seals,
+        verdict=found,
     )

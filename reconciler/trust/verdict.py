@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.change import Block
+
 
 class Signature(StrEnum):
     """How a commit is signed."""
@@ -33,3 +35,36 @@ class Verdict:
     def good(self) -> bool:
         """Whether somebody trusted vouches for the commit."""
         return self.signature is Signature.GOOD
+
+
+def unasked(signed: bool) -> Verdict:
+    """The verdict on a commit that nobody looked at."""
+    if not signed:
+        return Verdict(signature=Signature.NONE)
+    return Verdict(signature=Signature.UNKNOWN, why="nobody verified it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A commit and its verdict, for those who want to read it; texts are plain."""
+
+    commit: str
+    author: str
+    committer: str
+    subject: str
+    seal: bool
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """Every commit that a commit brings, newest first, and why it may not be followed."""
+
+    source: str
+    commit: str
+    previous: str | None
+    verify: str
+    fast_forward: bool
+    complete: bool
+    commits: tuple[Judged, ...]
+    blocks: tuple[Block, ...]

@@ -15,8 +15,10 @@ from reconciler.trust.keys import Keys
 from reconciler.trust.openpgp import OpenpgpVerifier
 from reconciler.trust.ssh import SshVerifier
 from reconciler.trust.verdict import Signature, Verdict
-from runner.contract import errors
+from runner.contract import clock, errors
 
+TIME_MAX_US: Final = 30_000_000
+"""How long one judgement may take: meanwhile no other repository is looked at."""
 _SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
 _OPENPGP: Final = b"-----BEGIN PGP SIGNATURE-----"
 
@@ -28,10 +30,21 @@ class Verifier:
         self._keys = keys
         self._folder = folder
         self._known: dict[str, Verdict] = {}
+        self._until_us = clock.boot_us() + TIME_MAX_US
 
     def verdict(self, commit: CommitObject) -> Verdict:
-        """How a commit is signed; asked once of each. SourceError if a program is missing."""
+        """How a commit is signed; asked once of each.
+
+        SourceError if a program is missing, or all of it takes too long.
+        """
         if commit.sha not in self._known:
+            if clock.boot_us() >= self._until_us:
+                raise errors.SourceStalled(
+                    "RangeTooLong",
+                    f"verifying the commits takes longer than {TIME_MAX_US // 1_000_000} s:"
+                    " seal them with a signed commit that has the trailer Orloj-Seal: true, or"
+                    " run orloj reconcile when this host is less busy",
+                )
             self._known[commit.sha] = self._verdict(commit)
         return self._known[commit.sha]
 

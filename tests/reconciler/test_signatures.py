@@ -185,7 +185,7 @@ def test_a_trusted_key_that_signed_for_another_purpose_is_refused(
     world.push_raw(signing.inserted(raw, dana.armour(raw, namespace="file")))
     (block,) = world.look().blocks
     assert block.reason == "SignatureBad"
-    assert "another purpose" in block.sentence
+    assert "another purpose than a commit" in block.sentence
 
 
 def test_a_key_that_is_trusted_for_another_purpose_is_refused(
@@ -602,6 +602,15 @@ def test_a_range_that_is_too_long_asks_for_a_seal(
     assert world.reasons() == ["RangeTooLong"]
     world.push({}, dana, SEAL)
     assert world.reasons() == []
+
+
+def test_a_judgement_that_takes_too_long_is_ended(
+    world: World, dana: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.trust.verifier.TIME_MAX_US", 0)
+    world.push({"b.yaml": B}, dana)
+    assert world.reasons() == ["RangeTooLong"]
+    assert world.names() == ["a"]
 
 
 def test_a_trailer_that_is_quoted_in_the_text_seals_nothing() -> None:
