@@ -61,6 +61,11 @@ def command(
 
 def _apply_saved(context: Context, path: Path) -> int:
     saved = _read_plan(path)
+    if saved.get("partial") is not None:
+        raise click.ClickException(
+            f"{path} shows only a part of a plan, and a commit is applied whole; make it"
+            " without --target"
+        )
     reconciler = Reconciler(context.settings, context.database)
     commit = reconciler.resolve()
     if commit != saved["source"]["commit"]:

@@ -105,8 +105,9 @@ def command(
         )
         if out is not None:
             _save(out, plan_json(planned, telling))
+        made = (planned, telling, started_us)
         since_us = since if replayed else None
-        _show(context, found, (planned, telling, started_us), since_us, as_json, as_markdown)
+        _show(context, found, made, since_us, as_json=as_json, as_markdown=as_markdown)
     if planned.blocked:
         return BLOCKED
     return CHANGES if detailed_exitcode and planned.changes else 0
@@ -135,6 +136,7 @@ def _show(
     found: Found,
     made: tuple[Plan, Telling, int],
     since_us: int | None,
+    *,
     as_json: bool,
     as_markdown: bool,
 ) -> None:
