@@ -173,7 +173,7 @@ def test_what_a_reader_would_not_see_is_said(before: str, after: str, said: str)
     ids=["no spaces", "a mark", "a modifier"],
 )  # fmt: skip
 def test_a_word_is_a_word_in_any_script(before: str, after: str, came: str) -> None:
-    (found,) = diff({"prompt": before * 3}, {"prompt": after * 3})
+    (found,) = diff({"prompt": before * 4}, {"prompt": after * 4})
     assert {text for sign, text in found.words if sign == "+"} == {came}
 
 
