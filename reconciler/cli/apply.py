@@ -110,6 +110,11 @@ def _approve(context: Context, planned: Plan) -> None:
 
 def _apply_saved(context: Context, path: Path) -> int:
     saved = _read_plan(path)
+    if saved.get("partial") is not None:
+        raise click.ClickException(
+            f"{path} shows only a part of a plan, and a commit is applied whole; make it"
+            " without --target"
+        )
     source = saved["source"].get("name", DEFAULT_SOURCE)
     reconciler = Reconciler(context.settings, context.database, source, cancel=decisions.cancel)
     commit = reconciler.resolve()

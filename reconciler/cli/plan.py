@@ -107,8 +107,9 @@ def command(
         )
         if out is not None:
             _save(out, plan_json(planned, telling))
+        made = (planned, telling, started_us)
         since_us = since if replayed else None
-        _show(context, found, (planned, telling, started_us), since_us, as_json, as_markdown)
+        _show(context, found, made, since_us, as_json=as_json, as_markdown=as_markdown)
     if against is None:
         say_suspended(context, source)
     if planned.blocked:
@@ -147,6 +148,7 @@ def _show(
     found: Found,
     made: tuple[Plan, Telling, int],
     since_us: int | None,
+    *,
     as_json: bool,
     as_markdown: bool,
 ) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -603,3 +604,38 @@ def test_the_line_of_an_ordinary_manifest_is_shown() -> None:
         Severity.ERROR,
         "  modle: x",
     )
+
+
+@pytest.mark.parametrize("price", ["10", "2.5", "'2.5'", "0", "1e1"])
+def test_an_amount_is_read_as_it_is_written(price: str) -> None:
+    text = f"""\
+apiVersion: orloj.dev/v1
+kind: ModelEndpoint
+metadata:
+  name: a
+spec:
+  default_model: m
+  prices:
+    m: {{input: {price}, output: {price}}}
+"""
+    found = manifest.parse(text.encode(), "a.yaml", lambda *_: ("", ""))
+    assert found.problems == ()
+    (made,) = found.resources
+    written = json.loads(made.body)["spec"]["prices"]["m"]["input"]
+    assert Decimal(written) == Decimal(price.strip("'"))
+
+
+@pytest.mark.parametrize("price", ["true", "cheap", ".nan", "-1", "[1]", "2000000"])
+def test_what_is_no_amount_is_refused_where_it_stands(price: str) -> None:
+    text = f"""\
+apiVersion: orloj.dev/v1
+kind: ModelEndpoint
+metadata:
+  name: a
+spec:
+  default_model: m
+  prices:
+    m: {{input: {price}, output: 1}}
+"""
+    found = manifest.parse(text.encode(), "a.yaml", lambda *_: ("", ""))
+    assert [(item.line, item.column) for item in found.problems] == [(8, 16)]

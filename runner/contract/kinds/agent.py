@@ -1,12 +1,12 @@
 """Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from runner.contract.kinds.base import (
     AcceptedRisk,
+    Amount,
     Duration,
     Key,
     Permission,
@@ -52,7 +52,7 @@ class Governance(Strict):
         validation_alias=AliasChoices("maxTokensPerRun", "max_tokens_per_run"),
         serialization_alias="maxTokensPerRun",
     )
-    max_cost_per_day: Decimal | None = Field(
+    max_cost_per_day: Amount | None = Field(
         default=None,
         gt=0,
         le=1_000_000_000,

@@ -7,6 +7,7 @@ knows is refused. Values are frozen.
 import re
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -84,6 +85,19 @@ def _duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+
+
+def _amount(value: Any) -> Any:
+    # A manifest is checked strictly, and YAML has no decimals: `2.5` is read as it is written.
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    try:
+        return Decimal(str(value))
+    except InvalidOperation as error:
+        raise ValueError("an amount looks like 2.5") from error
+
+
+Amount = Annotated[Decimal, BeforeValidator(_amount)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Text = Annotated[str, Field(max_length=262_144)]
 

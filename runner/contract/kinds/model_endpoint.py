@@ -1,11 +1,18 @@
 """ModelEndpoint: where a model is asked. `mock` answers from a script in the manifest."""
 
-from decimal import Decimal
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from runner.contract.kinds.base import Duration, Reference, SecretAuth, Spec, Strict, Text
+from runner.contract.kinds.base import (
+    Amount,
+    Duration,
+    Reference,
+    SecretAuth,
+    Spec,
+    Strict,
+    Text,
+)
 
 BASE_URLS: Final = {
     "openai": "https://api.openai.com/v1",
@@ -38,8 +45,8 @@ class ScriptedTurn(Strict):
 class Price(Strict):
     """What a million tokens cost, in one currency for all prices of the repository."""
 
-    input: Decimal = Field(ge=0, le=1_000_000)
-    output: Decimal = Field(ge=0, le=1_000_000)
+    input: Amount = Field(ge=0, le=1_000_000)
+    output: Amount = Field(ge=0, le=1_000_000)
 
 
 class ModelEndpoint(Spec):

@@ -17,6 +17,7 @@ from reconciler.problem import Problem, Severity
 from reconciler.resource import Recorded, Resource
 from reconciler.views.plan import CHANGES_MAX, plan_words
 from reconciler.views.plan_json import plan_json
+from reconciler.views.plan_line import Same, Telling
 from runner.contract.kinds import Key, digest
 
 GOLDEN = Path(__file__).with_name("plan.txt")
@@ -57,6 +58,9 @@ def sample() -> Plan:
         record(resource("Agent", "moved", {"model": "m"}), path="old/moved.yaml"),
         record(resource("Agent", "mine", {"model": "m"}), owner="person:dana"),
         record(resource("AgentSystem", "desk", {"agents": ["triage", "closer"]})),
+        record(resource("Tool", "old-name", {"type": "sql", "description": "reads"})),
+        record(resource("Task", "nightly", {"input": {"text": "one two\n three\n"}})),
+        record(resource("Agent", "was", {"model": "a"}, path="teams/support/one.yaml")),
     ]
     after = [
         triage(PROMPT.replace("100", "1000"), "gpt-5", ["docs", "mail"]),
@@ -64,6 +68,9 @@ def sample() -> Plan:
         resource("Agent", "moved", {"model": "m"}),
         resource("Agent", "mine", {"model": "m"}),
         resource("AgentSystem", "desk", {"agents": ["triage", "reviewer", "closer"]}),
+        resource("Tool", "new-name", {"type": "sql", "description": "reads"}),
+        resource("Task", "nightly", {"input": {"text": "one  two\nthree\n"}}),
+        resource("Agent", "is", {"model": "b"}, path="teams/support/one.yaml"),
         resource("Agent", "evil", {"model": "\x1b[2Jred\u202e", "prompt": "one\ntwo\nthree\n"}),
     ]
     target = Target(
@@ -200,8 +207,35 @@ def test_words_and_json_agree() -> None:
     planned = sample()
     value = plan_json(planned)
     assert value["summary"] == {
-        **{"create": 1, "update": 5, "delete": 1, "move": 0},
+        **{"create": 2, "update": 6, "delete": 2, "move": 1},
         "unchanged": 1_198,
     }
-    assert "Plan: 1 to create, 5 to update, 1 to delete, 1 198 unchanged." in shown(planned)
+    words = "Plan: 2 to create, 6 to update, 2 to delete, 1 to move, 1 198 unchanged."
+    assert words in shown(planned)
     assert value["id"].startswith(f"sha256:{planned.short_id}")
+
+
+def test_a_line_longer_than_anybody_reads_is_shown_around_its_change() -> None:
+    prompt = "be brief and kind " * 14_000
+    before = resource("Agent", "a", {"prompt": prompt})
+    after = resource("Agent", "a", {"prompt": prompt.replace("brief", "long", 1)})
+    request = PlanRequest(
+        target=Target(owner="git:default", commit=NEW),
+        desired={after.key: after},
+        recorded={after.key: record(before)},
+    )
+    lines = shown(explain(plan(request))).splitlines()
+    (gone,) = [line for line in lines if "[-brief-]" in line]
+    assert gone.startswith("        - be [-brief-] and kind be brief")
+    assert len(gone) < 120
+
+
+def test_full_hides_nothing() -> None:
+    telling = Telling(full=True, same=(Same(Key("support", "Agent", "still"), "s.yaml", 3),))
+    text = shown(sample(), telling=telling)
+    assert "agent/support/still" in text
+    assert "        spec.tools[scan].name: " in text
+    assert {line.strip() for line in text.splitlines() if "hidden)" in line} == {
+        "(2 unchanged lines hidden)",
+        "(1 unchanged line hidden)",
+    }
