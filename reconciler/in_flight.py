@@ -18,6 +18,7 @@ from runner.contract.kinds.annotations import DRAIN_TIMEOUT, IN_FLIGHT, annotati
 from runner.contract.kinds.base import seconds
 
 DRAIN_TIMEOUT_DEFAULT: Final = "10m"
+_ENDING: Final = frozenset({InFlight.CANCEL.value, InFlight.DRAIN.value})
 
 
 class Cancel(Protocol):
@@ -49,10 +50,11 @@ def policy(change: Change) -> InFlight:
     """What becomes of the tasks in flight under the changed resource."""
     side = change.after or change.before
     assert side is not None
-    wanted = annotations(side.body).get(IN_FLIGHT, InFlight.CONTINUE.value)
+    wanted = annotations(side.body).get(IN_FLIGHT)
     # Another version's word for it is none that we know; tasks that finish harm least.
-    known = wanted in {item.value for item in InFlight}
-    return InFlight(wanted) if known and _felt(change) else InFlight.CONTINUE
+    if wanted not in _ENDING or not _felt(change):
+        return InFlight.CONTINUE
+    return InFlight(wanted)
 
 
 def asking(changes: Iterable[Change], wanted: InFlight) -> list[Change]:
