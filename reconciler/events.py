@@ -78,7 +78,7 @@ def read(
     """The newest events with an id above `after`, oldest first; all or one repository's."""
     rows = connection.exec_driver_sql(
         f"SELECT id, {_COLUMNS}, count, first_at, last_at FROM event"  # noqa: S608
-        " WHERE id > ? AND (? IS NULL OR source = ?) ORDER BY id DESC LIMIT ?",
+        " WHERE id > ? AND (CAST(? AS TEXT) IS NULL OR source = ?) ORDER BY id DESC LIMIT ?",
         (after, source, source, limit),
     ).all()
     return [

@@ -215,40 +215,41 @@ def _suspend(world: World) -> None:
 
 
 POISONS = [
-    "UPDATE resource SET body = '{' WHERE name = 'a'",
-    "UPDATE resource SET body = '[]', spec_hash = '' WHERE name = 'a'",
-    "UPDATE resource SET lines = 'x', path = '' WHERE name = 'a'",
-    "INSERT INTO resource SELECT namespace, 'Nonsense', name, owner, commit_sha, path, line,"
-    " blob, spec_hash, body, lines, generation, applied_at FROM resource WHERE name = 'a'",
+    "body = '{'",
+    "body = '[]', spec_hash = ''",
+    "lines = 'x', path = ''",
+    "body = CAST(x'ff' AS TEXT)",
+    "line = 'many', generation = x'00'",
 ]
-SQLITE_POISONS = [
-    "UPDATE resource SET body = CAST(x'ff' AS TEXT) WHERE name = 'a'",
-    "UPDATE resource SET line = 'many', generation = x'00' WHERE name = 'a'",
-]
+"""The last two are what only SQLite takes."""
 
 
-def test_a_poisoned_row_takes_nobody_down_and_others_are_served(world: World) -> None:
-    commit = world.push(a=agent("a"), b=agent("b"), m=MODEL)
-    poisons = POISONS + ([] if world.database.shared else SQLITE_POISONS)
+def test_poisoned_rows_take_nobody_down_and_others_are_served(world: World) -> None:
+    poisons = POISONS[: 3 if world.database.shared else None]
+    names = [f"p{number}" for number in range(len(poisons))]
+    commit = world.push(b=agent("b"), m=MODEL, **{name: agent(name) for name in names})
     with world.process("daemon"), world.process("worker", ORLOJ_RUNNER_WORKERS="1"):
         world.applied(commit)
-        for number, poison in enumerate(poisons):
-            world.tamper(poison)
-            world.tamper("UPDATE state SET serial = serial + 1")  # As if to have it read.
-            for command in (
-                ["status"],
-                ["plan"],
-                ["drift"],
-                ["validate"],
-                ["can-i", "b", "read:x"],
-            ):
-                done = world.run(*command)
-                assert "Traceback" not in done.stderr, f"{poison}: {command}: {done.stderr}"
-            assert world.task("b") == ("succeeded", None), poison
-            commit = world.push(b=agent("b", f"Be brief, {number}."))
-            world.applied(commit)
-            assert world.run("drift", "--heal", "--yes").returncode == 0, poison
-            assert world.run("drift").returncode == 0, poison
+        for name, poison in zip(names, poisons, strict=True):
+            world.tamper(f"UPDATE resource SET {poison} WHERE name = '{name}'")
+        world.tamper(
+            "INSERT INTO resource SELECT namespace, 'Nonsense', name, owner, commit_sha, path,"
+            " line, blob, spec_hash, body, lines, generation, applied_at FROM resource"
+            " WHERE name = 'b'"
+        )
+        world.tamper("UPDATE state SET serial = serial + 1")  # As if to have it read.
+        assert world.task("b") == ("succeeded", None)
+        world.applied(world.push(b=agent("b", "Be careful.")))
+        assert world.task("b") == ("succeeded", None)
+        world.look()
+        world.until(
+            lambda: (
+                {e["resource"] for e in world.entries("drift.detected")}
+                == {"nonsense/default/b", *(f"agent/default/{name}" for name in names)}
+            )
+        )
+        assert world.run("drift", "--heal", "--yes").returncode == 0
+        assert world.run("drift").returncode == 0
     assert not [line for line in world.lines() if "exception" in line]
     assert not [line for line in world.lines("worker") if "exception" in line]
 
