@@ -146,9 +146,10 @@ class Daemon:
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
         """Tell each repository what may have happened to it."""
         asked = self._asked() if knocked else set()
-        for follower in self._followers:
+        for follower, watch in zip(self._followers, self._drift, strict=True):
             if forced or follower.name in asked or (knocked and not asked):
                 follower.demand()
+                watch.demand()
             elif not looked_before:
                 follower.look()
 

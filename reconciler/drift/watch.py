@@ -52,6 +52,10 @@ class DriftWatch:
         """How long the loop may sleep, as far as this watch knows."""
         return max(0, self._due_us - clock.boot_us()) / _SECOND_US
 
+    def demand(self) -> None:
+        """Somebody asks for a look at the repository: look for drift as well."""
+        self._due_us = min(self._due_us, clock.boot_us())
+
     def step(self) -> bool:
         """Go on with a look, if one is due; whether it was not over yet."""
         if clock.boot_us() < self._due_us:

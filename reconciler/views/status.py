@@ -5,8 +5,7 @@ stuck: it is over.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rich.text import Text
@@ -46,7 +45,7 @@ class Status:
     approvals: int = 0
     limit_waits: Sequence[tuple[str, str, int, int]] = ()
     """Limits that tasks wait for: (limit, of whom, how many, when the next looks again)."""
-    drift: Mapping[str, int] = MappingProxyType({})
+    drift: Mapping[str, int] = field(default_factory=dict)
     """How many things are not as they were applied, by repository."""
     workers: Sequence[WorkerRecord]
     audit_entries: int

@@ -26,11 +26,11 @@ ADDRESSES_MAX: Final = 200
 """Addresses that one look connects to; the others keep what was seen of them."""
 
 
-def found(aspects: Iterable[Aspect]) -> dict[Aspect, str]:
+def found(aspects: Iterable[Aspect]) -> list[tuple[Aspect, str]]:
     """What each address does: it is there, or why not."""
     some = list(aspects)[:ADDRESSES_MAX]
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="orloj-address") as pool:
-        return dict(zip(some, pool.map(_found, some), strict=True))
+        return list(zip(some, pool.map(_found, some), strict=True))
 
 
 def _found(aspect: Aspect) -> str:

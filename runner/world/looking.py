@@ -54,7 +54,7 @@ def look(
     }
     if connect:
         reached = addresses.found(i for i in declared if i.look is Look.ADDRESS)
-        seen |= {(host, item.subject, item.name): text for item, text in reached.items()}
+        seen |= {(host, item.subject, item.name): text for item, text in reached}
     subjects = {item.subject for item in declared}
     gone = [
         place

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from repository import Repository
 
-from reconciler import apply, by_hand, events, recorded
+from reconciler import apply, by_hand, cli, events, recorded
 from reconciler.drift import settle
 from reconciler.drift.drift import DriftKind
 from reconciler.drift.heal import REMOVED_MAX, Healed, heal
@@ -539,6 +539,32 @@ def test_a_poisoned_row_stops_its_own_tasks_and_no_others(world: World, name: st
             pinning.resolve(connection, Key("default", "Agent", "a"))
         manifests, _ = pinning.resolve(connection, Key("default", "Tool", "read"))
     assert Key("default", "Tool", "read") in manifests.resources
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_poisoned_row_is_no_fault_of_a_command(
+    world: World,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ORLOJ_HOME", str(world.home))
+    monkeypatch.setenv("ORLOJ_SOURCE_URL", world.repository.url)
+    poison(world, name)
+    for command in (
+        "status",
+        "plan",
+        "drift",
+        "permissions",
+        "can-i a read:docs",
+        "drift --json",
+    ):
+        monkeypatch.setattr("sys.argv", ["orloj", *command.split()])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capfd.readouterr()
+        assert "a fault of orloj itself" not in said.err, command
+        assert left.value.code == (2 if command.startswith("drift") else left.value.code)
 
 
 def test_a_manifest_set_that_was_changed_is_not_worked_under(world: World) -> None:
