@@ -189,7 +189,7 @@ def test_json_is_printed_once_the_daemon_has_looked(world: World) -> None:
         done = world.run("reconcile", "--json")
     looked = {"commit": commit, "condition": "Ready", "reason": "Applied", "message": ""}
     sources = [{"name": "default", **looked}]
-    assert json.loads(done.stdout) == {**looked, "sources": sources}
+    assert json.loads(done.stdout) == {**looked, "sources": sources, "left": []}
 
 
 def test_a_hangup_makes_the_daemon_look_again(world: World) -> None:
