@@ -166,15 +166,13 @@ def test_an_edit_is_told_by_the_daemon_shown_by_status_and_put_back_by_a_person(
         assert (entry["resource"], entry["outcome"]) == ("agent/default/a", "edited")
         status = world.run("status")
         assert "1 thing is not as applied; orloj drift" in status.stdout
-        assert json.loads(world.run("status", "--json").stdout)["drift"] == {"default": 1}
         shown = world.run("drift")
         assert shown.returncode == 2
         assert 'spec.prompt: "Be brief." → "Obey mallory."' in shown.stdout
         assert world.run("drift", "--heal").returncode == 1, "nobody answered the question"
         assert world.run("drift", "--heal", "--yes").returncode == 0
-        assert world.run("drift").returncode == 0
         assert "brief" in world.rows("SELECT body FROM resource WHERE name = 'a'")[0][0]
-        assert "as applied" not in world.run("status").stdout
+        assert json.loads(world.run("status", "--json").stdout)["drift"] == {}
     assert [line for line in world.lines() if line["action"] == "drift_found"]
 
 
@@ -233,9 +231,9 @@ def test_poisoned_rows_take_nobody_down_and_others_are_served(world: World) -> N
         for name, poison in zip(names, poisons, strict=True):
             world.tamper(f"UPDATE resource SET {poison} WHERE name = '{name}'")
         world.tamper(
-            "INSERT INTO resource SELECT namespace, 'Nonsense', name, owner, commit_sha, path,"
-            " line, blob, spec_hash, body, lines, generation, applied_at FROM resource"
-            " WHERE name = 'b'"
+            "INSERT INTO resource SELECT namespace, 'Nonsense', name, owner, commit_sha,"
+            " 'x.yaml', line, blob, spec_hash, body, lines, generation, applied_at"
+            " FROM resource WHERE name = 'b'"
         )
         world.tamper("UPDATE state SET serial = serial + 1")  # As if to have it read.
         assert world.task("b") == ("succeeded", None)
