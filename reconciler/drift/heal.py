@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import apply, events, recorded
+from reconciler import events, recorded, resource_rows
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.drift import settle
 from reconciler.drift.drift import Drift, DriftKind
@@ -76,7 +76,8 @@ def heal(
         if stale := _unsealed(chosen, declared):
             connection.exec_driver_sql("DELETE FROM sealed_secret WHERE digest = ?", stale)
         for commit, changes in _by_commit(connection, place, looks, chosen, declared).items():
-            apply.write_resources(connection, _plan(place, commit, changes), now_us)
+            resource_rows.write(connection, _plan(place, commit, changes), now_us)
+        resource_rows.remove(connection, [key for key in chosen if key not in declared])
         entries = [_entry(place, looked, item, declared, person) for item in chosen.items()]
         audit.append(connection, entries, now_us)
         removed = tuple(str(key) for key in chosen if key not in declared)
@@ -128,8 +129,6 @@ def _by_commit(
     for key in chosen:
         after = declared.get(key)
         if after is None:
-            change = Change(Action.DELETE, key, "drift", None, None)
-            found[state.applied_commit].append(change)
             continue
         witness = looks.witnesses.get(str(key))
         known = witness is not None and (witness.spec_hash, witness.actor) == (

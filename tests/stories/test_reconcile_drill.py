@@ -16,7 +16,7 @@ import pytest
 pytestmark = [pytest.mark.story, pytest.mark.timeout(300)]
 
 PROJECT = Path(__file__).parents[2]
-WHOLE = "        write_resources(connection, planned, now_us)\n"
+WHOLE = "        resource_rows.write(connection, planned, now_us)\n"
 IN_TWO = WHOLE + "        connection.commit()\n        __import__('time').sleep(0.1)\n"
 
 
