@@ -9,7 +9,6 @@ holds up no other. All that touches the database happens in the daemon's loop.
 """
 
 import contextlib
-import logging
 import random
 import threading
 import time
@@ -17,9 +16,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from reconciler import apply, canary_watch, transition
+from reconciler import canary_watch, transition
 from reconciler.canary_verdict import Verdict
-from reconciler.canary_watch import LOOK_AGAIN_S, Tended
+from reconciler.canary_watch import LOOK_AGAIN_S
+from reconciler.follower_log import FollowerLog
 from reconciler.git.watch import RefWatch, watchable
 from reconciler.in_flight import Cancel
 from reconciler.reconcile import Reconciler, Sighting
@@ -79,8 +79,7 @@ class Follower:
         self._retry_at_us: int | None = None
         self._again_at_us: int | None = None  # By the wall: what blocks a commit is over.
         self._looked_at_us = 0
-        self._complaint = ""
-        self._rejection: object = None
+        self._says = FollowerLog(name)
         self._canary_waits = False
 
     def start(self, timers: Timers) -> None:
@@ -128,7 +127,7 @@ class Follower:
                 now_us=clock.now_us(),
             )
         except (errors.SourceError, errors.PlanStale) as error:
-            self.complain(str(error))
+            self._says.failed(str(error))
             self._canary_waits = True
             return
         except Exception as error:  # noqa: BLE001  # The boundary: record, back off, go on.
@@ -136,29 +135,11 @@ class Follower:
             return
         self._canary_waits = tended.verdict is Verdict.WAITING
         if tended.verdict in (Verdict.PASSED, Verdict.FAILED):
-            self._say_canary(tended)
-
-    def _say_canary(self, tended: Tended) -> None:
-        if tended.verdict is Verdict.PASSED:
-            telemetry.log(
-                "canary_passed",
-                "A revision passed its canary.",
-                source=self.name,
-                commit=tended.commit,
-            )
-            return
-        telemetry.log(
-            "canary_failed",
-            "A revision failed its canary.",
-            level=logging.ERROR,
-            source=self.name,
-            commit=tended.commit,
-            put_back=tended.reverted_to,
-            reason=tended.why,
-        )
-        self.reconciler.retry()  # A newer commit may have been rejected meanwhile.
-        self._due = True
-        self._wake()
+            self._says.canary(tended)
+        if tended.verdict is Verdict.FAILED:
+            self.reconciler.retry()  # A newer commit may have been rejected meanwhile.
+            self._due = True
+            self._wake()
 
     def step(self) -> PassResult | None:
         """Begin a look that is due, or finish one whose remote has answered."""
@@ -241,10 +222,6 @@ class Follower:
 
     def _settle(self, result: PassResult, took_us: int) -> None:
         """Say what a pass did, once, and decide when to look again by ourselves."""
-        if isinstance(result.error, errors.OrlojError):
-            self.complain(str(result.error))
-        else:
-            self._complaint = ""
         stalled = isinstance(result.error, errors.SourceStalled)
         if result.outcome is Outcome.FAILED and not stalled:
             self._back_off()
@@ -252,42 +229,8 @@ class Follower:
             self._failures, self._retry_at_us = 0, None
         if result.outcome not in (Outcome.FAILED, Outcome.UNCHANGED):
             self._again_at_us = result.until_us
-        if result.outcome is Outcome.APPLIED and result.plan is not None:
-            self.unpacked += 1
-            telemetry.log(
-                "pass_applied",
-                f"Applied a commit: {apply.counted(result.plan)}.",
-                source=self.name,
-                commit=result.commit,
-                plan=result.plan.short_id,
-                tasks=len(result.tasks),
-                took_ms=took_us // 1_000,
-            )
-            self._rejection = None
-        elif result.outcome is Outcome.REJECTED:
-            self._say_rejected(result)
-
-    def _say_rejected(self, result: PassResult) -> None:
-        """Log a rejection unless it is the same as before."""
-        rejection = (result.commit, *(block.reason for block in result.blocks), result.problems)
-        verb = "Holds back" if result.waits else "Rejected"
-        if rejection != self._rejection:
-            telemetry.log(
-                "pass_rejected",
-                f"{verb} a commit; what was applied before stays.",
-                level=logging.WARNING,
-                source=self.name,
-                commit=result.commit,
-                problems=[str(problem) for problem in result.problems[:5]],
-                blocked=[str(block) for block in result.blocks],
-            )
-        self._rejection = rejection
-
-    def complain(self, message: str) -> None:
-        """Log a failure unless it is the same as before."""
-        if message != self._complaint:
-            telemetry.log("pass_failed", message, level=logging.WARNING, source=self.name)
-        self._complaint = message
+        self.unpacked += result.outcome is Outcome.APPLIED
+        self._says.ended(result, took_us)
 
     def _back_off(self) -> None:
         self._failures += 1
@@ -310,7 +253,7 @@ class Follower:
         """
         reason, message = type(error).__name__, str(error)
         if isinstance(error, errors.OrlojError):
-            self.complain(message)
+            self._says.failed(message)
         else:
             telemetry.log_exception("pass_failed", "A pass ended in an error nobody foresaw.")
             message = f"an unforeseen {reason}; the daemon's log has the traceback"

@@ -99,6 +99,8 @@ def detail(planned: Plan) -> str:
         "parsed": planned.parsed,
         "changes": len(planned.changes),
     }
+    if moved := planned.counts.get(Action.MOVE, 0):
+        value["moved"] = moved
     if planned.findings:
         value["findings"] = [_finding_json(item) for item in planned.findings[:REMARKS_MAX]]
     if planned.warnings:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from sqlalchemy import Connection
+
 from reconciler import (
     impact_rows,
     in_flight_rows,
@@ -92,14 +94,9 @@ def preview(
         if _strict(place.settings) and (blocks := asked.result()[1]):
             return Preview(commit=commit, plan=None, blocks=blocks)
         desired = place.loader.load(connection, commit, previous, scope)
-        serial = recorded.serial(connection)
-        target = asked.result()[0].at(serial)
-        if has_errors(desired.problems):
-            return Preview(commit=commit, plan=None, problems=desired.problems)
-        request = _request(place, target, desired)
-        planned, mistakes = moving.planned(connection, place.git, request)
-        if mistakes:
-            problems = tuple(sorted([*desired.problems, *mistakes]))
+        target = asked.result()[0].at(recorded.serial(connection))
+        planned, problems = _planned(connection, place, target, desired)
+        if planned is None:
             return Preview(commit=commit, plan=None, problems=problems)
         around = surroundings.look(connection, desired.resources, planned.changes)
         needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
@@ -107,7 +104,7 @@ def preview(
         touched = impact_rows.look(connection, planned.changes, now_us) if touching else None
     _refuse_empty(planned, commit)
     planned, risks = around.judge(planned, clock.day(now_us))
-    problems = (*desired.problems, *risks)
+    problems = (*problems, *risks)
     if has_errors(risks):
         return Preview(commit=commit, plan=None, problems=problems)
     asking = GateRequest(
@@ -118,9 +115,26 @@ def preview(
         anew=scope is Scope.EVERYTHING and previous is not None,
         awaited=waits,
     )
-    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
-    planned = replace(planned, warnings=problems, blocked=blocked, impact=touched)
+    planned = replace(
+        planned,
+        warnings=problems,
+        blocked=(*planned.blocked, *needed, *gate.blocks(asking)),
+        impact=touched,
+    )
     return Preview(commit=commit, plan=planned, problems=problems, around=around, awaited=waits)
+
+
+def _planned(
+    connection: Connection, place: Place, target: Target, desired: Desired
+) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """The plan before anybody judges it, and every problem; None where one forbids a plan."""
+    if has_errors(desired.problems):
+        return None, desired.problems
+    request = _request(place, target, desired)
+    planned, mistakes = moving.planned(connection, place.git, request)
+    if mistakes:
+        return None, tuple(sorted([*desired.problems, *mistakes]))
+    return planned, desired.problems
 
 
 def _refuse_empty(planned: Plan, commit: str) -> None:

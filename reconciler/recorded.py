@@ -4,7 +4,6 @@ Plain statements over the caller's connection: a pass through the ORM would cost
 times as much. Nothing here opens a transaction or decides anything.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,14 +12,12 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from reconciler import transition
-from reconciler.problem import Problem
 from reconciler.resource import Recorded, git_owner
 from runner.contract.database import dialect
 from runner.contract.kinds import Key
 from runner.contract.settings import DEFAULT_SOURCE
 
 CACHED_BLOBS_MAX: Final = 200_000
-PROBLEMS_KEPT: Final = 100
 _BATCH: Final = 250  # Three variables a key; SQLite takes at least 999 in a statement.
 _Item = TypeVar("_Item")
 
@@ -278,22 +275,6 @@ def remember(connection: Connection, documents: Mapping[str, str], version: str)
         "DELETE FROM blob_cache WHERE number <= (SELECT max(number) FROM blob_cache) - ?",
         (CACHED_BLOBS_MAX,),
     )
-
-
-def problems_text(problems: Sequence[Problem]) -> str:
-    """Problems as the source row keeps them: not the lines of text, which may hold secrets."""
-    rows = [
-        {
-            "path": problem.path,
-            "line": problem.line,
-            "column": problem.column,
-            "message": problem.message,
-            "hint": problem.hint,
-            "severity": problem.severity.value,
-        }
-        for problem in problems[:PROBLEMS_KEPT]
-    ]
-    return json.dumps(rows, ensure_ascii=False)
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:

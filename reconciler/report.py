@@ -1,5 +1,7 @@
 """How a pass ended: as a value for the loop, in the row of the repository, and as an event."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -21,6 +23,9 @@ from runner.contract.database import Database
 
 SUSPENDED: Final = "Suspended"
 """The reason of a repository that a person stopped."""
+
+
+PROBLEMS_KEPT: Final = 100
 
 
 class Outcome(StrEnum):
@@ -110,7 +115,7 @@ class Report:
             condition=READY,
             reason="Applied",
             message="",
-            problems=recorded.problems_text(planned.warnings),
+            problems=_kept(planned.warnings),
             checked_at=now_us,
             applied_at=now_us,
         )
@@ -141,7 +146,7 @@ class Report:
         state = replace(
             state,
             attempted_commit=seen.commit,
-            problems=recorded.problems_text(seen.problems),
+            problems=_kept(seen.problems),
             checked_at=now_us,
         )
         entry = Entry(
@@ -226,3 +231,19 @@ def _event(state: SourceState, severity: EventSeverity, commit: str | None) -> E
 def _in_words(problems: tuple[Problem, ...]) -> str:
     first = str(problems[0])
     return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
+
+
+def _kept(problems: Sequence[Problem]) -> str:
+    """Problems as the source row keeps them: not the lines of text, which may hold secrets."""
+    rows = [
+        {
+            "path": problem.path,
+            "line": problem.line,
+            "column": problem.column,
+            "message": problem.message,
+            "hint": problem.hint,
+            "severity": problem.severity.value,
+        }
+        for problem in problems[:PROBLEMS_KEPT]
+    ]
+    return json.dumps(rows, ensure_ascii=False)

@@ -8,8 +8,8 @@ import click
 
 from reconciler import control, recorded
 from reconciler.cli.context import Context
-from reconciler.reconcile import source_unset
 from reconciler.recorded import SourceState
+from reconciler.repository import source_unset
 from reconciler.resource import git_owner, person_owner
 from reconciler.views.plain import plain
 from runner.contract import clock, errors, settings

@@ -14,7 +14,8 @@ from reconciler.drift import explain, settle, world
 from reconciler.drift.heal import heal
 from reconciler.drift.look import Looked, Looks
 from reconciler.drift.settle import Seen
-from reconciler.reconcile import Reconciler, source_unset
+from reconciler.reconcile import Reconciler
+from reconciler.repository import source_unset
 from reconciler.views import drift as view
 from runner.contract import audit, clock, errors, observations, seal, settings
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType

@@ -16,7 +16,7 @@ from reconciler.cli.pre_receive import pre_receive
 from reconciler.git import address as git_address
 from reconciler.push import followed, receive
 from reconciler.push.installation import Hook, HookFolder, Presence
-from reconciler.reconcile import source_unset
+from reconciler.repository import source_unset
 from reconciler.views.plain import plain
 from runner.contract import errors, settings
 

@@ -8,6 +8,8 @@ sources[], left[]}` as the look left them: the first one's, and the same with `n
 left.
 """
 
+from collections.abc import Sequence
+
 import click
 
 from reconciler.cli import asking, letting, standing_by
@@ -71,11 +73,7 @@ def command(
         plan=approve,
         reason=reason,
     )
-    if asked.any:
-        commit = letting.let_pass(context, chosen, asked)
-        context.say(f"Let pass for commit {commit[:8]} of {chosen[0]}, as the log says.")
-    elif reason:
-        raise click.UsageError("--reason says why something is let pass, and nothing is")
+    _let_pass(context, chosen, asked)
     if again:
         standing_by.forgive(context, chosen)
     token = asking.request(context, chosen)
@@ -98,3 +96,11 @@ def command(
     states = asking.states(context, chosen)
     asking.show(context, states, as_json)
     return code or (0 if all(state.condition == READY for state in states) else 1)
+
+
+def _let_pass(context: Context, chosen: Sequence[str], asked: letting.Letting) -> None:
+    if asked.any:
+        commit = letting.let_pass(context, chosen, asked)
+        context.say(f"Let pass for commit {commit[:8]} of {chosen[0]}, as the log says.")
+    elif asked.reason:
+        raise click.UsageError("--reason says why something is let pass, and nothing is")

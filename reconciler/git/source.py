@@ -9,23 +9,18 @@ unreachable remote, a missing folder and an empty one are errors, never "nothing
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 from reconciler.git import address as git_address
-from reconciler.git import credentials
 from reconciler.git import history as git_history
 from reconciler.git import tree as git_tree
 from reconciler.git.command import GitCommand, Outcome
 from reconciler.git.commit_object import CommitObject
 from reconciler.git.history import History
-from reconciler.git.ignore import Ignore
-from reconciler.git.mirror import Mirror
-from reconciler.git.pointer import Found, Pointer, Wanted
+from reconciler.git.opened import Opened
+from reconciler.git.pointer import Found
 from reconciler.git.tree import Changes, Listing
 from runner.contract import errors
-from runner.contract.source_settings import Source
 
 BLOB_BYTES_MAX: Final = 256 * 1024
 """A manifest is about 600 bytes; a larger blob than this is never loaded."""
@@ -35,34 +30,16 @@ FILES_MAX: Final = 100_000
 """Files under the folder, and differences between two commits, at most."""
 RENAMED_PERCENT_MIN: Final = 75
 """Small manifests are two thirds alike for being manifests: git's own 50 is a guess."""
-_PLAIN: Final = Source()
 _BEGINNING: Final = re.compile(r"[0-9a-f]{4,64}")
 
 
-class GitSource:
+class GitSource(Opened):
     """One ref and folder of one repository, with a mirror of it in `folder`.
 
     `more` holds what else the settings say: another pointer than a ref, credentials, ignored
     paths. Nothing is checked before the first call, so that a wrong setting is reported where
     an unreachable remote is: each call raises SourceStalled or SourceWaiting.
     """
-
-    def __init__(
-        self,
-        url: str,
-        ref: str,
-        path: str,
-        folder: Path,
-        timeout_s: float,
-        *,
-        more: Source = _PLAIN,
-    ) -> None:
-        self._url = url
-        self._wanted = Wanted(ref, more.semver, more.commit)
-        self._path = path
-        self._timeout_s = timeout_s
-        self._folder = folder.absolute()
-        self._more = more
 
     def find(self) -> Found:
         """The commit that is followed at the remote now, and the tag that a range led to."""
@@ -276,45 +253,3 @@ class GitSource:
             f"{self._shown} holds more than {limit}: split it over several repositories, or "
             "narrow source.path",
         )
-
-    # The settings, checked when they are first needed.
-
-    @cached_property
-    def _address(self) -> git_address.Address:
-        return git_address.parse(self._url)
-
-    @cached_property
-    def _command(self) -> GitCommand:
-        opened_with = credentials.of(self._more)
-        return GitCommand(self._address, self._folder, self._timeout_s, credentials=opened_with)
-
-    @cached_property
-    def _mirror(self) -> Mirror:
-        return Mirror(self._command, self._address.url, self._folder, self._timeout_s)
-
-    @cached_property
-    def _pointer(self) -> Pointer:
-        return Pointer(self._command, self._address, self._wanted)
-
-    @cached_property
-    def _ignore(self) -> Ignore:
-        try:
-            return Ignore(self._more.ignore)
-        except ValueError as error:
-            raise errors.SourceStalled(
-                "IgnoreInvalid", f"source.ignore: {git_address.plain(str(error))}"
-            ) from None
-
-    @cached_property
-    def _prefix(self) -> str:
-        path = git_address.folder_path(self._path)
-        return f"{path}/" if path else ""
-
-    @property
-    def _only(self) -> tuple[str, ...]:
-        """The folder as the last argument of git, which takes no empty one."""
-        return (self._prefix,) if self._prefix else ()
-
-    @property
-    def _shown(self) -> str:
-        return git_address.plain(self._address.url)

@@ -120,8 +120,13 @@ def plan_of(record: Record, changes: Sequence[KeptChange]) -> Plan:
         fast_forward=record.fast_forward,
     )
     kept = history_plan.again(target, record.plan_id, record.unchanged, about, list(changes))
-    counts = (record.created, record.updated, record.deleted)
-    return replace(kept, counts=dict(zip(Action, counts, strict=True)))
+    counts = {
+        Action.CREATE: record.created,
+        Action.UPDATE: record.updated,
+        Action.DELETE: record.deleted,
+        Action.MOVE: about.get("moved", 0),
+    }
+    return replace(kept, counts=counts)
 
 
 def record_json(record: Record) -> dict[str, Any]:
@@ -198,4 +203,6 @@ def _commits(record: Record) -> str:
 
 
 def _counts(record: Record) -> str:
-    return f"+{record.created} ~{record.updated} -{record.deleted}"
+    moved = record.plan.get("moved", 0)
+    counts = f"+{record.created} ~{record.updated} -{record.deleted}"
+    return f"{counts} >{moved}" if moved else counts

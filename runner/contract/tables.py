@@ -16,6 +16,7 @@ from runner.contract import (
     limit_tables,
     notify_tables,
     plan_tables,
+    schedule_tables,
     source_tables,
     status_tables,
     trust_tables,
@@ -32,6 +33,8 @@ ELSEWHERE: Final = (
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
     plan_tables.ResourceMoveRow,
+    schedule_tables.ScheduleRow,
+    schedule_tables.ScheduleFireRow,
     source_tables.SourceControlRow,
     source_tables.SourceOverrideRow,
     source_tables.EventRow,
@@ -280,29 +283,3 @@ class DisclosureRow(SQLModel, table=True):
     field: str = Field(primary_key=True)
     salt: bytes = Field(sa_type=LargeBinary)
     value: str
-
-
-class ScheduleRow(SQLModel, table=True):
-    """How far a TaskSchedule is decided: every moment up to `through_at`."""
-
-    __tablename__: ClassVar[str] = "schedule"
-    namespace: str = Field(primary_key=True)
-    name: str = Field(primary_key=True)
-    timing: str
-    suspended: bool
-    generation: int = Field(sa_type=Big)
-    through_at: int = Field(sa_type=Big)
-    missed: int = Field(sa_type=Big)
-
-
-class ScheduleFireRow(SQLModel, table=True):
-    """A moment of a TaskSchedule: queued as a task, skipped or missed. Written once."""
-
-    __tablename__: ClassVar[str] = "schedule_fire"
-    namespace: str = Field(primary_key=True)
-    name: str = Field(primary_key=True)
-    fire_at: int = Field(sa_column=Column(BigInteger, primary_key=True))
-    decision: str
-    reason: str | None
-    task_id: str | None
-    decided_at: int = Field(sa_type=Big)
