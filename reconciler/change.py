@@ -123,6 +123,11 @@ class Change:
     code: ReasonCode = ReasonCode.UNSPECIFIED
 
     @property
+    def standing(self) -> Key:
+        """The key under which it is recorded, and tasks know it; its own where it is new."""
+        return self.before.key if self.before is not None else self.key
+
+    @property
     def previous(self) -> Key | None:
         """The key it had before it moved; None for all that did not."""
         moved = self.action is Action.MOVE and self.before is not None

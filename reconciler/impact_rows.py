@@ -70,7 +70,7 @@ class _Seen:
 def look(connection: Connection, changes: Sequence[Change], now_us: int) -> Impact:
     """What the changes touch."""
     shown = [change for change in changes[:CHANGES_MAX] if _is_felt(change)]
-    dependents, cut = _dependents(connection, [change.key for change in shown])
+    dependents, cut = _dependents(connection, [change.standing for change in shown])
     flying = in_flight_rows.tasks(connection, in_flight_rows.READ_MAX)
     calls = _calls(connection, now_us)
     reached = {key for keys in dependents.values() for key in keys}
@@ -85,13 +85,13 @@ def look(connection: Connection, changes: Sequence[Change], now_us: int) -> Impa
     touched: dict[Key, Touched] = {}
     counted: set[_Calls] = set()
     for change in shown:
-        its = [item for item in calls if _concerns(item, change, dependents[change.key])]
+        its = [item for item in calls if _concerns(item, change, dependents[change.standing])]
         counted.update(its)
-        touched[change.key] = _touched(seen, [change.key], its)
+        touched[change.key] = _touched(seen, [change.standing], its)
     bounded = cut or len(changes) > CHANGES_MAX or len(flying) >= in_flight_rows.READ_MAX
     return Impact(
         changes=touched,
-        total=_touched(seen, [change.key for change in shown], counted),
+        total=_touched(seen, [change.standing for change in shown], counted),
         bounded=bounded or sum(item.count for item in calls) >= CALLS_MAX,
     )
 
@@ -109,7 +109,7 @@ def _fates(
         task.id: wanted
         for wanted in order  # The last one counts.
         for change in in_flight.asking(changes, wanted)
-        for task in tasks.get(change.key, ())
+        for task in tasks.get(change.standing, ())
     }
 
 
@@ -197,7 +197,7 @@ def _calls(connection: Connection, now_us: int) -> list[_Calls]:
 
 def _concerns(calls: _Calls, change: Change, dependents: Collection[Key]) -> bool:
     """Whether calls were made by, through or to what changes."""
-    key = change.key
+    key = change.standing
     match key.kind:
         case "Tool":
             return calls.tool == key

@@ -74,7 +74,7 @@ def under(
     connection: Connection, found: Sequence[TaskInFlight], changes: Iterable[Change]
 ) -> dict[Key, list[TaskInFlight]]:
     """Which of the tasks work under each changed resource; those without any are left out."""
-    asked = {change.key: change for change in changes if change.before is not None}
+    asked = {change.standing: change for change in changes if change.before is not None}
     if not found or not asked:
         return {}
     sets = _sets(connection, {task.manifests for task in found if task.manifests}, asked)
@@ -118,7 +118,7 @@ def worker_of(change: Change) -> Key | None:
     except errors.Refused:
         return None
     assert isinstance(spec, Task)
-    return spec.subject(change.key.namespace)
+    return spec.subject(change.standing.namespace)
 
 
 def awaited(
@@ -134,15 +134,16 @@ def awaited(
     halted = in_flight.asking(changes, InFlight.CANCEL)
     since = _since(connection, source)
     found = under(connection, tasks(connection, READ_MAX), [*drained, *halted])
-    ended = {task.id for change in halted for task in found.get(change.key, ())}
+    ended = {task.id for change in halted for task in found.get(change.standing, ())}
     waits = []
     for change in drained:
-        since_us = since.get(change.key, now_us)
-        ids = sorted({task.id for task in found.get(change.key, ())} - ended)
+        key = change.standing
+        since_us = since.get(key, now_us)
+        ids = sorted({task.id for task in found.get(key, ())} - ended)
         until_us = since_us + in_flight.drain_us(change)
         if ids:
             waits.append(
-                Awaited(key=change.key, tasks=tuple(ids), since_us=since_us, until_us=until_us)
+                Awaited(key=key, tasks=tuple(ids), since_us=since_us, until_us=until_us)
             )
     return tuple(waits)
 
@@ -202,7 +203,7 @@ def cancel(
     After the state is advanced: from then on nobody begins under what was before. Refused
     where nobody said how to cancel.
     """
-    halted = {change.key: change for change in in_flight.asking(changes, InFlight.CANCEL)}
+    halted = {change.standing: change for change in in_flight.asking(changes, InFlight.CANCEL)}
     if not halted:
         return []
     found = under(connection, tasks(connection), halted.values())

@@ -26,9 +26,10 @@ def needed(
     """Why what is deleted may not go: who of the neighbours needs it, and where."""
     allowed = {item.subject for item in overrides if item.kind is OverrideKind.DESTROY}
     gone = {
-        change.key
+        change.standing
         for change in changes
-        if change.action is Action.DELETE and str(change.key) not in allowed
+        if change.action in (Action.DELETE, Action.MOVE)
+        if str(change.standing) not in allowed
     }
     if not gone:
         return ()

@@ -99,9 +99,10 @@ def preview(
         if planned is None:
             return Preview(commit=commit, plan=None, problems=problems)
         around = surroundings.look(connection, desired.resources, planned.changes)
-        needed = neighbour.needed(connection, place.neighbours, planned.changes, overrides)
-        waits = in_flight_rows.awaited(connection, place.source, planned.changes, now_us)
-        touched = impact_rows.look(connection, planned.changes, now_us) if touching else None
+        changes = planned.changes
+        needed = neighbour.needed(connection, place.neighbours, changes, overrides)
+        waits = in_flight_rows.awaited(connection, place.source, changes, now_us)
+        touched = impact_rows.look(connection, changes, now_us) if touching else None
     _refuse_empty(planned, commit)
     planned, risks = around.judge(planned, clock.day(now_us))
     problems = (*problems, *risks)
@@ -115,12 +116,8 @@ def preview(
         anew=scope is Scope.EVERYTHING and previous is not None,
         awaited=waits,
     )
-    planned = replace(
-        planned,
-        warnings=problems,
-        blocked=(*planned.blocked, *needed, *gate.blocks(asking)),
-        impact=touched,
-    )
+    blocked = (*planned.blocked, *needed, *gate.blocks(asking))
+    planned = replace(planned, warnings=problems, blocked=blocked, impact=touched)
     return Preview(commit=commit, plan=planned, problems=problems, around=around, awaited=waits)
 
 

@@ -85,7 +85,9 @@ def _planned(seen: Preview) -> Plan:
 
 def _deleted(seen: Preview, key: str) -> str:
     deleted = [
-        str(change.key) for change in _planned(seen).changes if change.action is Action.DELETE
+        str(change.standing)
+        for change in _planned(seen).changes
+        if change.action in (Action.DELETE, Action.MOVE)
     ]
     if key in deleted:
         return key

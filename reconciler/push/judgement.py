@@ -75,7 +75,11 @@ def _stale(planned: Plan, options: Options) -> str:
 
 def _strangers(planned: Plan, options: Options) -> Iterator[str]:
     """What is to be destroyed by name, and is not touched: most likely a slip."""
-    gone = {str(item.key) for item in planned.changes if item.action is Action.DELETE}
+    gone = {
+        str(item.standing)
+        for item in planned.changes
+        if item.action in (Action.DELETE, Action.MOVE)
+    }
     for key in options.destroys:
         if key not in gone:
             yield f"-o allow-destroy={key}: this push does not delete it"
