@@ -20,7 +20,10 @@ from runner.contract import errors
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """What going back would do. `tree` is what the branch would hold, `same` that it does."""
+    """What going back would do. `tree` is what the branch would hold, `same` that it does.
+
+    `back` counts the commits that what is applied has on top; None where it has others.
+    """
 
     head: str
     commit: str
@@ -28,6 +31,7 @@ class Rollback:
     same: bool
     plan: Plan
     risks: tuple[Problem, ...]
+    back: int | None
 
 
 def prepare(reconciler: Reconciler, commit: str, applied: str | None, now_us: int) -> Rollback:
@@ -52,6 +56,7 @@ def prepare(reconciler: Reconciler, commit: str, applied: str | None, now_us: in
         same=tree == way_back.tree_of(git, head, head, ""),
         plan=planned,
         risks=risks,
+        back=reconciler.ahead(applied, found) if applied else None,
     )
 
 

@@ -22,6 +22,7 @@ from reconciler.rollback import Rollback
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json
+from reconciler.views.plan_line import Telling
 from reconciler.views.problems import problem_list
 from runner.contract import clock, errors, settings
 
@@ -80,7 +81,8 @@ def command(
 
 def _show(context: Context, wanted: Rollback) -> None:
     context.say(f"Going back to {wanted.commit[:12]} from what is applied would be:\n")
-    context.show(plan_words(explain(wanted.plan)))
+    telling = Telling(back=wanted.back)
+    context.show(plan_words(explain(wanted.plan), telling=telling))
     if wanted.risks:
         context.show(problem_list(wanted.risks))
 

@@ -31,13 +31,14 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
         now_us, workers = clock.now_us(), tasks.workers(connection)
         seen = shared and any(worker.seen_at > now_us - _SILENT_US for worker in workers)
         entries, head = audit.head(connection)
+        looking = service.is_running(settings.run, "daemon") or context.database.led(connection)
+        known = source_status.known(connection, settings)
         status = view.Status(
             home=str(settings.home),
             now_us=now_us,
-            sources=[_source(found) for found in source_status.known(connection, settings)],
+            sources=[_source(found, looking=looking) for found in known],
             resources=census.by_kind(connection),
-            daemon_running=service.is_running(settings.run, "daemon")
-            or context.database.led(connection),
+            daemon_running=looking,
             runner_running=service.is_running(settings.run, "runner") or seen,
             schedules=view.ScheduleTotals(*schedule_rows.totals(connection)),
             tasks=tasks.counts(connection),
@@ -59,7 +60,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
     return 1 if exit_code and view.stuck(status) else 0
 
 
-def _source(found: Known) -> SourceStatus:
+def _source(found: Known, *, looking: bool) -> SourceStatus:
     """A repository as the last pass left it; as the settings say before the first one."""
     state, standing, control = found.state, found.standing, found.control
     return SourceStatus(
@@ -78,7 +79,7 @@ def _source(found: Known) -> SourceStatus:
         subject=found.record.subject if found.record else None,
         author=found.record.author if found.record else None,
         since_at=standing.since_at if standing else None,
-        next_at=found.next_at,
+        next_at=found.next_at if looking else None,
         failures=standing.failures if standing else 0,
         suspended_by=control.suspended_by,
         suspended_reason=control.suspended_reason,
