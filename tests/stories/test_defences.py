@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(120)]
 PROJECT = Path(__file__).parents[2]
 GIT_SOURCE = "tests/reconciler/test_git_source.py"
 MANIFEST = "tests/reconciler/test_manifest.py"
+RECEIVER = "tests/reconciler/test_receiver.py"
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,65 @@ DEFENCES = (
         "        if not listing.files and not listing.problems:\n",
         "        if False:\n",
         f"{GIT_SOURCE}::test_nothing_left_is_an_error_and_never_a_wish_to_delete_everything",
+    ),
+    Defence(
+        "token that a redirect carries away",
+        "reconciler/git/command.py",
+        'redirects = "false" if secret else "initial"',
+        'redirects = "true"',
+        "tests/reconciler/test_git_credentials.py"
+        "::test_a_redirect_carries_the_token_to_no_other_server",
+    ),
+    Defence(
+        "forged delivery of a webhook",
+        "reconciler/web/proof.py",
+        'return Verdict(None if same else "its signature is missing or wrong")',
+        "return Verdict(None)",
+        f"{RECEIVER}::test_what_is_not_proved_is_refused_and_wakes_nobody",
+    ),
+    Defence(
+        "delivery that comes again",
+        "reconciler/web/seen.py",
+        "return fresh",
+        "return True",
+        f"{RECEIVER}::test_a_delivery_that_comes_again_is_refused",
+    ),
+    Defence(
+        "endless body",
+        "reconciler/web/server.py",
+        "BODY_BYTES_MAX: Final = 1_048_576",
+        "BODY_BYTES_MAX: Final = 2**40",
+        f"{RECEIVER}::test_the_largest_body_is_taken_and_one_byte_more_is_not",
+    ),
+    Defence(
+        "unsigned commit under a signed one",
+        "reconciler/trust/judgement.py",
+        "    if not history.commits:  # It",
+        "    if True:  # It",
+        "tests/reconciler/test_signatures.py"
+        "::test_an_unsigned_commit_under_a_signed_one_is_found",
+    ),
+    Defence(
+        "poisoned row",
+        "runner/pinning.py",
+        "sound = kinds.digest(text).encode() == bytes(spec_hash)",
+        "sound = True",
+        "tests/reconciler/test_drift.py::test_a_poisoned_row_stops_its_own_tasks_and_no_others",
+    ),
+    Defence(
+        "deletion of most of a repository",
+        "reconciler/gate/gate.py",
+        "    prune.blocks,\n",
+        "",
+        "tests/reconciler/test_prune.py",
+    ),
+    Defence(
+        "protection that goes with its manifest",
+        "reconciler/gate/gate.py",
+        "    protection.blocks,\n",
+        "",
+        "tests/reconciler/test_protect.py"
+        "::test_a_protected_resource_stays_when_its_manifest_goes_with_the_annotation",
     ),
 )
 
