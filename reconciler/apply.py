@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import canary, control, events, history, in_flight_rows, recorded, resource_rows
+from reconciler import canary, control, in_flight_rows, recorded, resource_rows
 from reconciler.change import Action, Plan, Target
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
+from reconciler.history import history
+from reconciler.history.trigger import Cause, Trigger
 from reconciler.in_flight import Cancel
 from reconciler.recorded import SourceState
-from reconciler.trigger import Cause, Trigger
 from reconciler.trust import record
 from runner.contract import audit, audit_entry, errors, submission, wake
 from runner.contract.audit_entry import Entry, EntryType

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import canary_verdict, history, recorded
+from reconciler import canary_verdict, recorded
 from reconciler.canary_verdict import Evaluation, Seen
 from reconciler.change import Plan
+from reconciler.history import history
+from reconciler.history.trigger import Result
 from reconciler.resource import git_owner
-from reconciler.trigger import Result
 from runner.contract import audit, submission
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.kinds import Key, Task, spec_of

@@ -14,16 +14,17 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import apply, canary, canary_verdict, control, events, recorded, reversal
+from reconciler import apply, canary, canary_verdict, control, recorded, reversal
 from reconciler.canary import Canary
 from reconciler.canary_verdict import Judgement, Verdict
 from reconciler.change import Plan
 from reconciler.condition import READY, RECONCILING, STALLED
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
+from reconciler.history.trigger import Cause, Trigger
 from reconciler.in_flight import Cancel
 from reconciler.preview import Place
 from reconciler.recorded import SourceState
-from reconciler.trigger import Cause, Trigger
 from runner.contract import clock, wake
 from runner.contract.database import Database
 from runner.contract.task_state import FINISHED

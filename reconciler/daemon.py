@@ -30,7 +30,7 @@ from reconciler.leader import TURN_S, Leader
 from reconciler.notify.lanes import Lanes
 from reconciler.pulse import Pulse
 from reconciler.report import Outcome
-from reconciler.schedule import Schedules
+from reconciler.schedule.schedules import Schedules
 from runner.contract import clock, errors, seal, service, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.settings import Settings

@@ -8,10 +8,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import control, events, recorded
+from reconciler import control, recorded
 from reconciler.condition import RECONCILING, Conditions
 from reconciler.control import Control, Hold
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.git.pointer import Wanted
 from reconciler.report import SUSPENDED, Report
 from runner.contract import audit_entry

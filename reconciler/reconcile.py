@@ -13,7 +13,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler import apply, canary, in_flight_rows, preview, trigger
+from reconciler import apply, canary, in_flight_rows, preview
 from reconciler import control as controls
 from reconciler.canary import Canary
 from reconciler.change import Plan
@@ -21,12 +21,13 @@ from reconciler.condition import RECONCILING
 from reconciler.control import Control
 from reconciler.desired import Scope
 from reconciler.git.source import GitSource
+from reconciler.history import trigger
+from reconciler.history.trigger import Cause, Trigger
 from reconciler.in_flight import Cancel
 from reconciler.preview import Preview
 from reconciler.recorded import SourceState
 from reconciler.report import Outcome, PassResult, Report
 from reconciler.repository import Repository
-from reconciler.trigger import Cause, Trigger
 from runner.contract import clock, errors
 from runner.contract.database import Database
 from runner.contract.settings import DEFAULT_SOURCE, Settings

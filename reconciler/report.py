@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from reconciler import canary, events, history, recorded
+from reconciler import canary, recorded
 from reconciler.canary import Canary
 from reconciler.change import Block, Plan, Target
 from reconciler.condition import READY, RECONCILING, STALLED, Conditions
 from reconciler.control import Control
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
+from reconciler.history import history
+from reconciler.history.trigger import Result, Trigger
 from reconciler.preview import Preview
 from reconciler.problem import Problem
 from reconciler.recorded import SourceState
 from reconciler.resource import git_owner
-from reconciler.trigger import Result, Trigger
 from runner.contract import audit, errors
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database

@@ -11,11 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import control, history, recorded, transition
+from reconciler import control, recorded, transition
 from reconciler.condition import RECONCILING
 from reconciler.control import Control
 from reconciler.git import address as git_address
-from reconciler.history_plan import Record
+from reconciler.history import history
+from reconciler.history.plan import Record
 from reconciler.recorded import SourceState
 from reconciler.resource import git_owner
 from reconciler.transition import Standing

@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from reconciler import comparing
 from reconciler.cli import effective
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import source_option
 from reconciler.cli.plan import CHANGES
 from reconciler.cli.planning import read_time
 from reconciler.plan import explain
-from reconciler.points import APPLIED, Point, point
 from reconciler.reconcile import Reconciler
+from reconciler.review import comparing
+from reconciler.review.points import APPLIED, Point, point
 from reconciler.views import access_diff
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json

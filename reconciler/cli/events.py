@@ -14,8 +14,8 @@ import click
 
 from reconciler import resource_name
 from reconciler.cli.context import Context, json_option
-from reconciler.event_stream import Stream, Wanted
-from reconciler.events import EVENTS_MAX, EventRecord, EventSeverity
+from reconciler.event.events import EVENTS_MAX, EventRecord, EventSeverity
+from reconciler.event.stream import Stream, Wanted
 from reconciler.views import events as view
 from reconciler.views.plain import plain_json
 from runner.contract import clock, errors

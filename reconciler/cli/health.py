@@ -9,10 +9,11 @@ from typing import Final
 
 import click
 
-from reconciler import health, resource_name
+from reconciler import resource_name
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Length
-from reconciler.health_rules import Finding, Health
+from reconciler.health import health
+from reconciler.health.rules import Finding, Health
 from reconciler.resource import git_owner
 from reconciler.views import health as view
 from reconciler.views.plain import plain

@@ -7,9 +7,10 @@ RESOURCE` shows every change of one resource. `--json` prints what `views.histor
 import click
 from sqlalchemy import Connection
 
-from reconciler import history, resource_name
+from reconciler import resource_name
 from reconciler.cli.context import Context, json_option
-from reconciler.history_plan import Record
+from reconciler.history import history
+from reconciler.history.plan import Record
 from reconciler.views import history as view
 from runner.contract import clock, errors
 from runner.contract.kinds import Key

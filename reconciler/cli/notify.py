@@ -4,7 +4,7 @@ import click
 
 from reconciler import recorded
 from reconciler.cli.context import Context, json_option
-from reconciler.events import Event, EventSeverity
+from reconciler.event.events import Event, EventSeverity
 from reconciler.notify import post
 from reconciler.notify.notice import Notice, Status
 from reconciler.views import notifications as view

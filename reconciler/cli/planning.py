@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler import against as between
-from reconciler import estimating, recorded, selection
+from reconciler import recorded
 from reconciler.change import Plan
 from reconciler.cli.context import Context
 from reconciler.cli.parameters import Moment
+from reconciler.estimate import estimating
 from reconciler.plan import explain
-from reconciler.points import point
 from reconciler.preview import Preview
 from reconciler.reconcile import Reconciler
+from reconciler.review import against as between
+from reconciler.review import selection
+from reconciler.review.points import point
 from reconciler.views.plan_line import Same, Telling
 from runner.contract import clock, errors
 from runner.contract.database import Database

@@ -5,11 +5,11 @@ from typing import Final
 import click
 from sqlalchemy import Connection
 
-from reconciler import schedule_rows
 from reconciler.cli.context import Context, json_option
-from reconciler.schedule_due import Progress
-from reconciler.schedule_rows import Manifest
-from reconciler.schedule_settle import read
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule.due import Progress
+from reconciler.schedule.rows import Manifest
+from reconciler.schedule.settle import read
 from reconciler.views import schedules as view
 from runner.contract import clock, errors
 from runner.contract.timetable import Timetable

@@ -5,9 +5,10 @@ from typing import Final
 
 import click
 
-from reconciler import census, schedule_rows, source_status
+from reconciler import census, source_status
 from reconciler.cli.context import Context, json_option
 from reconciler.drift.settle import drift_totals
+from reconciler.schedule import rows as schedule_rows
 from reconciler.source_status import Known
 from reconciler.views import status as view
 from reconciler.views.sources import SourceStatus

@@ -5,8 +5,9 @@
 
 import click
 
-from reconciler import resource_name, trace
+from reconciler import resource_name
 from reconciler.cli.context import Context, json_option
+from reconciler.history import trace
 from reconciler.views import trace as view
 from runner.contract import clock
 

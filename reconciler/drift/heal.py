@@ -15,12 +15,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import events, recorded, resource_rows
+from reconciler import recorded, resource_rows
 from reconciler.change import Action, Change, Plan, Target
 from reconciler.drift import settle
 from reconciler.drift.drift import Drift, DriftKind
 from reconciler.drift.look import Looked, Looks
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.preview import Place
 from reconciler.resource import Recorded, Resource
 from runner.contract import audit

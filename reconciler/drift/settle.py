@@ -10,9 +10,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import events
 from reconciler.drift.drift import WORLD, Drift, DriftKind
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.resource import git_owner
 from runner.contract import audit, audit_entry
 from runner.contract.audit_entry import Entry, EntryType

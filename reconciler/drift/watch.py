@@ -13,13 +13,14 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from reconciler import control, events
+from reconciler import control
 from reconciler.drift import settle, world
 from reconciler.drift.heal import Healed, heal
 from reconciler.drift.look import Looked, Looks
 from reconciler.drift.pace import Pace
 from reconciler.drift.settle import Seen
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.preview import Place
 from runner.contract import clock, errors, telemetry
 from runner.contract.seal import Sealer

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
-from reconciler.events import Event, EventSeverity
+from reconciler.event.events import Event, EventSeverity
 from reconciler.notify.notice import Status
 from runner.contract.web_settings import Notify
 

@@ -10,8 +10,8 @@ import logging
 import threading
 from typing import Final
 
-from reconciler import events
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.notify import choice, outbox, post
 from reconciler.notify.notice import Notice
 from reconciler.notify.post import Reply

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.events import Event
+from reconciler.event.events import Event
 
 
 class Status(StrEnum):

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import events
-from reconciler.events import EVENTS_MAX, Event, EventRecord, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import EVENTS_MAX, Event, EventRecord, EventSeverity
 from reconciler.notify import choice
 from reconciler.notify.notice import Notice, NoticeState, Status
 from runner.contract import clock

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.event import EventRecord, EventSeverity
+from reconciler.event.event import EventRecord, EventSeverity
 from reconciler.views.plain import plain
 from reconciler.views.times import iso, length, moment
 

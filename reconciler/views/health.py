@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.health_rules import Finding, Health
+from reconciler.health.rules import Finding, Health
 from reconciler.views.plain import plain
 from reconciler.views.table import number, paragraphs, short, table
 

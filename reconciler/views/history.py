@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler import history_plan
 from reconciler.change import Action, Plan, Target
-from reconciler.history_plan import KeptChange, Record
+from reconciler.history import plan as history_plan
+from reconciler.history.plan import KeptChange, Record
 from reconciler.views.plain import plain
 from reconciler.views.plan import plan_words
 from reconciler.views.plan_json import plan_json

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from reconciler import moves
 from reconciler.change import Action, Change, FieldChange, Plan
-from reconciler.estimate import sentence
+from reconciler.estimate.estimate import sentence
 from reconciler.manifest.origin import ANNOTATION
 from reconciler.views import impact as impact_view
 from reconciler.views.plain import plain

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.change import Action, Plan, Provenance, Target
-from reconciler.selection import Partial
+from reconciler.review.selection import Partial
 from reconciler.views.plain import plain
 from reconciler.views.plan_line import Telling
 from reconciler.views.problems import counted

@@ -46,8 +46,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from reconciler.change import Action, Block, Change, Plan, Provenance
-from reconciler.estimate import Estimate, sentence
-from reconciler.selection import Partial
+from reconciler.estimate.estimate import Estimate, sentence
+from reconciler.review.selection import Partial
 from reconciler.views.findings import permissions_json
 from reconciler.views.impact import impact_json
 from reconciler.views.plan_line import NOTHING_MORE, Telling

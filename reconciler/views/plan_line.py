@@ -11,8 +11,8 @@ from typing import Final
 
 from rich.text import Text
 
-from reconciler.estimate import Estimate
-from reconciler.selection import Partial
+from reconciler.estimate.estimate import Estimate
+from reconciler.review.selection import Partial
 from runner.contract.kinds import Key
 
 SIGNS: Final = {"+": "+", "-": "-", "~": "!", ">": "!", "!": "!", "#": "#"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from reconciler.schedule_due import FireRecord
+from reconciler.schedule.due import FireRecord
 from reconciler.views.table import number, paragraphs, table, word
 from reconciler.views.times import iso, moment
 from runner.task_record import shown_state

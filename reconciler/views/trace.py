@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.origin import LetPass, Origin
+from reconciler.history.origin import LetPass, Origin
 from reconciler.views import history as history_view
 from reconciler.views.table import Cell, pairs, paragraphs
 from reconciler.views.times import ago, iso, moment

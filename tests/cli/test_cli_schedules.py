@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from home import Home
 
-from reconciler.schedule import Schedules
+from reconciler.schedule.schedules import Schedules
 from runner import decisions
 from runner.contract import clock
 

@@ -11,7 +11,7 @@ from status_world import SECOND_US, World, agent, evaluation, task
 from reconciler import canary, canary_verdict
 from reconciler.canary_verdict import Evaluation, Seen, Verdict, judge
 from reconciler.report import Outcome
-from reconciler.schedule import Schedules
+from reconciler.schedule.schedules import Schedules
 from runner import decisions
 from runner.contract import clock
 from runner.contract.kinds import Key

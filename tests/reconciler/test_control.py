@@ -12,7 +12,8 @@ import pytest
 from home import opened
 from repository import Repository
 
-from reconciler import control, events, recorded
+from reconciler import control, recorded
+from reconciler.event import events
 from reconciler.hold import Holder
 from reconciler.reconcile import Outcome, Reconciler
 from runner.contract import audit, errors

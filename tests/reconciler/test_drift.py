@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from repository import Repository
 
-from reconciler import apply, by_hand, cli, events, recorded
+from reconciler import apply, by_hand, cli, recorded
 from reconciler.drift import settle
 from reconciler.drift.drift import DriftKind
 from reconciler.drift.heal import REMOVED_MAX, Healed, heal
 from reconciler.drift.look import Looked, Looks
 from reconciler.drift.pace import Pace, pause_s
+from reconciler.event import events
 from reconciler.reconcile import Reconciler
 from runner import pinning
 from runner.claim import Claimable

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from home import Home
 
-from reconciler import estimating
 from reconciler.change import Action, Change, Plan, Target
-from reconciler.estimate import Asked, Estimate, Usage, estimate, sentence, tokens
+from reconciler.estimate import estimating
+from reconciler.estimate.estimate import Asked, Estimate, Usage, estimate, sentence, tokens
 from reconciler.resource import Recorded, Resource
 from runner.contract import clock, kinds
 from runner.contract.kinds import Agent, Key, Metadata

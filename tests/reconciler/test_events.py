@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from reconciler import events
-from reconciler.event_stream import GAP_US, Stream, Wanted
-from reconciler.events import Event, EventRecord, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventRecord, EventSeverity
+from reconciler.event.stream import GAP_US, Stream, Wanted
 from reconciler.views.events import event_json, event_line
 from runner.contract.database import Database, open_database
 

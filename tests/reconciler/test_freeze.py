@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from repository import Repository
 
-from reconciler import events, override, recorded
+from reconciler import override, recorded
 from reconciler.change import Action, Change, Plan, Target
+from reconciler.event import events
 from reconciler.gate import freeze
 from reconciler.gate.request import GateRequest
 from reconciler.override import Override, OverrideKind

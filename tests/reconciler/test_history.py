@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from status_world import World, agent
 
-from reconciler import apply, by_hand, control, history, transition
+from reconciler import apply, by_hand, control, transition
+from reconciler.history import history
 from reconciler.plan import explain
 from reconciler.views import history as view
 from reconciler.views.plan import plan_words

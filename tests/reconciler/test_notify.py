@@ -19,8 +19,8 @@ import pytest
 from home import opened
 from local_server import Answer, LocalServer, Received
 
-from reconciler import events
-from reconciler.events import Event, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import Event, EventSeverity
 from reconciler.notify import choice, outbox, post
 from reconciler.notify.letter import letter
 from reconciler.notify.notice import Notice, Status

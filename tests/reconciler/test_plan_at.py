@@ -9,12 +9,12 @@ import pytest
 from home import opened
 from repository import Repository
 
-from reconciler import comparing
 from reconciler.change import Action
 from reconciler.cli import effective
 from reconciler.cli.planning import read_time
-from reconciler.points import Point, point
 from reconciler.reconcile import Outcome, Reconciler
+from reconciler.review import comparing
+from reconciler.review.points import Point, point
 from reconciler.views import access_diff
 from reconciler.views.access_diff import Shift
 from runner.contract import clock, errors

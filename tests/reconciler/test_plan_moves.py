@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repository import Repository
 
-from reconciler import moved_rows, schedule_rows
+from reconciler import moved_rows
 from reconciler.change import Action, ReasonCode, Target
 from reconciler.plan import PlanRequest, plan
 from reconciler.reconcile import Outcome, PassResult, Reconciler
 from reconciler.resource import Recorded, Resource
-from reconciler.schedule import Schedules
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule.schedules import Schedules
 from runner.contract import clock, database
 from runner.contract.kinds import Key, digest
 from runner.contract.settings import Settings, Source

@@ -12,7 +12,7 @@ from reconciler.change import Action, Plan, Target
 from reconciler.governance.finding import Finding, Severity
 from reconciler.plan import PlanRequest, plan
 from reconciler.resource import Mention, Recorded, Resource
-from reconciler.selection import matches, names, select, unmatched
+from reconciler.review.selection import matches, names, select, unmatched
 from runner.contract import errors
 from runner.contract.kinds import Key, digest
 

@@ -9,7 +9,8 @@ import pytest
 import signing
 from signing import World, agent
 
-from reconciler import apply, events
+from reconciler import apply
+from reconciler.event import events
 from reconciler.reconcile import Outcome
 
 A, B, C = (agent(name) for name in "abc")

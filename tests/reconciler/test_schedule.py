@@ -10,8 +10,9 @@ import pytest
 from home import Home, opened
 from sqlalchemy import Connection
 
-from reconciler import apply, by_hand, schedule_rows
-from reconciler.schedule import Schedules
+from reconciler import apply, by_hand
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule.schedules import Schedules
 from runner import decisions
 from runner.contract import seal
 from runner.contract.kinds import Key

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.schedule_due import (
+from reconciler.schedule.due import (
     COUNTED_MAX,
     Decision,
     FireRecord,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from status_world import World, agent
 
-from reconciler import override, resource_name, trace
-from reconciler.origin import Origin
+from reconciler import override, resource_name
+from reconciler.history import trace
+from reconciler.history.origin import Origin
 from reconciler.override import Override, OverrideKind
 from reconciler.views.trace import trace_json, trace_words
 from runner.contract import audit, errors

@@ -15,7 +15,7 @@ from home import Home, opened
 from model_server import ModelServer, completion
 from repository import Repository
 
-from reconciler import events
+from reconciler.event import events
 from runner.contract import audit, clock, kinds, submission, wake
 from runner.contract.audit_entry import NO_COMMIT
 from runner.contract.kinds import Key

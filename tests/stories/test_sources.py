@@ -23,7 +23,8 @@ import pytest
 from home import opened
 from repository import Repository
 
-from reconciler import cli, events, recorded
+from reconciler import cli, recorded
+from reconciler.event import events
 from reconciler.follower import BACKOFF_FIRST_S, Follower
 from runner.contract import audit
 from runner.contract.database import Database

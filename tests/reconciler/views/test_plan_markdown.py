@@ -19,7 +19,7 @@ from reconciler.change import Block, Plan, Target
 from reconciler.governance.finding import Finding, Severity
 from reconciler.plan import PlanRequest, explain, plan
 from reconciler.problem import Problem
-from reconciler.selection import select
+from reconciler.review.selection import select
 from reconciler.views.plan_line import Telling
 from reconciler.views.plan_markdown import (
     CHARACTERS_MAX,

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler.schedule_due import Decision, FireRecord, Progress
+from reconciler.schedule.due import Decision, FireRecord, Progress
 from runner.contract.kinds import Key
 from runner.contract.task_state import FINISHED
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler import history_plan, plan
+from reconciler import plan
 from reconciler.change import Action, Plan
-from reconciler.history_plan import KeptChange, Record
-from reconciler.trigger import Result, Trigger
+from reconciler.history import plan as history_plan
+from reconciler.history.plan import KeptChange, Record
+from reconciler.history.trigger import Result, Trigger
 from runner.contract import clock
 from runner.contract.kinds import Key
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from reconciler import history, override, recorded
+from reconciler import override, recorded
 from reconciler.change import Provenance
 from reconciler.git import lineage
-from reconciler.history_plan import KeptChange, Record
-from reconciler.origin import LetPass, Origin, Written
+from reconciler.history import history
+from reconciler.history.origin import LetPass, Origin, Written
+from reconciler.history.plan import KeptChange, Record
 from reconciler.resource import Recorded, git_owner
 from runner.contract.kinds import Key
 from runner.contract.settings import Settings

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from reconciler import moved_rows, recorded
 from reconciler.change import Action, Change, Plan
-from reconciler.estimate import Asked, Estimate, Usage, estimate
+from reconciler.estimate.estimate import Asked, Estimate, Usage, estimate
 from runner.contract import clock, errors
 from runner.contract.kinds import Agent, Key, ModelEndpoint, spec_of
 from runner.contract.kinds.model_endpoint import Price

@@ -13,10 +13,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import recorded, schedule_due, schedule_rows
+from reconciler import recorded
 from reconciler.in_flight import Cancel
-from reconciler.schedule_due import Decision, Owed, Progress
-from reconciler.schedule_rows import Manifest
+from reconciler.schedule import due as schedule_due
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule.due import Decision, Owed, Progress
+from reconciler.schedule.rows import Manifest
 from runner.contract import audit, audit_entry, clock, errors, submission
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.kinds import Key, Task, TaskSchedule, spec_of

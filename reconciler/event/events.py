@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler.event import Event, EventRecord, EventSeverity
+from reconciler.event.event import Event, EventRecord, EventSeverity
 from runner.contract.database import dialect
 
 __all__ = ["Event", "EventRecord", "EventSeverity", "after", "newest", "read", "record"]

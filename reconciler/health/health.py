@@ -12,9 +12,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import canary, health_rules, recorded, schedule_rows, schedule_settle
-from reconciler.health_rules import Call, Evidence, Finding, Turns, Work
+from reconciler import canary, recorded
+from reconciler.health import rules as health_rules
+from reconciler.health.rules import Call, Evidence, Finding, Turns, Work
 from reconciler.resource import Recorded
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule import settle as schedule_settle
 from runner.contract import errors
 from runner.contract.kinds import Agent, Key, spec_of
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import events
-from reconciler.events import EventRecord, EventSeverity
+from reconciler.event import events
+from reconciler.event.events import EventRecord, EventSeverity
 
 GAP_US: Final = 60_000_000
 """How long a number that was left out is asked for: no transaction is open for so long."""

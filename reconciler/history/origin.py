@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reconciler.change import Provenance
-from reconciler.history_plan import KeptChange, Record
+from reconciler.history.plan import KeptChange, Record
 from reconciler.resource import Recorded
 
 

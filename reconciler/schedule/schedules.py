@@ -11,10 +11,12 @@ import logging
 from itertools import islice
 from typing import Final
 
-from reconciler import canary, recorded, schedule_rows, schedule_settle
+from reconciler import canary, recorded
 from reconciler.in_flight import Cancel
-from reconciler.schedule_due import Decision
-from reconciler.schedule_settle import Ruling
+from reconciler.schedule import rows as schedule_rows
+from reconciler.schedule import settle as schedule_settle
+from reconciler.schedule.due import Decision
+from reconciler.schedule.settle import Ruling
 from runner.contract import clock, telemetry, wake
 from runner.contract.database import Database
 from runner.contract.kinds import Key

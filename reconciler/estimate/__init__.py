@@ -1,0 +1,1 @@
+"""About how many tokens and how much money a change takes."""

@@ -1,0 +1,1 @@
+"""What happened to repositories and resources: kept, counted, followed."""

@@ -1,0 +1,1 @@
+"""How each resource is, from what is recorded about it."""

@@ -1,0 +1,1 @@
+"""Plans for reading: of other commits, of two trees, of a part."""
