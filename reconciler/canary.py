@@ -9,14 +9,14 @@ Each step is one transaction, so that a daemon killed at any moment goes on from
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from sqlalchemy import Connection
 
-from reconciler import canary_verdict, recorded
-from reconciler.canary_verdict import Evaluation, Seen
+from reconciler import canary_rows, canary_verdict, recorded
+from reconciler.canary_rows import Canary, CanaryState
+from reconciler.canary_verdict import Seen
 from reconciler.change import Plan
 from reconciler.history import history
 from reconciler.history.trigger import Result
@@ -29,47 +29,6 @@ from runner.contract.submission import Submission
 WAITS: Final = "Canary"
 FAILED: Final = "CanaryFailed"
 Work = tuple[Key, Submission]
-
-
-class CanaryState(StrEnum):
-    """How far the canary of a revision is."""
-
-    WAITING = "waiting"
-    """Its tasks are not over."""
-    PASSED = "passed"
-    FAILED = "failed"
-    """The commit is not applied again until somebody forgives it."""
-    SUPERSEDED = "superseded"
-    """A newer commit came first."""
-    FORGIVEN = "forgiven"
-    """A person lets the commit be tried again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Canary:
-    """A row: `previous` is the last revision known to be good, None before the first.
-
-    `held` are the Tasks in mode `run` that wait for it to pass; `closing` says that tasks
-    may still have to be cancelled.
-    """
-
-    id: int
-    source: str
-    commit: str
-    previous: str | None
-    history: int
-    state: CanaryState
-    tasks: tuple[Evaluation, ...]
-    held: tuple[Key, ...]
-    message: str
-    closing: bool
-    started_at: int
-
-
-_SELECT: Final = (
-    "SELECT id, source, commit_sha, previous_commit, history_id, state, tasks, held, message,"
-    " closing, started_at FROM canary"
-)
 
 
 def begin(
@@ -131,14 +90,14 @@ def evaluations(connection: Connection, owner: str) -> list[tuple[Key, Submissio
 
 def waiting(connection: Connection, source: str) -> Canary | None:
     """The canary that a repository waits for."""
-    return _one(
+    return canary_rows.one(
         connection, "WHERE source = ? AND state = 'waiting' ORDER BY id DESC LIMIT 1", source
     )
 
 
 def failed(connection: Connection, source: str, commit: str) -> Canary | None:
     """The canary that a commit failed, so that it is not applied again; None if it may be."""
-    found = _one(
+    found = canary_rows.one(
         connection,
         "WHERE source = ? AND commit_sha = ? ORDER BY id DESC LIMIT 1",
         source,
@@ -149,8 +108,7 @@ def failed(connection: Connection, source: str, commit: str) -> Canary | None:
 
 def closing(connection: Connection, source: str) -> list[Canary]:
     """Canaries that are over, and whose tasks may not be."""
-    rows = connection.exec_driver_sql(f"{_SELECT} WHERE source = ? AND closing", (source,))
-    return [_canary(row) for row in rows]
+    return canary_rows.many(connection, "WHERE source = ? AND closing", source)
 
 
 def holding(connection: Connection) -> set[str]:
@@ -277,25 +235,4 @@ def _close(
     connection.exec_driver_sql(
         "UPDATE canary SET state = ?, message = ?, closing = ?, ended_at = ? WHERE id = ?",
         (state.value, why, open_tasks, now_us, canary.id),
-    )
-
-
-def _one(connection: Connection, where: str, *values: str) -> Canary | None:
-    row = connection.exec_driver_sql(f"{_SELECT} {where}", values).one_or_none()
-    return None if row is None else _canary(row)
-
-
-def _canary(row: Sequence[Any]) -> Canary:
-    return Canary(
-        id=row[0],
-        source=row[1],
-        commit=row[2],
-        previous=row[3],
-        history=row[4],
-        state=CanaryState(row[5]),
-        tasks=tuple(Evaluation(Key(*key), task, at) for key, task, at in json.loads(row[6])),
-        held=tuple(Key(*key) for key in json.loads(row[7])),
-        message=row[8],
-        closing=bool(row[9]),
-        started_at=row[10],
     )

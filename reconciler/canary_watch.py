@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from reconciler import apply, canary, canary_verdict, control, recorded, reversal
-from reconciler.canary import Canary
+from reconciler.canary_rows import Canary
 from reconciler.canary_verdict import Judgement, Verdict
 from reconciler.change import Plan
 from reconciler.condition import READY, RECONCILING, STALLED

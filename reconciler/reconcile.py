@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler import apply, canary, in_flight_rows, preview
 from reconciler import control as controls
-from reconciler.canary import Canary
+from reconciler.canary_rows import Canary
 from reconciler.change import Plan
 from reconciler.condition import RECONCILING
 from reconciler.control import Control

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler import canary, recorded
-from reconciler.canary import Canary
+from reconciler.canary_rows import Canary
 from reconciler.change import Block, Plan, Target
 from reconciler.condition import READY, RECONCILING, STALLED, Conditions
 from reconciler.control import Control

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from reconciler import canary, canary_watch, recorded
-from reconciler.canary import Canary
+from reconciler.canary_rows import Canary
 from reconciler.cli.context import Context
 from reconciler.reconcile import Reconciler
 from reconciler.resource import person_owner
