@@ -37,11 +37,12 @@ _INSERT: Final = (
 )
 _KEEP: Final = (
     "INSERT INTO revision_plan (history_id, position, namespace, kind, name, action, reason,"
-    " generation, path, line, spec_hash, fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " generation, path, line, spec_hash, fields, previous)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CHANGES: Final = (
     "SELECT history_id, position, namespace, kind, name, action, reason, generation, path,"
-    " line, spec_hash, fields FROM revision_plan"
+    " line, spec_hash, fields, previous FROM revision_plan"
 )
 
 
@@ -172,7 +173,8 @@ def _keep(connection: Connection, row: Record, planned: Plan) -> int:
         _KEEP,
         [
             (change.history, change.position, *change.key, change.action, change.reason)
-            + (change.generation, change.path, change.line, change.spec_hash, change.fields)
+            + (change.generation, change.path, change.line, change.spec_hash)
+            + (change.fields, change.previous)
             for change in kept
         ],
     )

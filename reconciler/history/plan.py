@@ -15,6 +15,7 @@ from reconciler.governance.finding import Severity as FindingSeverity
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Recorded, Resource
 from runner.contract.kinds import Key
+from runner.contract.kinds.base import named
 
 FIELDS_MAX: Final = 20
 VALUE_MAX: Final = 400
@@ -26,7 +27,10 @@ _NO_BODY: Final = "null"
 
 @dataclass(frozen=True, slots=True)
 class KeptChange:
-    """One change as it is kept. `fields` is a JSON list."""
+    """One change as it is kept. `fields` is a JSON list.
+
+    `previous` is `namespace/name` of what moved, empty for all else.
+    """
 
     history: int
     position: int
@@ -38,6 +42,7 @@ class KeptChange:
     line: int
     spec_hash: str
     fields: str
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,7 @@ def _kept(change: Change, history: int, position: int) -> KeptChange:
         before + (change.after is not None and change.respecified),
         *(place.path, place.line, place.spec_hash),
         json.dumps([_field_json(item) for item in change.fields[:FIELDS_MAX]]),
+        f"{change.previous.namespace}/{change.previous.name}" if change.previous else "",
     )
 
 
@@ -158,8 +164,9 @@ def _change(row: KeptChange, target: Target) -> Change:
         FieldChange(path, before, after, tuple((sign, text) for sign, text in words))
         for path, before, after, words in json.loads(row.fields)
     )
+    was = row.key if not row.previous else named(row.key.kind, row.previous, "")
     before = Recorded(
-        *(row.key, target.owner, target.previous_commit, row.path, row.line),
+        *(was, target.owner, target.previous_commit, row.path, row.line),
         *(row.spec_hash, _NO_BODY, row.generation),
     )
     after = Resource(row.key, row.path, row.line, 1, row.spec_hash, _NO_BODY, {})

@@ -59,6 +59,7 @@ class RevisionPlanRow(SQLModel, table=True):
     line: int
     spec_hash: str
     fields: str
+    previous: str
 
 
 class SourceStandingRow(SQLModel, table=True):

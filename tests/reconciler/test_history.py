@@ -93,22 +93,24 @@ def test_a_rolled_back_apply_leaves_no_row(world: World) -> None:
 def test_the_plan_of_then_is_printed_as_it_was_printed_then(world: World) -> None:
     world.push({"a.yaml": agent("a"), "b.yaml": agent("b")})
     world.look()
-    world.push({"a.yaml": agent("a", "Be long."), "b.yaml": None, "c.yaml": agent("c")})
+    new = agent("d", "Be another.")
+    world.push({"a.yaml": agent("a", "Be long."), "b.yaml": agent("c"), "d.yaml": new})
     then = world.look().plan
-    record = records(world)[-1]
-    with world.database.read() as connection:
-        kept = history.changes(connection, record.id)
-    again = view.plan_of(record, kept)
-    assert (
-        said(plan_words(again)).splitlines()[1:]
-        == said(plan_words(explain(then))).splitlines()[1:]
-    )
-    assert view.shown_json(record, kept)["kept_plan"]["summary"] == {
-        "create": 1,
-        "update": 1,
-        "delete": 1,
-        "unchanged": 0,
-    }
+    world.push({"d.yaml": None})
+    last = world.look().plan
+    for planned, record, counts in zip(
+        (then, last), records(world)[-2:], ((1, 1, 0, 1, 0), (0, 0, 1, 0, 2)), strict=True
+    ):
+        with world.database.read() as connection:
+            kept = history.changes(connection, record.id)
+        again = view.plan_of(record, kept)
+        assert (
+            said(plan_words(again)).splitlines()[1:]
+            == said(plan_words(explain(planned))).splitlines()[1:]
+        )
+        names = ("create", "update", "delete", "move", "unchanged")
+        summary = view.shown_json(record, kept)["kept_plan"]["summary"]
+        assert summary == dict(zip(names, counts, strict=True))
 
 
 def test_no_body_and_no_secret_is_kept(world: World) -> None:

@@ -284,7 +284,7 @@ def test_an_rsa_key_that_is_too_short_is_refused(tmp_path: Path, dana: Signer) -
 def test_openpgp_keys_that_expired_or_were_revoked_or_are_weak_are_refused(
     tmp_path: Path, pgp: Path
 ) -> None:
-    past = "20240101T000000"
+    past, later = "20240101T000000", "20240102T000000"
     old = signing.openpgp(
         *(pgp, "old@example.com", "ed25519"),
         *("--faked-system-time", past, "20240201T000000"),
@@ -306,7 +306,7 @@ def test_openpgp_keys_that_expired_or_were_revoked_or_are_weak_are_refused(
     with (tmp_path / "keys.asc").open("a") as file:
         file.write(made.replace(":-----BEGIN", "-----BEGIN"))
     for armour, reason, why in (
-        (old.armour(raw, "--faked-system-time", past), "SignerUnknown", "has expired"),
+        (old.armour(raw, "--faked-system-time", later), "SignerUnknown", "has expired"),
         (revoked, "SignatureBad", "was revoked"),
         (short.armour(raw), "SignatureBad", "1024 bits"),
         (sound.armour(raw, "--digest-algo", "SHA1"), "SignatureBad", "too weak"),

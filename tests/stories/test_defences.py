@@ -79,8 +79,8 @@ DEFENCES = (
     Defence(
         "environment of whoever started us",
         "reconciler/git/command.py",
-        '["/usr/bin/env", "-i", *self._environment, *argv]',
-        '["/usr/bin/env", *self._environment, *argv]',
+        '["/usr/bin/env", "-i", *self._environment,',
+        '["/usr/bin/env", *self._environment,',
         f"{GIT_SOURCE}::test_a_child_sees_the_environment_that_was_built_and_nothing_of_ours",
     ),
     Defence(

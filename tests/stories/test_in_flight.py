@@ -32,6 +32,9 @@ MODEL = manifest("ModelEndpoint", "gpt-4", "{provider: mock, default_model: m}")
 TOOL = "{type: http, endpoint: 'http://x', requires: [{read: x}]%s}"
 CLERK = Key("default", "Agent", "clerk")
 
+AGAIN_US = 3 * SECOND_US
+"""After which what waits is looked at again."""
+
 
 class Office(World):
     """A world in which tasks can be under way; nobody runs them."""
@@ -229,10 +232,10 @@ def test_a_drained_change_waits_for_what_is_in_flight_and_then_comes(office: Off
     assert f"orloj cancel {min(tasks)}" in block.sentence
     assert (office.state().condition, office.state().reason) == (RECONCILING, "Draining")
     office.end(tasks[0])
-    assert office.look().outcome is Outcome.REJECTED
+    assert office.look(AGAIN_US).outcome is Outcome.REJECTED
     assert office.state().applied_commit == first
     office.end(tasks[1])
-    assert office.look().outcome is Outcome.APPLIED
+    assert office.look(AGAIN_US).outcome is Outcome.APPLIED
     assert office.rows("SELECT * FROM drain") == []
     assert len(office.log("manifest.rejected")) == 1
 
@@ -319,7 +322,7 @@ def test_a_deletion_waits_too(office: Office) -> None:
     office.push({"clerk.yaml": None})
     assert [block.reason for block in office.look().blocks] == ["Draining"]
     office.end(task)
-    assert office.look().outcome is Outcome.APPLIED
+    assert office.look(AGAIN_US).outcome is Outcome.APPLIED
 
 
 def test_the_tasks_in_flight_are_found_by_indexes(office: Office) -> None:

@@ -216,6 +216,8 @@ def test_two_hosts_share_one_limit(hosts: tuple[Home, list[RunnerHost]]) -> None
     with ModelServer(meter).running() as model:
         agent = clerk(home, model.url)
         with one.running(), two.running():
+            # One that is not up yet would find everything done.
+            home.until(lambda: len(home.rows("SELECT DISTINCT host FROM worker")) == 2)
             home.submit(agent, 60)
             settled_down(home)
     assert prove(home, meter) > LIMIT * 0.85

@@ -170,7 +170,7 @@ def test_a_rewrite_while_no_daemon_ran_waits_for_a_person(story: Story, dana: Si
     assert "Stalled (HistoryRewritten)" in waiting.stdout
     shown = story.run("plan")
     assert shown.returncode == 3
-    assert "+ agent/default/c" in shown.stdout
+    assert "agent/default/c" in shown.stdout
     assert "BLOCKED: the history was rewritten" in shown.stdout
     story.accept_rewrite(new)
     plan = story.run("plan")

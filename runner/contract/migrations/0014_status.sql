@@ -40,7 +40,8 @@ CREATE TABLE revision_plan (
   path TEXT NOT NULL,
   line INTEGER NOT NULL,
   spec_hash TEXT NOT NULL,
-  fields TEXT NOT NULL
+  fields TEXT NOT NULL,
+  previous TEXT NOT NULL
 );
 CREATE INDEX revision_plan_history ON revision_plan (history_id, position);
 CREATE INDEX revision_plan_key ON revision_plan (kind, name, namespace);

@@ -271,8 +271,10 @@ def test_a_repository_that_leaves_the_settings_leaves_all_it_applied(world: Worl
     assert done.returncode == 0
     assert "a is not in the settings any more. It left 1 resource that" in done.stderr
     assert world.owners() == {"x": "git:a", "y": "git:b"}
-    assert json.loads(world.run("status", "--json").stdout)["left"] == [
-        {"name": "a", "resources": 1}
+    shown = json.loads(world.run("status", "--json").stdout)["sources"]
+    assert [(one["name"], one["followed"], one["resources"]) for one in shown] == [
+        ("a", False, 1),
+        ("b", True, 1),
     ]
     named = world.run("reconcile", "a")
     assert named.returncode == 1
@@ -470,7 +472,7 @@ def test_suspend_and_resume_work_with_and_without_a_daemon(world: World) -> None
         assert world.state("a").applied_commit == first
         planned = world.run("plan", "--source", "a")
         assert planned.returncode == 0
-        assert "1 to create, 0 to update, 1 to delete" in planned.stdout
+        assert "1 to move" in planned.stdout
         assert "Nothing is applied now: person:" in planned.stderr
         resumed = world.run("resume", "a")
         assert resumed.returncode == 0
@@ -494,20 +496,20 @@ def test_a_name_that_is_no_repository_lists_those_that_are(world: World) -> None
 
 def test_a_token_that_was_rotated_is_used_and_stands_nowhere(world: World) -> None:
     token = world.folder / "token"
-    token.write_text("first-canary")
+    token.write_text("first-hunter2")
     token.chmod(0o600)
     with git_servers.https_server(world.folder / "tls", world.repositories["a"].origin) as web:
-        web.token = "first-canary"
+        web.token = "first-hunter2"
         world.more["a"] = f'token_file = "{token}"\nca_file = "{web.authority}"\n'
         world.follow(a=web.url)
         commit = world.push("a", {"x.yaml": agent("x")})
         with world.daemon():
             world.applied("a", commit)
-            web.token = "second-canary"
+            web.token = "second-hunter2"
             assert world.run("reconcile", "--wait").returncode == 1
             state = world.state("a")
             assert (state.condition, state.reason) == ("Stalled", "AuthenticationFailed")
-            token.write_text("second-canary")
+            token.write_text("second-hunter2")
             assert world.run("reconcile", "--wait").returncode == 0
         assert world.state("a").condition == "Ready"
         status = world.run("status", "--json").stdout + world.run("audit", "log").stdout
@@ -516,11 +518,11 @@ def test_a_token_that_was_rotated_is_used_and_stands_nowhere(world: World) -> No
     log = (world.folder / "daemon.log").read_text()
     assert "AuthenticationFailed" in told
     for text in (status, told, log):
-        assert "canary" not in text
+        assert "hunter2" not in text
     kept = [
         file
         for file in world.home.rglob("*")
-        if file.is_file() and b"canary" in file.read_bytes()
+        if file.is_file() and b"hunter2" in file.read_bytes()
     ]
     assert kept == [], "not even encoded as it is, only as the header in git's configuration"
 
