@@ -1,6 +1,7 @@
 """`orloj status`: what is applied, what runs and what is stuck."""
 
 import json
+from dataclasses import replace
 from typing import Final
 
 import click
@@ -34,10 +35,14 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
         entries, head = audit.head(connection)
         looking = service.is_running(settings.run, "daemon") or context.database.led(connection)
         known = source_status.known(connection, settings)
+        drift = drift_totals(connection)
         status = view.Status(
             home=str(settings.home),
             now_us=now_us,
-            sources=[_source(found, looking=looking) for found in known],
+            sources=[
+                replace(_source(found, looking=looking), drift=drift.get(found.state.name, 0))
+                for found in known
+            ],
             resources=census.by_kind(connection),
             daemon_running=looking,
             runner_running=service.is_running(settings.run, "runner") or seen,
@@ -49,7 +54,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             else tasks.unmatched(connection, order.offer(settings.runner)),
             approvals=approval_rows.pending(connection, now_us),
             limit_waits=limit_records.waits(connection),
-            drift=drift_totals(connection),
+            drift=drift,
             workers=workers,
             audit_entries=entries,
             audit_head=head.hex(),

@@ -52,7 +52,7 @@ class SourceStatus:
     suspended_at: int | None = None
     followed: bool = True
     resources: int = 0
-    drift: int | None = None
+    drift: int = 0
 
 
 def stuck(sources: Sequence[SourceStatus]) -> list[str]:
@@ -61,8 +61,6 @@ def stuck(sources: Sequence[SourceStatus]) -> list[str]:
     for source in sources:
         if source.condition != READY:
             found.append(f"{_called(source, sources)} is not applied ({source.reason})")
-        if source.drift:
-            found.append(f"{number(source.drift)} resources of {source.name} drifted")
     return found
 
 
@@ -108,12 +106,18 @@ def _lines(source: SourceStatus, now_us: int, indent: str = "  ") -> list[Text |
             rows.append(("commit", short(f"{source.subject} ({source.author})")))
     rows.append(("checked", ago(source.checked_at, now_us) + _next(source, now_us)))
     rows.append(("condition", _condition(source, now_us)))
-    if source.drift is not None:
-        rows.append(("drift", f"{number(source.drift)} resources" if source.drift else "none"))
+    if source.drift:
+        rows.append(("drift", Text(_drifted(source.drift), style="yellow")))
     if source.attempted_commit not in (None, source.applied_commit):
         word = "put back" if source.reason == "CanaryFailed" else "rejected"
         rows.append((word, f"{source.attempted_commit}"))
     return [pairs(rows, indent), _problems(source)]
+
+
+def _drifted(count: int) -> str:
+    """How many things drifted, and where to read more."""
+    things = "thing is" if count == 1 else "things are"
+    return f"{number(count)} {things} not as applied; orloj drift"
 
 
 def _next(source: SourceStatus, now_us: int) -> str:

@@ -77,9 +77,6 @@ def status_words(status: Status) -> Text:
     reasons = stuck(status)
     return paragraphs(
         source_view.source_words(status.sources, status.home, status.now_us),
-        Text(f"  drift      {drift_said(status.drift)}", style="yellow")
-        if status.drift
-        else None,
         heading("\nResources"),
         _resources(status.resources),
         heading("\nRunning"),
@@ -94,13 +91,6 @@ def status_words(status: Status) -> Text:
         Text("\nStuck: " + "; ".join(reasons) + ".", style="bold red") if reasons else None,
         Text(f"\nNext: {_next(status)}", style="dim"),
     )
-
-
-def drift_said(totals: Mapping[str, int]) -> str:
-    """How many things drifted, and where to read more."""
-    count = sum(totals.values())
-    things = "thing is" if count == 1 else "things are"
-    return f"{number(count)} {things} not as applied; orloj drift"
 
 
 def _resources(resources: Mapping[str, tuple[int, int]]) -> Text:
