@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from deepdiff import DeepDiff
-
 from reconciler import word_diff
 from reconciler.change import FieldChange
 
@@ -127,6 +125,9 @@ def _permissions(path: str, before: list[Any], after: list[Any]) -> Iterator[Fie
 
 
 def _unnamed(path: str, before: list[Any], after: list[Any]) -> Iterator[FieldChange]:
+    # Loading it takes longer than most plans do, and few changes come as far as here.
+    from deepdiff import DeepDiff
+
     aligned = len(before) + len(after) <= ALIGNED_ITEMS_MAX
     texts: dict[str, str] = {}
     # DeepDiff compares long texts letter by letter: it gets a token for each instead.

@@ -248,7 +248,7 @@ steps = st.one_of(
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate, Phase.shrink),

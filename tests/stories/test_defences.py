@@ -2,7 +2,7 @@
 
 One row is one class of docs/attacks.md: the line that defends, what stands there without it,
 and the test that must fail then. The line is taken out of a copy of the program; the test
-runs against the copy.
+runs against the copy. That it passes on the whole program is what the rest of the suite says.
 """
 
 import os
@@ -189,7 +189,7 @@ DEFENCES = (
         "reconciler/gate/gate.py",
         "    prune.blocks,\n",
         "",
-        "tests/reconciler/test_prune.py",
+        "tests/reconciler/test_prune.py::test_the_block_says_how_much_and_what_and_what_to_do",
     ),
     Defence(
         "protection that goes with its manifest",
@@ -218,7 +218,7 @@ def passes(program: Path, *tests: str) -> bool:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", *tests],
         cwd=program,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
     )
@@ -238,8 +238,3 @@ def test_without_its_defence_the_test_of_an_attack_is_red(
         assert not passes(program, defence.test)
     finally:
         file.write_text(text, encoding="utf-8")
-
-
-def test_the_whole_program_passes_them(program: Path) -> None:
-    """What is red above is red for the want of the line, and for nothing else."""
-    assert passes(program, *dict.fromkeys(defence.test for defence in DEFENCES))

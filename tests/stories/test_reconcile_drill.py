@@ -31,7 +31,7 @@ def drilled(program: Path, kills: int, url: str = "") -> subprocess.CompletedPro
 
 
 def test_a_daemon_killed_at_any_moment_leaves_one_commit_whole(database_url: str) -> None:
-    done = drilled(PROJECT, 40, database_url)
+    done = drilled(PROJECT, 25, database_url)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

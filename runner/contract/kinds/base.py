@@ -62,6 +62,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        # Most processes use a few kinds of many, and building one takes milliseconds.
+        defer_build=True,
         alias_generator=AliasGenerator(validation_alias=_spellings),
     )
 
