@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.contract import clock, database, kinds, submission, wake
+from runner.contract import clock, database, kinds, service, submission, wake
 from runner.contract.database import Database
 from runner.contract.kinds import Key, Metadata
 from runner.contract.submission import Submission
@@ -149,6 +149,10 @@ class Home:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=30)
             log.close()
+
+    def up(self) -> None:
+        """Wait until a runner has taken its role, for commands that want one."""
+        self.until(lambda: service.is_running(self.folder / "run", "runner"))
 
     def close(self) -> None:
         """Let go of the database."""

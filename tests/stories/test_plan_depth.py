@@ -217,6 +217,7 @@ def test_a_plan_shows_it_all_when_asked(desk: Desk) -> None:
 
 def test_an_estimate_comes_of_what_was_really_used(desk: Desk) -> None:
     with desk.home.runner(workers=1):
+        desk.home.up()
         done = desk.home.orloj("run", "checker")
         assert done.returncode == 0, done.stderr
     desk.push(checker=agent(prompt=PROMPT + "x" * 39 + "\n"))

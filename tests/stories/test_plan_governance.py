@@ -212,6 +212,7 @@ def test_past_calls_are_decided_again_under_the_plan(desk: Desk) -> None:
     desk.push(agent=AGENT, tools=TOOLS, model=MODEL)
     desk.orloj("reconcile")
     with desk.home.runner(workers=1):
+        desk.home.up()
         tasks = [json.loads(desk.orloj("run", "checker", "--json"))["id"] for _ in range(2)]
     desk.push(agent=AGENT.replace("read: docs", "read: other"))
 
