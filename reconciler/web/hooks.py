@@ -148,12 +148,13 @@ def _woken(settings: Settings, receiver: Receiver, delivery: _Delivery) -> list[
 def _keys(delivery: _Delivery, receiver: Receiver) -> list[str]:
     """What a delivery is known by: its id, and what was signed.
 
-    No host signs the id, so that a copy could carry another one; the body is signed.
+    No host signs the id, so that a copy could carry another one; the body is signed. Where
+    nothing is, whoever could make a copy knows the secret, and two alike are two.
     """
     id = proof.delivery_id(receiver, delivery.head)
-    time = delivery.head.header("x-timestamp") if receiver.kind == "generic-hmac" else ""
-    content = f"{delivery.name}\n{time}\n".encode("latin-1") + delivery.body
-    keys = [hashlib.sha256(content).hexdigest()]
-    if id:
-        keys.append(f"{delivery.name} {id[:_ID_CHARACTERS_MAX]}")
+    keys = [f"{delivery.name} {id[:_ID_CHARACTERS_MAX]}"] if id else []
+    if receiver.kind in proof.SIGNED:
+        time = delivery.head.header("x-timestamp") if receiver.kind == "generic-hmac" else ""
+        content = f"{delivery.name}\n{time}\n".encode("latin-1") + delivery.body
+        keys.append(hashlib.sha256(content).hexdigest())
     return keys

@@ -21,6 +21,8 @@ from reconciler.web.message import Head
 from runner.contract.web_settings import Receiver
 
 SKEW_S: Final = 300
+SIGNED: Final = frozenset({"github", "gitea", "generic-hmac"})
+"""Kinds that sign the body; the others tell the secret itself."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 _IDS: Final = {

@@ -313,6 +313,23 @@ def test_a_copy_for_another_receiver_of_the_same_secret_counts_there(port: Port)
     assert port.post("gitea", X_Gitea_Signature=sign(PUSH)) == 202
 
 
+@pytest.mark.parametrize(
+    ("name", "headers", "id"),
+    [
+        pytest.param(
+            "generic", {"Authorization": f"Bearer {SECRET}"}, "X_Delivery", id="generic"
+        ),
+        pytest.param("gitlab", {"X_Gitlab_Token": SECRET}, "X_Gitlab_Event_UUID", id="gitlab"),
+    ],
+)
+def test_who_tells_the_secret_itself_may_say_the_same_twice(
+    port: Port, name: str, headers: dict[str, str], id: str
+) -> None:
+    """A job that sends one fixed body after every push, which no digest tells apart."""
+    assert [port.post(name, **headers) for _ in range(2)] == [202, 202]
+    assert [port.post(name, **headers, **{id: "1"}) for _ in range(2)] == [202, 409]
+
+
 def test_a_stranger_cannot_use_up_the_id_of_a_delivery(port: Port) -> None:
     assert port.push(X_Hub_Signature_256="sha256=0") == 401
     assert port.push() == 202
