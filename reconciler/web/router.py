@@ -7,7 +7,7 @@ A path that leads nowhere, whatever it is, gets the same answer.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -60,11 +60,11 @@ class Router:
         return route.judge(head)
 
     def handle(self, head: Head, body: bytes) -> Answer:
-        """The answer to a whole request."""
+        """The answer to a whole request; the handler sees who really asks."""
         route = self._route(head)
         assert route is not None, "judged before"
         try:
-            found = route.handler(head, body)
+            found = route.handler(replace(head, address=asker(head, self._proxies)), body)
         except Exception:  # noqa: BLE001  # The boundary: whatever was sent, the port lives on.
             telemetry.log_exception("web_failed", "A request met an error nobody foresaw.")
             return answer(500, error="internal error")

@@ -62,7 +62,7 @@ class Port:
             Route("/fault", ("GET",), lambda _head, _body: answer(1 // 0)),
             Route(PREFIX, ("POST",), hooks.handle, hooks.judge),
         ]
-        self.server = Server("127.0.0.1", 0, Router(routes))
+        self.server = Server("127.0.0.1", 0, Router(routes, ["127.0.0.1"]))
         self.server.start()
 
     def connect(self) -> socket.socket:
@@ -627,6 +627,14 @@ def test_refusals_do_not_fill_the_log(port: Port, capfd: pytest.CaptureFixture[s
     for _ in range(int(ASKED_MOST)):
         port.post("github")
     assert 0 < len(capfd.readouterr().err.splitlines()) < 40
+
+
+def test_a_refusal_is_logged_with_who_really_asked(
+    port: Port, capfd: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.configure()
+    port.post("github", X_Forwarded_For="192.0.2.7")
+    assert json.loads(capfd.readouterr().err)["address"] == "192.0.2.7"
 
 
 def test_a_port_that_is_taken_is_one_sentence(port: Port) -> None:
