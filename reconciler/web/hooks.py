@@ -11,7 +11,7 @@ import hashlib
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,15 +83,14 @@ class Hooks:
 
     def _problem(self, delivery: _Delivery) -> str | None:
         receiver, head, body = delivery.receiver, delivery.head, delivery.body
-        kind, secret, problem = "github", self._nobodys_secret, None
+        kind, secret = "github", self._nobodys_secret
         if receiver is not None:
             kind = receiver.kind
             try:
                 secret = self._secret(delivery.name, receiver)
             except errors.SettingsInvalid as error:
-                problem = str(error)
-        now_s = clock.now_us() // 1_000_000
-        return problem or proof.examine(kind, head, body, secret, now_s).problem
+                return str(error)
+        return proof.examine(kind, head, body, secret, clock.now_us() // 1_000_000)
 
     def _secret(self, name: str, receiver: Receiver) -> str:
         """Read each time, so that a new one counts at once."""
@@ -137,11 +136,10 @@ def _woken(settings: Settings, receiver: Receiver, delivery: _Delivery) -> list[
     if event in _PINGS or (receiver.events and event not in receiver.events):
         return []
     ref = payload.pushed_ref(delivery.body)
-    named: Mapping[str, object] = dict.fromkeys(receiver.sources or settings.followed)
     return [
         name
         for name, source in settings.followed.items()
-        if name in named and payload.concerns(ref, source)
+        if name in (receiver.sources or settings.followed) and payload.concerns(ref, source)
     ]
 
 

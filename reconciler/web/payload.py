@@ -8,8 +8,6 @@ import json
 
 from runner.contract.source_settings import Source
 
-_BRANCH = "refs/heads/"
-
 
 def pushed_ref(body: bytes) -> str | None:
     """The full ref that a push is about; None where that cannot be told."""
@@ -27,6 +25,4 @@ def concerns(ref: str | None, source: Source) -> bool:
         return True
     if source.semver:
         return ref.startswith("refs/tags/")
-    wanted = source.ref if source.ref.startswith("refs/") else _BRANCH + source.ref
-    # A name without refs/ may be a tag as well, should a source ever take it for one.
-    return ref == wanted or ref == "refs/tags/" + source.ref
+    return ref in (source.ref, f"refs/heads/{source.ref}")

@@ -14,7 +14,6 @@ the same time wherever the difference is.
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.web.message import Head
@@ -41,20 +40,8 @@ _EVENTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether it is proved; if not, `problem` says why, for our log alone."""
-
-    problem: str | None = None
-
-    @property
-    def proved(self) -> bool:
-        """Whether the sender knows the secret."""
-        return self.problem is None
-
-
-def examine(kind: str, head: Head, body: bytes, secret: str, now_s: int) -> Verdict:
-    """Whether a delivery of this kind was made by somebody who knows the secret."""
+def examine(kind: str, head: Head, body: bytes, secret: str, now_s: int) -> str | None:
+    """Why a delivery does not prove that its sender knows the secret; None: it does."""
     match kind:
         case "github":
             signature = (head.header("x-hub-signature-256") or "").removeprefix("sha256=")
@@ -79,27 +66,26 @@ def event(receiver: Receiver, head: Head) -> str | None:
     return head.header(_EVENTS[receiver.kind])
 
 
-def _signed_in_time(head: Head, body: bytes, secret: str, now_s: int) -> Verdict:
+def _signed_in_time(head: Head, body: bytes, secret: str, now_s: int) -> str | None:
     time = head.header("x-timestamp") or ""
     signature = (head.header("x-signature") or "").removeprefix("sha256=")
-    verdict = _signed(signature, secret, time.encode("latin-1") + b"." + body)
-    if not verdict.proved:
-        return verdict
+    if problem := _signed(signature, secret, time.encode("latin-1") + b"." + body):
+        return problem
     # Looked at after the signature: who does not know the secret learns nothing of our clock.
     if not _SECONDS.fullmatch(time) or abs(now_s - int(time)) > SKEW_S:
-        return Verdict("its time is missing or too far from ours")
-    return verdict
+        return "its time is missing or too far from ours"
+    return None
 
 
-def _signed(signature: str, secret: str, content: bytes) -> Verdict:
+def _signed(signature: str, secret: str, content: bytes) -> str | None:
     digest = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
     given = signature if _HEX.fullmatch(signature) else "-" * 64
     same = hmac.compare_digest(digest, given)
-    return Verdict(None if same else "its signature is missing or wrong")
+    return None if same else "its signature is missing or wrong"
 
 
-def _told(given: str, secret: str) -> Verdict:
+def _told(given: str, secret: str) -> str | None:
     # Digests, so that the time says nothing of the length of the secret either.
     known = hashlib.sha256(secret.encode()).digest()
     same = hmac.compare_digest(known, hashlib.sha256(given.encode("latin-1")).digest())
-    return Verdict(None if same else "its token is missing or wrong")
+    return None if same else "its token is missing or wrong"
