@@ -201,7 +201,10 @@ class Journal:
         message: Message,
         private: tuple[tuple[str, Any], ...] | None = (),
     ) -> None:
-        """Log a decision, and the request before it unless that was done: `private` None."""
+        """Log a decision, and the request before it unless that was done: `private` None.
+
+        What is allowed begins as soon as this is durable, and never before.
+        """
         facts = {**facts, "step": message["step"], "agent": message["agent"]}
         decided = entry(
             EntryType.ACTION_DECIDED,
@@ -214,3 +217,5 @@ class Journal:
         if private is not None:
             self._log([entry(EntryType.ACTION_REQUESTED, held, **facts, private=private)])
         self._log([decided])
+        if verdict.decision is Decision.ALLOW:
+            self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])

@@ -44,7 +44,7 @@ class Ledger:
         self.pins = Pins(connection)
         self.journal = Journal(connection, self.pins, self._entries.extend)
 
-    def flush(self, now_us: int) -> audit.Head | None:
+    def flush(self, now_us: int) -> audit.End | None:
         """Append what happened to the audit log, the last statement of a transaction.
 
         Where the log ends then, by which a commit in doubt is known; None: nothing to log.
@@ -127,9 +127,9 @@ class Ledger:
         ending = endings.ending(held, message, now_us)
         self._end(held, ending, now_us)
         self._close(held, now_us, over=ending.finished)
-        self._entries.append(endings.ended(held, ending))
         if ending.finished:
             self._withdraw([held.task], now_us)
+        self._entries.append(endings.ended(held, ending))
         return ending.state
 
     def finish_all(
@@ -153,8 +153,8 @@ class Ledger:
             assert everyone, "a task that was in a worker's hands was not ended"
             for held, _ in ended:
                 self._close(held, now_us, over=True)
-            self._entries += [endings.ended(held, ending) for held, ending in ended]
             self._withdraw([held.task for held, _ in ended], now_us)
+            self._entries += [endings.ended(held, ending) for held, ending in ended]
         return [None if ending is None else ending.state for _, ending in ends]
 
     def release(self, held: Held, reason: str, *, crashed: bool, now_us: int) -> str:
@@ -181,9 +181,9 @@ class Ledger:
         self._close(held, now_us, over=ending.finished)
         facts: dict[str, Any] = {"actor": self._actor, "reason": reason}
         kind = EntryType.TASK_FINISHED if ending.finished else EntryType.TASK_RELEASED
-        self._entries.append(entry(kind, held, **facts, outcome=state.value))
         if ending.finished:
             self._withdraw([held.task], now_us)
+        self._entries.append(entry(kind, held, **facts, outcome=state.value))
         return state.value
 
     def park(self, held: Held, parking: Parking, now_us: int) -> str:

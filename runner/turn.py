@@ -14,7 +14,7 @@ from typing import Any, Final
 from runner import relief
 from runner.claim import Held
 from runner.contract import clock, telemetry
-from runner.contract.audit import Head
+from runner.contract.audit import End
 from runner.crew import Worker
 from runner.wire import line
 
@@ -49,7 +49,7 @@ class Turn:
     crashed: bool = True
     """Whether the workers that are lost took their tasks down with them."""
 
-    mark: Head | None = None
+    mark: End | None = None
     """The end of the audit log as this turn leaves it; None: it logs nothing."""
     renewed: bool = True
     """Whether who pinged holds what we think; else a lease ran out, and is somebody's."""

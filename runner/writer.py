@@ -18,7 +18,7 @@ from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from runner import crew, order, queue, relief, roster
 from runner.claim import Claimable, Held, Parking, Slots
 from runner.contract import audit, service, wake
-from runner.contract.audit import Head
+from runner.contract.audit import End
 from runner.contract.clock import Now, now_us
 from runner.contract.database import Database
 from runner.contract.errors import DatabaseUnavailable, LeaseLost
@@ -74,7 +74,7 @@ class Writer:
             if turn.asks:
                 wake.knock(self._run, wake.NOTIFIER)
 
-    def stands(self, mark: Head) -> bool:
+    def stands(self, mark: End) -> bool:
         """Whether the log goes through this point, which a commit in doubt was to write."""
         with self._tried(), self._database.writing(self._connection):
             return audit.stands(self._connection, mark)

@@ -32,7 +32,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
     with context.database.read() as connection:
         now_us, workers = clock.now_us(), tasks.workers(connection)
         seen = shared and any(worker.seen_at > now_us - _SILENT_US for worker in workers)
-        entries, head = audit.head(connection)
+        entries, _ = audit.end(connection)
         looking = service.is_running(settings.run, "daemon") or context.database.led(connection)
         known = source_status.known(connection, settings)
         drift = drift_totals(connection)
@@ -57,7 +57,6 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             drift=drift,
             workers=workers,
             audit_entries=entries,
-            audit_head=head.hex(),
         )
     if as_json:
         context.show_json(view.status_json(status))

@@ -49,7 +49,6 @@ class Status:
     """How many things are not as they were applied, by repository."""
     workers: Sequence[WorkerRecord]
     audit_entries: int
-    audit_head: str
 
 
 def stuck(status: Status) -> list[str]:
@@ -85,7 +84,6 @@ def status_words(status: Status) -> Text:
         pairs(
             [
                 ("entries", number(status.audit_entries)),
-                ("head", status.audit_head if status.audit_entries else "-"),
             ]
         ),
         Text("\nStuck: " + "; ".join(reasons) + ".", style="bold red") if reasons else None,
@@ -190,6 +188,6 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for worker in status.workers
         ],
-        "audit": {"entries": status.audit_entries, "head": status.audit_head},
+        "audit": {"entries": status.audit_entries},
         "stuck": stuck(status),
     }

@@ -12,25 +12,27 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry, errors
-from runner.contract.audit_entry import Entry
+from runner.contract import audit_entry, clock, errors, merkle
+from runner.contract.audit_entry import Entry, Place
 from runner.contract.database import dialect
 
 PAGE: Final = 5_000
 
-Head = tuple[int, bytes]
-"""How many entries there are, and the hash over all of them."""
+End = tuple[int, bytes]
+"""How many entries there are, and the leaf hash of the last one."""
 
 _INSERT = (
-    "INSERT INTO audit_entry (seq, raw, leaf, chain, time, type, task, agent, tool, decision)"
+    "INSERT INTO audit_entry"
+    " (seq, raw, leaf, time, type, task, task_seq, agent, tool, decision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_COPIES: Final = ("time", "type", "task", "agent", "tool", "decision")
+_COPIES: Final = ("time", "type", "task", "task_seq", "agent", "tool", "decision")
 """The fields that stand beside the bytes as well, to search by: they must say the same."""
 _VERIFY = (
-    "SELECT seq, raw, leaf, chain, time, type, task, agent, tool, decision FROM audit_entry"
+    "SELECT seq, raw, leaf, time, type, task, task_seq, agent, tool, decision FROM audit_entry"
     " WHERE seq > ? ORDER BY seq LIMIT ?"
 )
+_TASKS_AT_ONCE: Final = 500
 _BEFORE_ALL: Final = -(2**63)
 _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
 
@@ -46,7 +48,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verification found. `bad_seq` is the first entry that does not hold."""
+    """What verification found. `bad_seq` is the first entry that does not hold.
+
+    `head` is the root of the Merkle tree over the entries that hold, in hex.
+    """
 
     entries: int
     head: str
@@ -59,12 +64,14 @@ class Verdict:
         return self.problem is None
 
 
-def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> Head | None:
+def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End | None:
     """Write entries at the end of the log; where it ends then, None without any entry."""
     if not entries:
         return None
     dialect.alone(connection, dialect.LOG)
-    seq, chain = head(connection)
+    seq = end(connection)[0]
+    log = name(connection) or _named(connection)
+    counts = _counts(connection, entries)
     rows: list[tuple[Any, ...]] = []
     disclosures: list[tuple[Any, ...]] = []
     for entry in entries:
@@ -75,20 +82,36 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> Hea
             text = audit_entry.canonical(value)
             commitments[field] = audit_entry.commitment(salt, field, text)
             disclosures.append((seq, field, salt, text))
-        raw = audit_entry.raw(entry, seq, now_us, commitments)
-        leaf = audit_entry.leaf(raw)
-        chain = audit_entry.chain(chain, leaf)
+        count = None
+        if entry.task is not None:
+            count = counts[entry.task] = counts.get(entry.task, 0) + 1
+        raw = audit_entry.raw(entry, Place(log, seq, now_us, count), commitments)
         rows.append(
-            (seq, raw, leaf, chain, now_us, entry.type.value)
-            + (entry.task, entry.agent, entry.tool, entry.decision)
+            (seq, raw, merkle.leaf(raw), now_us, entry.type.value, entry.task, count)
+            + (entry.agent, entry.tool, entry.decision)
         )
     connection.exec_driver_sql(_INSERT, rows)
     if disclosures:
         connection.exec_driver_sql(_DISCLOSE, disclosures)
-    return seq, chain
+    return seq, rows[-1][2]
 
 
-def stands(connection: Connection, end: Head) -> bool:
+def _counts(connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
+    """How many entries each of these tasks has."""
+    tasks = list({entry.task for entry in entries if entry.task is not None})
+    counts: dict[str, int] = {}
+    for first in range(0, len(tasks), _TASKS_AT_ONCE):
+        some = tasks[first : first + _TASKS_AT_ONCE]
+        query = (
+            f"WITH asked (task) AS (VALUES {', '.join(['(?)'] * len(some))}) SELECT task,"
+            " (SELECT max(task_seq) FROM audit_entry e WHERE e.task = asked.task) FROM asked"
+        )
+        for task, count in connection.exec_driver_sql(query, tuple(some)):
+            counts[task] = count or 0
+    return counts
+
+
+def stands(connection: Connection, mark: End) -> bool:
     """Whether the log goes through what `append` said: its transaction became durable.
 
     In a write transaction, and after everybody else's who appends now: one that is still
@@ -96,25 +119,30 @@ def stands(connection: Connection, end: Head) -> bool:
     """
     dialect.alone(connection, dialect.LOG)
     found = connection.exec_driver_sql(
-        "SELECT chain FROM audit_entry WHERE seq = ?", (end[0],)
+        "SELECT leaf FROM audit_entry WHERE seq = ?", (mark[0],)
     ).scalar_one_or_none()
-    return found == end[1]
+    return found == mark[1]
 
 
-def head(connection: Connection) -> Head:
-    """How many entries there are, and the hash over all of them."""
+def end(connection: Connection) -> End:
+    """How many entries there are, and the leaf hash of the last one."""
     row = connection.exec_driver_sql(
-        "SELECT seq, chain FROM audit_entry ORDER BY seq DESC LIMIT 1"
+        "SELECT seq, leaf FROM audit_entry ORDER BY seq DESC LIMIT 1"
     ).one_or_none()
-    return (0, audit_entry.CHAIN_START) if row is None else (row[0], row[1])
+    return (0, merkle.EMPTY) if row is None else (row[0], row[1])
 
 
 def name(connection: Connection) -> str:
-    """What no other log is called: the leaf of its first entry; empty while there is none."""
-    first = connection.exec_driver_sql(
-        "SELECT leaf FROM audit_entry WHERE seq = 1"
-    ).scalar_one_or_none()
-    return "" if first is None else bytes(first).hex()
+    """What no other log is called; empty while nothing was ever written."""
+    query = "SELECT name FROM audit_log"
+    return connection.exec_driver_sql(query).scalar_one_or_none() or ""
+
+
+def _named(connection: Connection) -> str:
+    """Give the log its name, which its entries and checkpoints carry from then on."""
+    name = f"orloj/{clock.new_id()}"
+    connection.exec_driver_sql("INSERT INTO audit_log (id, name) VALUES (1, ?)", (name,))
+    return name
 
 
 def read(
@@ -178,41 +206,41 @@ def _like(prefix: str) -> str:
 def verify(connection: Connection) -> Verdict:
     """Whether the log is what was written: hashes, order, no gap, copies, disclosures.
 
-    A log cut off at its end verifies; only a copy of its head kept elsewhere shows that.
+    Whoever writes the database can rewrite all of that. What shows it is a checkpoint.
     """
-    seq, chain = 0, audit_entry.CHAIN_START
+    tree, log = merkle.Frontier(), name(connection)
     while True:
         # A number below 1 sorts before all that we ever wrote, and must not be passed over.
-        after = seq or _BEFORE_ALL
+        after = tree.size or _BEFORE_ALL
         rows = connection.exec_driver_sql(_VERIFY, (after, PAGE)).all()
-        for row in rows:
-            expected = seq + 1
-            if not isinstance(row[1], bytes):
-                return Verdict(seq, chain.hex(), expected, "the entry's bytes were replaced")
-            leaf = audit_entry.leaf(row[1])
-            chain = audit_entry.chain(chain, leaf)
-            if problem := _problem(row, expected, leaf, chain):
-                return Verdict(seq, chain.hex(), expected, problem)
-            seq = expected
+        leaves: list[bytes] = []
+        for expected, row in enumerate(rows, tree.size + 1):
+            if problem := _problem(row, expected, log):
+                return Verdict(expected - 1, tree.grown(leaves).root.hex(), expected, problem)
+            leaves.append(row[2])
+        tree = tree.grown(leaves)
         if len(rows) < PAGE:
             break
+    head = tree.root.hex()
     if problem_at := _first_bad_disclosure(connection):
-        return Verdict(
-            seq, chain.hex(), problem_at, "a disclosed value is not the one committed to"
-        )
-    return Verdict(seq, chain.hex())
+        problem = "a disclosed value is not the one committed to"
+        return Verdict(tree.size, head, problem_at, problem)
+    return Verdict(tree.size, head)
 
 
-def _problem(row: Any, expected: int, leaf: bytes, chain: bytes) -> str | None:
+def _problem(row: Any, expected: int, log: str) -> str | None:
     if row[0] < expected:
         return f"an entry was put before it, under the number {row[0]}"
     if row[0] != expected:
         return f"entry {expected} is missing: the next one stored is {row[0]}"
-    if row[2] != leaf:
+    if not isinstance(row[1], bytes):
+        return "the entry's bytes were replaced"
+    if row[2] != merkle.leaf(row[1]):
         return "the entry's bytes were edited: its leaf hash differs"
-    if row[3] != chain:
-        return "the chain is broken here: an entry was inserted, reordered or rewritten"
-    return _problem_within(_parsed(row[1]) or {}, row, expected)
+    fields = _parsed(row[1]) or {}
+    if fields.get("v") != 1 and fields.get("log") != log:
+        return "the entry was written in another log"
+    return _problem_within(fields, row, expected)
 
 
 def _problem_within(fields: dict[str, Any], row: Any, expected: int) -> str | None:
@@ -221,7 +249,7 @@ def _problem_within(fields: dict[str, Any], row: Any, expected: int) -> str | No
     if fields.get("seq") != expected:
         return "the entry says another sequence number: entries were moved"
     # A filter looks at the copies: an edited one would hide an entry that still verifies.
-    for name, copy in zip(_COPIES, row[4:], strict=True):
+    for name, copy in zip(_COPIES, row[3:], strict=True):
         if fields.get(name) != copy:
             return f"the copy of its {name} that filters look at was edited"
     return None

@@ -1,11 +1,11 @@
-"""What an audit entry says, and the hashes that chain it. Pure.
-
-    leaf  = SHA-256(0x00 ‖ raw)                 the leaf hash of RFC 6962, section 2.1
-    chain = SHA-256(previous chain ‖ leaf)      32 zero bytes before the first
+"""What an audit entry says, in the one form that is hashed. Pure.
 
 `raw` is canonical JSON: own ASCII field names, no floats, integers within ±(2^53-1),
 sorted keys, no spaces. Under these limits it is byte-equal to RFC 8785. Verification
-hashes the stored bytes and never writes them anew.
+hashes the stored bytes (`merkle.leaf`) and never writes them anew.
+
+The entries of a task are numbered among themselves (`task_seq`, from 1), and one that ends
+it says how many there are by then (`entries`): an extract of one task is provably whole.
 
 A value that may be personal never stands in an entry. Its commitment does:
 HMAC-SHA256(salt, field ‖ 0x00 ‖ canonical value), salted afresh, so that a guess cannot be
@@ -20,9 +20,9 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final
 
-CHAIN_START: Final = bytes(32)
 INTEGER_MAX: Final = 2**53 - 1
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 had no `log`, `code`, `task_seq` and `entries`."""
 NO_COMMIT: Final = "none"
 
 
@@ -30,6 +30,16 @@ class EntryType(StrEnum):
     """What happened. The names are stable; docs/operating.md lists them."""
 
     LOG_STARTED = "log.started"
+    LOG_STOPPED = "log.stopped"
+    LOG_PUBLISH_FAILED = "log.publish_failed"
+    LOG_KEY_ROTATED = "log.key_rotated"
+    LOG_ARCHIVED = "log.archived"
+    ACCESS_READ = "access.read"
+    ACCESS_EXPORTED = "access.exported"
+    ACCESS_REVIEWED = "access.reviewed"
+    ERASURE_DONE = "erasure.done"
+    HOLD_SET = "hold.set"
+    HOLD_RELEASED = "hold.released"
     MANIFEST_APPLIED = "manifest.applied"
     MANIFEST_REJECTED = "manifest.rejected"
     MANIFEST_WIDENED = "manifest.widened"
@@ -51,14 +61,15 @@ class EntryType(StrEnum):
     TASK_RESOLVED = "task.resolved"
     TASK_RETRIED = "task.retried"
     TASK_DROPPED = "task.dropped"
+    TASK_PARKED = "task.parked"
     STATE_COPIED = "state.copied"
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
-    TASK_PARKED = "task.parked"
     DRILL_DONE = "drill.done"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
+    ACTION_STARTED = "action.started"
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
@@ -73,6 +84,70 @@ class EntryType(StrEnum):
     TOKENS_RESERVED = "tokens.reserved"
     TOKENS_SETTLED = "tokens.settled"
     ALERT_TOKEN_OVERRUN = "alert.token_overrun"  # noqa: S105 - a name, no secret.
+
+
+CODES: Final = {
+    EntryType.LOG_STARTED: "LOG001I",
+    EntryType.LOG_STOPPED: "LOG002I",
+    EntryType.LOG_PUBLISH_FAILED: "LOG003E",
+    EntryType.LOG_KEY_ROTATED: "LOG004W",
+    EntryType.LOG_ARCHIVED: "LOG005I",
+    EntryType.STATE_COPIED: "LOG006I",
+    EntryType.DRILL_DONE: "LOG007I",
+    EntryType.ACCESS_READ: "ACC001I",
+    EntryType.ACCESS_EXPORTED: "ACC002I",
+    EntryType.ACCESS_REVIEWED: "ACC003I",
+    EntryType.ERASURE_DONE: "ERA001W",
+    EntryType.HOLD_SET: "ERA002I",
+    EntryType.HOLD_RELEASED: "ERA003W",
+    EntryType.MANIFEST_APPLIED: "MAN001I",
+    EntryType.MANIFEST_REJECTED: "MAN002W",
+    EntryType.MANIFEST_WIDENED: "MAN003W",
+    EntryType.MANIFEST_OVERRIDDEN: "MAN004W",
+    EntryType.MANIFEST_REVERTED: "MAN005W",
+    EntryType.SOURCE_SUSPENDED: "SRC001I",
+    EntryType.SOURCE_RESUMED: "SRC002I",
+    EntryType.DRIFT_DETECTED: "DRI001W",
+    EntryType.DRIFT_HEALED: "DRI002I",
+    EntryType.RESOURCE_CREATED: "RES001I",
+    EntryType.RESOURCE_UPDATED: "RES002I",
+    EntryType.RESOURCE_DELETED: "RES003I",
+    EntryType.RESOURCE_MOVED: "RES004I",
+    EntryType.TASK_QUEUED: "TSK001I",
+    EntryType.TASK_CLAIMED: "TSK002I",
+    EntryType.TASK_RELEASED: "TSK003I",
+    EntryType.TASK_FINISHED: "TSK004I",
+    EntryType.TASK_CANCELLED: "TSK005W",
+    EntryType.TASK_RESOLVED: "TSK006I",
+    EntryType.TASK_RETRIED: "TSK007I",
+    EntryType.TASK_DROPPED: "TSK008I",
+    EntryType.TASK_PARKED: "TSK009I",
+    EntryType.SCHEDULE_FIRED: "SCH001I",
+    EntryType.SCHEDULE_SKIPPED: "SCH002I",
+    EntryType.SCHEDULE_MISSED: "SCH003W",
+    EntryType.ACTION_REQUESTED: "ACT001I",
+    EntryType.ACTION_DECIDED: "ACT002I",
+    EntryType.ACTION_STARTED: "ACT003I",
+    EntryType.ACTION_EXECUTED: "ACT004I",
+    EntryType.ACTION_FAILED: "ACT005E",
+    EntryType.ACTION_UNKNOWN: "ACT006E",
+    EntryType.APPROVAL_REQUESTED: "APR001I",
+    EntryType.APPROVAL_GRANTED: "APR002I",
+    EntryType.APPROVAL_DENIED: "APR003W",
+    EntryType.APPROVAL_WITHDRAWN: "APR004I",
+    EntryType.APPROVAL_EXPIRED: "APR005W",
+    EntryType.APPROVAL_CONSUMED: "APR006I",
+    EntryType.NOTIFICATION_SENT: "NOT001I",
+    EntryType.NOTIFICATION_FAILED: "NOT002E",
+    EntryType.TOKENS_RESERVED: "TOK001I",
+    EntryType.TOKENS_SETTLED: "TOK002I",
+    EntryType.ALERT_TOKEN_OVERRUN: "TOK003W",
+}
+"""Seven characters that stay what they are, to search by: I is news, W is to be looked at,
+E is an error. A denial (`action.decided` with `deny`) is `ACT002W`."""
+_DENIED: Final = "ACT002W"
+CLOSING: Final = frozenset({EntryType.TASK_FINISHED, EntryType.TASK_CANCELLED})
+"""What ends a task, and says how many entries it has by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,31 +217,43 @@ def commitment(salt: bytes, field: str, value: str) -> str:
     return "hmac-sha256:" + hmac.new(salt, message, hashlib.sha256).hexdigest()
 
 
-def raw(entry: Entry, seq: int, time_us: int, commitments: dict[str, str]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry stands: in which log, at which number, when; and within its task."""
+
+    log: str
+    seq: int
+    time_us: int
+    task_seq: int | None = None
+
+
+def raw(entry: Entry, place: Place, commitments: dict[str, str]) -> bytes:
     """The bytes of an entry at its place in the log."""
     body: dict[str, Any] = {
         name: value
         for name, value in zip(_FIELDS, _values(entry), strict=True)
         if value is not None
     }
-    body |= {"v": VERSION, "seq": seq, "time": time_us, "type": entry.type.value}
+    body |= {"v": VERSION, "log": place.log, "seq": place.seq, "time": place.time_us}
+    body |= {"type": entry.type.value, "code": code(entry)}
+    if place.task_seq is not None:
+        body["task_seq"] = place.task_seq
+        if entry.type in CLOSING:
+            body["entries"] = place.task_seq
     if commitments:
         body["private"] = commitments
-    for value in (seq, time_us, *_integers(entry)):
+    for value in (place.seq, place.time_us, *_integers(entry)):
         assert value is None or abs(value) <= INTEGER_MAX, "JSON readers would round it"
     return encoded(body)
+
+
+def code(entry: Entry) -> str:
+    """The stable code of what happened."""
+    if entry.decision == "deny" and entry.type is EntryType.ACTION_DECIDED:
+        return _DENIED
+    return CODES[entry.type]
 
 
 def encoded(fields: dict[str, Any]) -> bytes:
     """The one form of an entry's bytes."""
     return canonical(fields).encode("utf-8", "backslashreplace")
-
-
-def leaf(raw_bytes: bytes) -> bytes:
-    """The leaf hash of an entry's bytes."""
-    return hashlib.sha256(b"\x00" + raw_bytes).digest()
-
-
-def chain(previous: bytes, leaf_hash: bytes) -> bytes:
-    """The hash over everything up to and including an entry."""
-    return hashlib.sha256(previous + leaf_hash).digest()

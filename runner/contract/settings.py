@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from runner.contract import errors
+from runner.contract.audit_settings import Audit
 from runner.contract.settings_table import Table
 from runner.contract.source_settings import SOURCE_NAME, Source
 from runner.contract.web_settings import Notify, Receiver, Web
@@ -110,6 +111,7 @@ class Settings(Table):
     tools: Tools = Tools()
     secrets: Secrets = Secrets()
     web: Web = Web()
+    audit: Audit = Audit()
     receivers: dict[_Name, Receiver] = {}
     notify: dict[_Name, Notify] = {}
 

@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What stands in the target now. `head` is the hash over the `entries` of the source."""
+    """What stands in the target now. `head` is the root over the `entries` of the source."""
 
     rows: dict[str, int]
     entries: int
@@ -122,8 +122,8 @@ def _compare(
             progress("compared", done, sum(counts.values()))
         if _count(theirs, table) != counts[table.name]:
             raise errors.Refused(f"{table.name} has other rows than were copied")
-    if audit.head(ours) != audit.head(theirs):
-        raise errors.Refused("the log of the copy has another head than its original")
+    if audit.end(ours) != audit.end(theirs):
+        raise errors.Refused("the log of the copy has another end than its original")
 
 
 def _empty(connection: Connection, name: str) -> None:

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from runner.contract import (
     approval_tables,
+    audit_tables,
     drain_tables,
     drift_tables,
     limit_tables,
@@ -26,6 +27,9 @@ Big = BigInteger
 ELSEWHERE: Final = (
     approval_tables.ApprovalRow,
     approval_tables.NotificationRow,
+    audit_tables.AuditLogRow,
+    audit_tables.CheckpointRow,
+    audit_tables.SubtreeRow,
     drain_tables.DrainRow,
     drift_tables.DriftRow,
     drift_tables.ObservationRow,
@@ -260,19 +264,19 @@ class AuditEntryRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "audit_entry"
     __table_args__ = (
-        Index("audit_entry_task", "task"),
+        Index("audit_entry_task", "task", "task_seq"),
         Index("audit_entry_applied", "seq", sqlite_where=text(_APPLIED)),
     )
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     raw: bytes = Field(sa_type=LargeBinary)
     leaf: bytes = Field(sa_type=LargeBinary)
-    chain: bytes = Field(sa_type=LargeBinary)
     time: int = Field(sa_type=Big)
     type: str
     task: str | None
     agent: str | None
     tool: str | None
     decision: str | None
+    task_seq: int | None = Field(sa_type=Big)
 
 
 class DisclosureRow(SQLModel, table=True):

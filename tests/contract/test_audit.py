@@ -13,7 +13,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.contract import audit, audit_entry, errors
+from runner.contract import audit, audit_entry, errors, merkle
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 
@@ -56,14 +56,16 @@ def tamper(log: Database, statement: str, *values: object) -> None:
 def test_an_untouched_log_holds_and_its_head_covers_every_entry(log: Database) -> None:
     verdict = verify(log)
     with log.read() as connection:
-        entries, head = audit.head(connection)
-    assert (verdict.holds, verdict.entries, verdict.head) == (True, 4, head.hex())
-    assert entries == 4
+        leaves = [merkle.leaf(stored.raw) for stored in audit.read(connection)]
+        end = audit.end(connection)
+    assert (verdict.holds, verdict.entries) == (True, 4)
+    assert verdict.head == merkle.root(leaves).hex()
+    assert end == (4, leaves[-1])
 
 
 def test_an_empty_log_holds(tmp_path: Path, database_url: str) -> None:
     opened = home.opened(tmp_path, database_url)
-    assert verify(opened) == audit.Verdict(0, bytes(32).hex())
+    assert verify(opened) == audit.Verdict(0, merkle.EMPTY.hex())
     opened.close()
 
 
@@ -78,17 +80,21 @@ def test_every_single_byte_of_an_entry_is_covered(log: Database) -> None:
     assert verify(log).holds
 
 
-def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Database) -> None:
+def test_an_edit_with_its_leaf_recomputed_has_another_head(log: Database) -> None:
+    """What shows it is the head, signed and kept elsewhere: see the tests of checkpoints."""
+    before = verify(log)
     with log.read() as connection:
         raw = next(iter(audit.read(connection, after_seq=2))).raw
-    forged = raw.replace(b'"deny"', b'"allow"')
+    forged = raw.replace(b'"deny"', b'"nope"')
     tamper(
         log,
-        "UPDATE audit_entry SET raw = ?, leaf = ? WHERE seq = 3",
+        "UPDATE audit_entry SET raw = ?, leaf = ?, decision = 'nope' WHERE seq = 3",
         forged,
-        audit_entry.leaf(forged),
+        merkle.leaf(forged),
     )
-    assert verify(log).bad_seq == 3
+    after = verify(log)
+    assert (after.entries, after.holds) == (4, True)
+    assert after.head != before.head
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,11 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
         pytest.param("DELETE FROM audit_entry WHERE seq = 2", 2, id="removed"),
         pytest.param("DELETE FROM audit_entry WHERE seq = 1", 1, id="first-removed"),
         pytest.param("UPDATE audit_entry SET seq = seq + 10 WHERE seq > 2", 3, id="moved"),
-        pytest.param("UPDATE audit_entry SET chain = leaf WHERE seq = 4", 4, id="chain"),
+        pytest.param("UPDATE audit_entry SET leaf = raw WHERE seq = 4", 4, id="leaf"),
+        pytest.param("UPDATE audit_log SET name = 'x'", 1, id="name-of-the-log"),
+        pytest.param(
+            "UPDATE audit_entry SET task_seq = 7 WHERE seq = 4", 4, id="copied-task-seq"
+        ),
         pytest.param(
             "UPDATE audit_entry SET raw = CAST(raw AS TEXT) WHERE seq = 2", 2, id="type-changed"
         ),
@@ -115,8 +125,8 @@ def test_an_edit_with_its_leaf_recomputed_breaks_the_chain_at_that_entry(log: Da
             "UPDATE audit_entry SET decision = 'allow' WHERE seq = 3", 3, id="copied-decision"
         ),
         pytest.param(
-            "INSERT INTO audit_entry SELECT -7, raw, leaf, chain, time, type, task, agent,"
-            " tool, decision FROM audit_entry WHERE seq = 1",
+            "INSERT INTO audit_entry SELECT -7, raw, leaf, time, type, task, agent, tool,"
+            " decision, task_seq FROM audit_entry WHERE seq = 1",
             1,
             id="put-before-the-first",
         ),
@@ -158,17 +168,11 @@ FORGED = [
 def test_a_forged_entry_with_all_hashes_recomputed_is_found_by_what_it_says(
     log: Database, forged: bytes
 ) -> None:
-    with log.read() as connection:
-        before = connection.exec_driver_sql(
-            "SELECT chain FROM audit_entry WHERE seq = 3"
-        ).scalar_one()
-    leaf = audit_entry.leaf(forged)
     tamper(
         log,
-        "UPDATE audit_entry SET raw = ?, leaf = ?, chain = ? WHERE seq = 4",
+        "UPDATE audit_entry SET raw = ?, leaf = ? WHERE seq = 4",
         forged,
-        leaf,
-        audit_entry.chain(before, leaf),
+        merkle.leaf(forged),
     )
     assert verify(log).bad_seq == 4
 
@@ -190,6 +194,45 @@ def test_a_private_value_stands_nowhere_in_the_entry(log: Database) -> None:
         first = next(iter(audit.read(connection)))
     assert b"Hopper" not in first.raw
     assert first.fields["private"]["input"].startswith("hmac-sha256:")
+
+
+def test_the_entries_of_a_task_are_numbered_and_its_end_says_how_many(log: Database) -> None:
+    with log.write() as connection:
+        audit.append(connection, [entry("t1"), entry("t3")], 2_000_000)
+    with log.read() as connection:
+        numbers = [
+            [stored.fields["task_seq"] for stored in audit.read(connection, task=task)]
+            for task in ("t1", "t2", "t3")
+        ]
+        closed = [stored.fields.get("entries") for stored in audit.read(connection, task="t2")]
+    assert numbers == [[1, 2, 3], [1, 2], [1]]
+    assert closed == [None, 2]
+
+
+def test_more_tasks_than_one_question_asks_for_are_numbered_too(log: Database) -> None:
+    with log.write() as connection:
+        audit.append(connection, [entry(f"many-{n}") for n in range(1_100)], 2_000_000)
+        audit.append(connection, [entry(f"many-{n}") for n in range(1_100)], 2_000_000)
+    with log.read() as connection:
+        counts = connection.exec_driver_sql(
+            "SELECT task_seq, count(*) FROM audit_entry WHERE task LIKE 'many-%%'"
+            " GROUP BY task_seq ORDER BY task_seq"
+            if log.shared
+            else "SELECT task_seq, count(*) FROM audit_entry WHERE task LIKE 'many-%'"
+            " GROUP BY task_seq ORDER BY task_seq"
+        ).all()
+    assert [tuple(row) for row in counts] == [(1, 1_100), (2, 1_100)]
+
+
+def test_every_type_has_a_code_of_its_own_and_a_denial_is_to_be_looked_at() -> None:
+    codes = list(audit_entry.CODES.values())
+    assert set(audit_entry.CODES) == set(EntryType)
+    assert len(set(codes)) == len(codes)
+    allowed, denied = (
+        audit_entry.code(entry(type=EntryType.ACTION_DECIDED, decision=decision))
+        for decision in ("allow", "deny")
+    )
+    assert (allowed, denied) == ("ACT002I", "ACT002W")
 
 
 def test_the_same_private_value_gets_another_commitment_each_time(log: Database) -> None:

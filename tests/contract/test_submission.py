@@ -80,7 +80,7 @@ def test_a_priority_nobody_knows_is_our_own_mistake(opened: Database) -> None:
 def test_nothing_to_queue_is_nothing_logged(opened: Database) -> None:
     with opened.write() as connection:
         assert submission.submit(connection, [], COMMIT, 5) == []
-        assert audit.head(connection)[0] == 0
+        assert audit.end(connection)[0] == 0
 
 
 def test_the_longest_names_and_requirements_fit_every_index(opened: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.cli import COMMANDS
 from runner.contract import telemetry
-from runner.contract.audit_entry import EntryType
+from runner.contract.audit_entry import CODES, EntryType
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("reconciler", "runner")
@@ -80,7 +80,8 @@ def test_a_logged_action_is_explained(action: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind.value for kind in EntryType])
 def test_a_type_of_audit_entry_is_explained(kind: str) -> None:
-    assert f"`{kind}`" in document("operating.md")
+    assert f"`{kind}`" in document("audit.md")
+    assert f"`{CODES[EntryType(kind)]}`" in document("audit.md")
 
 
 @pytest.mark.parametrize("action", sorted(telemetry.ACTIONS))

@@ -1,0 +1,1 @@
+"""What a compliance review gets: one folder with entries, proofs, reports and controls."""

@@ -1,0 +1,171 @@
+"""Signed notes: a text, and who signed it. Source: c2sp.org/signed-note.
+
+    <text>\n\n— <name> <base64(key id ‖ signature)>\n
+
+A verifier's key (`vkey`) is `name+keyid+base64(type ‖ public key)`. A signature by a key
+that is not known is passed over; one by a known key that is wrong rejects the note.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+ED25519: Final = 1
+"""The type byte of a plain signature; others add theirs with a key class of their own."""
+_DASH: Final = "\u2014 "
+_SIGNATURES_MAX: Final = 100
+_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature line: who says to have signed, with which key."""
+
+    name: str
+    key_id: bytes
+    value: bytes
+
+    @property
+    def line(self) -> str:
+        """The line as it stands in a note, without its end."""
+        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.value).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text and its signatures, none of them verified yet."""
+
+    text: str
+    signatures: tuple[Signature, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text + "\n" + "".join(f"{one.line}\n" for one in self.signatures)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key with its name."""
+
+    name: str
+    type: int
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes that say which key made a signature."""
+        return key_id(self.name, self.type, self.public)
+
+    def __str__(self) -> str:
+        encoded = base64.b64encode(bytes([self.type]) + self.public).decode()
+        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+
+    def signed(self, text: str, signature: Signature) -> bool:
+        """Whether this key made a signature of a text."""
+        assert self.type == ED25519, "other types have classes of their own"
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(
+                signature.value, text.encode()
+            )
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with its name; it never leaves the process that signs."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def verifier(self) -> VerifierKey:
+        """The key that others check with."""
+        return VerifierKey(self.name, ED25519, self.private.public_key().public_bytes_raw())
+
+    def sign(self, text: str) -> Signature:
+        """The signature of a text."""
+        return Signature(self.name, self.verifier.key_id, self.private.sign(text.encode()))
+
+
+def key_id(name: str, type: int, public: bytes) -> bytes:
+    """The id of a key: the first four bytes of SHA-256 over name, type and key."""
+    content = name.encode() + b"\n" + bytes([type]) + public
+    return hashlib.sha256(content).digest()[:4]
+
+
+def parse(content: str) -> Note:
+    """A note from its text; ValueError says what is wrong with it."""
+    if len(content) > _BYTES_MAX:
+        raise ValueError("a note of more than one mebibyte")
+    if any(character < " " and character != "\n" for character in content):
+        raise ValueError("a control character in a note")
+    text, separator, lines = content.rpartition("\n\n")
+    if not separator or not lines.endswith("\n"):
+        raise ValueError("a note is a text, an empty line and signatures")
+    signatures = lines[:-1].split("\n")
+    if len(signatures) > _SIGNATURES_MAX:
+        raise ValueError(f"more than {_SIGNATURES_MAX} signatures")
+    return Note(text + "\n", tuple(_signature(line) for line in signatures))
+
+
+def _signature(line: str) -> Signature:
+    name, space, encoded = line.removeprefix(_DASH).partition(" ")
+    if not line.startswith(_DASH) or not space or not _named(name):
+        raise ValueError(f"{line[:80]!r} is no signature line")
+    value = _decoded(encoded, "a signature")
+    if len(value) < 5:
+        raise ValueError("a signature that is shorter than the id of its key")
+    return Signature(name, value[:4], value[4:])
+
+
+def parse_verifier(text: str) -> VerifierKey:
+    """A public key from its vkey; ValueError says what is wrong with it."""
+    name, _, rest = text.strip().partition("+")
+    id, plus, encoded = rest.partition("+")
+    if not _named(name) or not plus:
+        raise ValueError("a key is name+id+base64")
+    content = _decoded(encoded, "a key")
+    if not content or content[0] != ED25519 or len(content) != 33:
+        raise ValueError("not an Ed25519 key")
+    key = VerifierKey(name, content[0], content[1:])
+    if key.key_id.hex() != id:
+        raise ValueError(f"the id of {name} is not that of its key")
+    return key
+
+
+def _decoded(text: str, what: str) -> bytes:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    if not value or base64.b64encode(value).decode() != text:
+        raise ValueError(f"{what} is not base64")
+    return value
+
+
+def _named(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
+
+
+def verified(note: Note, keys: Iterable[VerifierKey]) -> Sequence[VerifierKey]:
+    """The keys of these that signed a note; ValueError when one of them did not sign *this*."""
+    known = {(key.name, key.key_id): key for key in keys}
+    found: list[VerifierKey] = []
+    for signature in note.signatures:
+        key = known.get((signature.name, signature.key_id))
+        if key is None or key in found:
+            continue
+        if not key.signed(note.text, signature):
+            raise ValueError(f"the signature of {key.name} is not of this text")
+        found.append(key)
+    return found
