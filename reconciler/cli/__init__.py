@@ -4,7 +4,6 @@ A command translates arguments into a call, the value it gets into words by a vi
 the outcome into an exit code: 0 done, 1 error, 2 changes pending, 3 blocked, 4 stale.
 """
 
-import importlib
 import io
 import os
 import sys
@@ -15,6 +14,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.context import Context
+from reconciler.cli.lazy import LazyGroup
 from runner.contract import errors
 
 COMMANDS: Final = {
@@ -64,29 +64,12 @@ COMMANDS: Final = {
 }
 
 
-class LazyGroup(click.Group):
-    """Lists its commands from `COMMANDS`; imports a command's module when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command's name, sorted."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command; None when there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"reconciler.cli.{cmd_name.replace('-', '_')}")
-        command = module.command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `--help`, without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    summaries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="orloj")
 @click.option(
     "--home",

@@ -1,4 +1,4 @@
-"""`orloj audit`: read, verify and export the audit log."""
+"""`orloj audit export`: write entries out."""
 
 import os
 import sys
@@ -10,10 +10,9 @@ from typing import BinaryIO, Final
 
 import click
 
-from reconciler.cli.context import Context, json_option
+from reconciler.cli.context import Context
 from reconciler.cli.parameters import Moment
 from reconciler.views import audit as view
-from runner import tasks
 from runner.contract import audit, errors
 
 PROGRESS_AFTER_S: Final = 1.0
@@ -22,87 +21,7 @@ PROGRESS_EVERY: Final = 1_000
 Line = Callable[[audit.Stored], bytes]
 
 
-@click.group()
-def command() -> None:
-    """Read, verify and export the audit log."""
-
-
-@command.command("log")
-@click.option("--task", "task_id", metavar="ID", help="Only this task.")
-@click.option("--agent", help="Only this agent.")
-@click.option("--type", "type_prefix", help="Only types that begin so: `action.`")
-@click.option("--decision", help="Only this decision: allow or deny.")
-@click.option("--since", type=Moment(), help="From this time on, or from 2h or 7d ago.")
-@click.option("--until", type=Moment(), help="Before this time.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000),
-    default=50,
-    show_default=True,
-    help="How many, counted from the newest.",
-)
-@json_option
-@click.pass_obj
-def log(
-    context: Context,
-    *,
-    task_id: str | None,
-    agent: str | None,
-    type_prefix: str | None,
-    decision: str | None,
-    since: int | None,
-    until: int | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """Show entries, oldest first. Times are UTC."""
-    with context.database.read() as connection:
-        if task_id is not None:
-            task_id = tasks.resolve(connection, task_id)
-        entries = [
-            entry.fields
-            for entry in audit.read(
-                connection,
-                task=task_id,
-                agent=agent,
-                type_prefix=type_prefix,
-                decision=decision,
-                since_us=since,
-                until_us=until,
-                newest=limit,
-            )
-        ]
-    if as_json:
-        context.show_json(entries)
-    else:
-        context.show(view.entry_list(entries, with_task=task_id is None))
-
-
-@command.command("verify")
-@json_option
-@click.pass_obj
-def verify(context: Context, as_json: bool) -> int:
-    """Check every entry against its hash, its number and its place; 1 when one is bad."""
-    with context.database.read() as connection:
-        verdict = audit.verify(connection)
-    if as_json:
-        context.show_json(
-            {
-                "holds": verdict.holds,
-                "entries": verdict.entries,
-                "head": verdict.head,
-                "bad_seq": verdict.bad_seq,
-                "problem": verdict.problem,
-            }
-        )
-    else:
-        context.show(
-            view.verdict(verdict.entries, verdict.head, verdict.bad_seq, verdict.problem)
-        )
-    return 0 if verdict.holds else 1
-
-
-@command.command("export")
+@click.command()
 @click.option(
     "--format",
     "form",
@@ -119,7 +38,7 @@ def verify(context: Context, as_json: bool) -> int:
 @click.option("--from", "since", type=Moment(), help="From this time on, or from 2h ago.")
 @click.option("--to", "until", type=Moment(), help="Before this time.")
 @click.pass_obj
-def export(
+def command(
     context: Context, form: str, out: Path | None, since: int | None, until: int | None
 ) -> None:
     """Write entries, oldest first, to a file or to standard output."""

@@ -1,0 +1,18 @@
+"""`orloj audit`: read, verify and export the audit log; one module per command."""
+
+from typing import Final
+
+import click
+
+from reconciler.cli.lazy import LazyGroup
+
+COMMANDS: Final = {
+    "export": "Write entries to a file or to standard output.",
+    "log": "Show entries, oldest first.",
+    "verify": "Check every entry against its hash, its number and its place.",
+}
+
+
+@click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def command() -> None:
+    """Read, verify and export the audit log."""
