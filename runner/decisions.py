@@ -78,8 +78,9 @@ def cancel(
         facts = {"reason": f"was {shown_state(task.state)}{why}", "outcome": "cancelled"}
         entries.append(_entry(EntryType.TASK_CANCELLED, task, actor, call, **facts))
         decided.append(_decided(task, TaskState.CANCELLED, call))
-    entries += approvals.withdraw(connection, [one.id for one in decided], actor, now_us)
-    audit.append(connection, entries, now_us)
+    # What ends a task is the last that is said of it: that entry says how many there are.
+    withdrawn = approvals.withdraw(connection, [one.id for one in decided], actor, now_us)
+    audit.append(connection, [*withdrawn, *entries], now_us)
     return decided
 
 

@@ -447,7 +447,6 @@ def test_a_request_of_another_log_fits_nothing(stage: Stage) -> None:
     request = stage.request().request()
     with stage.home.database.read() as connection:
         assert request.call.log == audit.name(connection) != ""
-    assert len(request.call.log) == 64
 
 
 def test_a_task_that_was_cancelled_takes_its_request_with_it(stage: Stage) -> None:

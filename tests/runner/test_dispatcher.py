@@ -290,7 +290,7 @@ def test_an_answer_comes_after_its_fact_is_durable(home: Home, agent: Key) -> No
             assert (await worker.ask("model", **claim(message), **MODEL))["ok"]
             assert home.rows("SELECT phase FROM step") == [("begun",)]
             kinds = [entry["type"] for entry in home.entries(message["task"])]
-            assert kinds[-2:] == ["action.requested", "action.decided"]
+            assert kinds[-3:] == ["action.requested", "action.decided", "action.started"]
 
     asyncio.run(story())
 

@@ -164,7 +164,7 @@ FAULTS: Final = (
     Fault(
         "a commit in doubt stands when any entry does",
         "runner/contract/audit.py",
-        "return found == end[1]",
+        "return found == mark[1]",
         "return found is not None",
     ),
     Fault(

@@ -136,9 +136,10 @@ def test_a_call_waits_for_a_person_holds_no_worker_and_is_made_after_their_yes(
         ("action.approval_granted", None),
         ("action.consumed", None),
         ("action.decided", "allow"),
+        ("action.started", None),
         ("action.executed", None),
     ]
-    assert [entry.get("approval") for entry in about[2:6]] == [request] * 4
+    assert [entry.get("approval") for entry in about[2:7]] == [request] * 5
     assert desk.log_holds()
 
 

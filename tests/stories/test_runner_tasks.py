@@ -238,10 +238,10 @@ def test_every_action_of_a_task_is_in_the_log_with_its_commit_and_its_rule(home:
     assert [entry["type"] for entry in entries] == [
         "task.queued",
         "task.claimed",
-        *("action.requested", "action.decided", "action.executed"),
-        *("action.requested", "action.decided", "action.executed"),
+        *("action.requested", "action.decided", "action.started", "action.executed"),
+        *("action.requested", "action.decided", "action.started", "action.executed"),
         *("action.requested", "action.decided"),
-        *("action.requested", "action.decided", "action.executed"),
+        *("action.requested", "action.decided", "action.started", "action.executed"),
         "task.finished",
     ]
     assert {entry["commit"] for entry in entries} == {COMMIT}
