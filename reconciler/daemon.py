@@ -180,8 +180,12 @@ class Daemon:
 
     def _asked(self) -> set[str]:
         """The repositories that somebody waits for; none named means all."""
-        with self._database.read() as connection:
-            known = control.controls(connection)
+        try:
+            with self._database.read() as connection:
+                known = control.controls(connection)
+        except errors.DatabaseUnavailable as error:
+            self._complain(str(error))
+            return set()
         return {name for name, item in known.items() if item.asked}
 
     def _reconsider(self) -> None:
