@@ -1,20 +1,12 @@
-"""The reading room of tasks: what people ask about them. It writes nothing.
-
-Questions are asked through the models, which keep queries readable; nothing here is on the
-way of a running task.
-"""
+"""The reading room of tasks: what people ask about them. It writes nothing."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, func
-from sqlmodel import Session, col, select
+from sqlalchemy import Connection, Row
 
 from runner.claim import Offer, fits
 from runner.contract import errors
-from runner.contract.tables import AttemptRow, StepRow, TaskRow, WorkerRow
-from runner.contract.task_state import TaskState
 from runner.task_record import (
     WAITS_FOR_TIME,
     AttemptRecord,
@@ -33,46 +25,39 @@ _AFTER_EVERY_ID: Final = "{"  # The character after `z`: ids are lower-case Croc
 
 def newest(connection: Connection, state: str | None, limit: int) -> list[TaskRecord]:
     """The newest tasks, newest first; only those in `state` (the word people read)."""
-    query = select(TaskRow).order_by(col(TaskRow.id).desc()).limit(limit)
+    query = "SELECT * FROM task ORDER BY id DESC LIMIT ?"
+    values: tuple[Any, ...] = (limit,)
     if state is not None:
-        query = query.where(TaskRow.state == stored_state(state))
-    with Session(connection) as session:
-        return [_task(row) for row in session.exec(query)]
+        query = "SELECT * FROM task WHERE state = ? ORDER BY id DESC LIMIT ?"
+        values = (stored_state(state), *values)
+    return [_task(row) for row in connection.exec_driver_sql(query, values)]
 
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many tasks are in each state that has any."""
-    query = select(TaskRow.state, func.count()).group_by(TaskRow.state)
-    with Session(connection) as session:
-        return {shown_state(state): count for state, count in session.exec(query)}
+    query = "SELECT state, count(*) FROM task GROUP BY state"
+    return {shown_state(state): count for state, count in connection.exec_driver_sql(query)}
 
 
 def unmatched(connection: Connection, offer: Offer) -> int:
     """How many tasks wait whose requirements are not met by what this host offers."""
     query = (
-        select(TaskRow.requirements, func.count())
-        .where(TaskRow.state == TaskState.PENDING.value, TaskRow.requirements != "{}")
-        .group_by(TaskRow.requirements)
+        "SELECT requirements, count(*) FROM task"
+        " WHERE state = 'pending' AND requirements <> '{}' GROUP BY requirements"
     )
-    with Session(connection) as session:
-        return sum(
-            count
-            for requirements, count in session.exec(query)
-            if not fits(json.loads(requirements), offer)
-        )
+    return sum(
+        count
+        for requirements, count in connection.exec_driver_sql(query)
+        if not fits(json.loads(requirements), offer)
+    )
 
 
 def resolve(connection: Connection, prefix: str) -> str:
     """The id that a unique beginning stands for; NotFound when none or several fit."""
     prefix = prefix.lower()
-    query = (
-        select(TaskRow.id)
-        .where(col(TaskRow.id) >= prefix, col(TaskRow.id) < prefix + _AFTER_EVERY_ID)
-        .order_by(col(TaskRow.id).desc())
-        .limit(_AMBIGUOUS_SHOWN)
-    )
-    with Session(connection) as session:
-        ids = list(session.exec(query))
+    query = "SELECT id FROM task WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
+    values = (prefix, prefix + _AFTER_EVERY_ID, _AMBIGUOUS_SHOWN)
+    ids = [str(id) for id in connection.exec_driver_sql(query, values).scalars()]
     if len(ids) == 1:
         return ids[0]
     if not ids:
@@ -82,69 +67,51 @@ def resolve(connection: Connection, prefix: str) -> str:
 
 def record(connection: Connection, task_id: str) -> TaskRecord:
     """The task itself; NotFound."""
-    with Session(connection) as session:
-        row = session.get(TaskRow, task_id)
-        if row is None:
-            raise errors.NotFound(f"no task {task_id!r}; `orloj tasks` lists them")
-        return _task(row)
+    query = "SELECT * FROM task WHERE id = ?"
+    row = connection.exec_driver_sql(query, (task_id,)).one_or_none()
+    if row is None:
+        raise errors.NotFound(f"no task {task_id!r}; `orloj tasks` lists them")
+    return _task(row)
 
 
 def account(connection: Connection, task_id: str) -> TaskAccount:
     """The task with its attempts and steps, in order; NotFound."""
-    attempts = select(AttemptRow).where(AttemptRow.task_id == task_id)
-    with Session(connection) as session:
-        return TaskAccount(
-            record(connection, task_id),
-            tuple(_attempt(row) for row in session.exec(attempts.order_by("fence"))),
-            tuple(steps(connection, task_id)),
-        )
+    query = (
+        "SELECT fence, worker, started_at, ended_at, outcome, error FROM attempt"
+        " WHERE task_id = ? ORDER BY fence"
+    )
+    attempts = connection.exec_driver_sql(query, (task_id,)).all()
+    return TaskAccount(
+        record(connection, task_id),
+        tuple(AttemptRecord(*row) for row in attempts),
+        tuple(steps(connection, task_id)),
+    )
 
 
 def steps(connection: Connection, task_id: str) -> list[StepRecord]:
     """The journal of a task, in order, up to `STEPS_MAX` steps."""
-    query = (
-        select(StepRow)
-        .where(StepRow.task_id == task_id)
-        .order_by(col(StepRow.number))
-        .limit(STEPS_MAX)
-    )
-    with Session(connection) as session:
-        return [_step(row) for row in session.exec(query)]
+    query = "SELECT * FROM step WHERE task_id = ? ORDER BY number LIMIT ?"
+    return [_step(row) for row in connection.exec_driver_sql(query, (task_id, STEPS_MAX))]
 
 
 def step(connection: Connection, task_id: str, number: int) -> StepRecord | None:
     """One step of a task; None while the journal does not have it."""
-    with Session(connection) as session:
-        row = session.get(StepRow, (task_id, number))
-        return None if row is None else _step(row)
+    query = "SELECT * FROM step WHERE task_id = ? AND number = ?"
+    row = connection.exec_driver_sql(query, (task_id, number)).one_or_none()
+    return None if row is None else _step(row)
 
 
 def workers(connection: Connection) -> list[WorkerRecord]:
     """The worker processes that the pools wrote down, oldest first."""
-    held = (
-        select(TaskRow.holder, func.count())
-        .where(TaskRow.state == TaskState.LEASED.value)
-        .group_by(TaskRow.holder)
+    query = (
+        "SELECT id, host, pid, state, slots, (SELECT count(*) FROM task"
+        " WHERE task.state = 'leased' AND task.holder = worker.id), started_at, seen_at"
+        " FROM worker ORDER BY started_at"
     )
-    with Session(connection) as session:
-        busy = dict(session.exec(held).all())
-        rows: Sequence[WorkerRow] = session.exec(select(WorkerRow).order_by("started_at")).all()
-        return [
-            WorkerRecord(
-                row.id,
-                row.host,
-                row.pid,
-                row.state,
-                row.slots,
-                busy.get(row.id, 0),
-                row.started_at,
-                row.seen_at,
-            )
-            for row in rows
-        ]
+    return [WorkerRecord(*row) for row in connection.exec_driver_sql(query)]
 
 
-def _task(row: TaskRow) -> TaskRecord:
+def _task(row: Row[Any]) -> TaskRecord:
     return TaskRecord(
         id=row.id,
         subject=f"{row.subject_kind.lower()}/{row.namespace}/{row.subject_name}",
@@ -166,13 +133,7 @@ def _task(row: TaskRow) -> TaskRecord:
     )
 
 
-def _attempt(row: AttemptRow) -> AttemptRecord:
-    return AttemptRecord(
-        row.fence, row.worker, row.started_at, row.ended_at, row.outcome, row.error
-    )
-
-
-def _step(row: StepRow) -> StepRecord:
+def _step(row: Row[Any]) -> StepRecord:
     return StepRecord(
         task=row.task_id,
         number=row.number,

@@ -128,11 +128,11 @@ def same_rows(folder: Path, count: int, group: int) -> float:
             held,
         )
         rows = [
-            (last + entries + place, raw, hashed, hashed, 1, "task.finished", task[0])
+            (last + entries + place, raw, hashed, 1, "task.finished", task[0], 1)
             for place, task in enumerate([*ended, *held], 1)
         ]
         connection.executemany(
-            "INSERT INTO audit_entry (seq, raw, leaf, chain, time, type, task)"
+            "INSERT INTO audit_entry (seq, raw, leaf, time, type, task, task_seq)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
