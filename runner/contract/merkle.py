@@ -76,7 +76,7 @@ def inclusion(leaves: Sequence[bytes], index: int) -> list[bytes]:
         raise IndexError(f"a tree of {len(leaves)} has no leaf {index}")
     if len(leaves) == 1:
         return []
-    split = _split(len(leaves))
+    split = left_size(len(leaves))
     left, right = leaves[:split], leaves[split:]
     if index < split:
         return [*inclusion(left, index), root(right)]
@@ -93,14 +93,14 @@ def consistency(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 def _subproof(leaves: Sequence[bytes], old_size: int, *, whole: bool) -> list[bytes]:
     if old_size == len(leaves):
         return [] if whole else [root(leaves)]
-    split = _split(len(leaves))
+    split = left_size(len(leaves))
     left, right = leaves[:split], leaves[split:]
     if old_size <= split:
         return [*_subproof(left, old_size, whole=whole), root(right)]
     return [*_subproof(right, old_size - split, whole=False), root(left)]
 
 
-def _split(size: int) -> int:
+def left_size(size: int) -> int:
     """The largest power of two smaller than `size`."""
     return 1 << (size - 1).bit_length() - 1
 
@@ -121,7 +121,7 @@ def _above(digest: bytes, index: int, size: int, steps: list[bytes]) -> bytes:
     """The root that a path leads to; what is farthest from the leaf stands last in it."""
     if size == 1:
         return digest
-    split, beside = _split(size), steps.pop()
+    split, beside = left_size(size), steps.pop()
     if index < split:
         return node(_above(digest, index, split, steps), beside)
     return node(beside, _above(digest, index - split, size - split, steps))
@@ -151,7 +151,7 @@ def _both(
     if old_size == size:
         same = old_head if whole else steps.pop()
         return same, same
-    split, beside = _split(size), steps.pop()
+    split, beside = left_size(size), steps.pop()
     if old_size <= split:
         old, new = _both(old_head, old_size, split, steps, whole=whole)
         return old, node(new, beside)
