@@ -7,14 +7,12 @@ from the bytes as they are stored, never taken from their column: a proof is of 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from sqlalchemy import Connection
 
+from reconciler.proof.growth import BLOCK
 from runner.contract import errors, merkle
 
-BLOCK: Final = 256
-_LEVEL: Final = BLOCK.bit_length() - 1
 _ROOTS = "SELECT number, root FROM audit_subtree WHERE number < ? ORDER BY number"
 _RAW = "SELECT seq, raw FROM audit_entry WHERE seq > ? AND seq <= ? ORDER BY seq"
 

@@ -24,6 +24,7 @@ ED25519: Final = 1
 _DASH: Final = "\u2014 "
 _SIGNATURES_MAX: Final = 100
 _BYTES_MAX: Final = 1 << 20
+_PRIVATE: Final = "PRIVATE+KEY+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,34 @@ class SigningKey:
     def sign(self, text: str) -> Signature:
         """The signature of a text."""
         return Signature(self.name, self.verifier.key_id, self.private.sign(text.encode()))
+
+    @property
+    def secret(self) -> str:
+        """The one line that a key file holds, as the tools of Go's checksum database do."""
+        encoded = base64.b64encode(bytes([ED25519]) + self.private.private_bytes_raw()).decode()
+        return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{encoded}"
+
+
+def generate(name: str) -> SigningKey:
+    """A new key."""
+    return SigningKey(name, Ed25519PrivateKey.generate())
+
+
+def parse_signer(text: str) -> SigningKey:
+    """A private key from its line; ValueError says what is wrong, and nothing of the key."""
+    if not text.startswith(_PRIVATE):
+        raise ValueError(f"a private key begins with {_PRIVATE}")
+    name, _, rest = text.strip().removeprefix(_PRIVATE).partition("+")
+    id, plus, encoded = rest.partition("+")
+    if not _named(name) or not plus:
+        raise ValueError("a private key is name+id+base64")
+    content = _decoded(encoded, "a private key")
+    if content[0] != ED25519 or len(content) != 33:
+        raise ValueError("not an Ed25519 key")
+    key = SigningKey(name, Ed25519PrivateKey.from_private_bytes(content[1:]))
+    if key.verifier.key_id.hex() != id:
+        raise ValueError(f"the id of {name} is not that of its key")
+    return key
 
 
 def key_id(name: str, type: int, public: bytes) -> bytes:

@@ -32,3 +32,13 @@ class SubtreeRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "audit_subtree"
     number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     root: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditKeyRow(SQLModel, table=True):
+    """A key that signs checkpoints, and the note that hands over to it."""
+
+    __tablename__: ClassVar[str] = "audit_key"
+    number: int = Field(primary_key=True)
+    vkey: str
+    note: str
+    signed_at: int = Field(sa_type=Big)

@@ -30,6 +30,7 @@ ELSEWHERE: Final = (
     audit_tables.AuditLogRow,
     audit_tables.CheckpointRow,
     audit_tables.SubtreeRow,
+    audit_tables.AuditKeyRow,
     drain_tables.DrainRow,
     drift_tables.DriftRow,
     drift_tables.ObservationRow,

@@ -1,12 +1,12 @@
 """Proofs out of the stored log are those of the whole tree, and a broken log proves nothing."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import home
 import pytest
 
-from reconciler.proof.inclusion import BLOCK, Tree
+from reconciler.proof.growth import BLOCK
+from reconciler.proof.inclusion import Tree
 from runner.contract import audit, errors, merkle
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database

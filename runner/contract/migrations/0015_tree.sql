@@ -17,6 +17,13 @@ CREATE TABLE audit_subtree (
   root BLOB NOT NULL
 );
 
+CREATE TABLE audit_key (
+  number INTEGER NOT NULL PRIMARY KEY,
+  vkey TEXT NOT NULL,
+  note TEXT NOT NULL,
+  signed_at BIGINT NOT NULL
+);
+
 ALTER TABLE audit_entry DROP COLUMN chain;
 ALTER TABLE audit_entry ADD COLUMN task_seq BIGINT;
 DROP INDEX audit_entry_task;

@@ -1,0 +1,194 @@
+"""The key that signs checkpoints: where it comes from, and how another takes its place.
+
+    `audit.key`, else the credential `audit.key`, else `audit.key` in the home (made there)
+
+Only the daemon that keeps the log reads it; workers run without the home. Each key that
+ever signed stands in `audit_key` with a note that the one before it signed: whoever knows
+the first, or any of them, can walk to the one of today.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+from reconciler.proof import note
+from reconciler.proof.note import Note, SigningKey, VerifierKey
+from runner.contract import audit, errors, secret_file
+from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
+from runner.contract.audit_settings import KEY_FILE
+from runner.contract.settings import Settings, variable
+
+_TITLE: Final = "orloj audit key"
+_ALL = "SELECT number, vkey, note FROM audit_key ORDER BY number"
+_ADD = "INSERT INTO audit_key (number, vkey, note, signed_at) VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key that signs or signed; `note` hands over to it, signed by the key before."""
+
+    number: int
+    key: VerifierKey
+    note: Note
+
+
+def path(settings: Settings) -> Path:
+    """The file that holds the signing key, whether it is there or not."""
+    if settings.audit.key:
+        return settings.home / settings.audit.key
+    given = variable("CREDENTIALS_DIRECTORY")
+    if given and (Path(given) / KEY_FILE).exists():
+        return Path(given) / KEY_FILE
+    return settings.home / KEY_FILE
+
+
+def signing(settings: Settings, log: str) -> SigningKey:
+    """The signing key of this home, made at the first call; SettingsInvalid."""
+    file = path(settings)
+    if not file.exists() and file == settings.home / KEY_FILE:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write(file, note.generate(log), over=False)
+    if not secret_of_ours(file):
+        raise errors.SettingsInvalid(
+            f"{file} can be read by others: `chmod 600 {file}`, and then rotate the key"
+        )
+    text = secret_file.read(settings.home, str(file), "audit.key")
+    try:
+        key = note.parse_signer(text)
+    except ValueError as error:
+        raise errors.SettingsInvalid(f"{file} holds no signing key: {error}") from None
+    if key.name != log:
+        raise errors.SettingsInvalid(
+            f"{file} is the key of the log {key.name}, and this database holds {log}"
+        )
+    return key
+
+
+def current(settings: Settings, connection: Connection, log: str) -> SigningKey:
+    """The key that signs now. A rotation that a crash interrupted is finished."""
+    key, following = signing(settings, log), unfinished(settings)
+    known_keys = known(connection)
+    if not known_keys or known_keys[-1].key == key.verifier or not following.exists():
+        return key
+    following.replace(path(settings))
+    return signing(settings, log)
+
+
+def unfinished(settings: Settings) -> Path:
+    """Where the next key waits until the database knows it."""
+    file = path(settings)
+    return file.with_name(file.name + ".next")
+
+
+def secret_of_ours(file: Path) -> bool:
+    """Whether nobody but its owner may read a file; True where there is none."""
+    try:
+        return not file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    except OSError:
+        return True
+
+
+def known(connection: Connection) -> list[KnownKey]:
+    """Every key that signed this log, first to last; AuditBroken when one is none of its."""
+    try:
+        found = [
+            KnownKey(number, note.parse_verifier(vkey), note.parse(text))
+            for number, vkey, text in connection.exec_driver_sql(_ALL)
+        ]
+        chained(found, audit.name(connection))
+    except ValueError as error:
+        raise errors.AuditBroken(f"the keys of the audit log do not hold: {error}") from None
+    return found
+
+
+def chained(keys: Sequence[KnownKey], log: str) -> None:
+    """ValueError unless each key is signed for by the one before it, and by itself."""
+    before: VerifierKey | None = None
+    for place, one in enumerate(keys):
+        by = [one.key] if before is None else [before, one.key]
+        if one.number != place or one.note.text != handover(log, place, one.key):
+            raise ValueError(f"key {place} is not what its note says")
+        if len(note.verified(one.note, by)) != len(by):
+            raise ValueError(f"key {place} is not signed for by the key before it")
+        before = one.key
+
+
+def handover(log: str, number: int, key: VerifierKey) -> str:
+    """What is signed when a key takes over."""
+    return f"{_TITLE}\n{log}\n{number}\n{key}\n"
+
+
+def admit(connection: Connection, key: SigningKey, now_us: int) -> list[KnownKey]:
+    """The keys of the log, this one among them: the first to sign introduces itself."""
+    keys = known(connection)
+    if not keys:
+        _add(connection, key, [key], now_us)
+        keys = known(connection)
+    if keys[-1].key != key.verifier:
+        raise errors.SettingsInvalid(
+            f"the signing key here is {key.verifier.key_id.hex()}, and the log is signed with"
+            f" {keys[-1].key.key_id.hex()}: put that key back, or hand over with"
+            " `orloj audit key rotate`"
+        )
+    return keys
+
+
+def rotate(settings: Settings, connection: Connection, actor: str, now_us: int) -> VerifierKey:
+    """Let a new key sign from here on, for which the old one signs; the new one.
+
+    The caller commits, and then calls `finish`: after a crash between the two, `current`
+    does. SettingsInvalid.
+    """
+    log = audit.name(connection)
+    old, new = current(settings, connection, log), note.generate(log)
+    admit(connection, old, now_us)
+    unfinished(settings).unlink(missing_ok=True)
+    write(unfinished(settings), new, over=False)
+    _add(connection, new, [old, new], now_us)
+    entry = Entry(
+        type=EntryType.LOG_KEY_ROTATED,
+        actor=actor,
+        commit=NO_COMMIT,
+        outcome=new.verifier.key_id.hex(),
+        digest=old.verifier.key_id.hex(),
+    )
+    audit.append(connection, [entry], now_us)
+    return new.verifier
+
+
+def finish(settings: Settings) -> None:
+    """Put the new key in the place of the old one."""
+    unfinished(settings).replace(path(settings))
+
+
+def _add(
+    connection: Connection, key: SigningKey, signers: Sequence[SigningKey], now_us: int
+) -> None:
+    count = connection.exec_driver_sql("SELECT count(*) FROM audit_key").scalar_one()
+    text = handover(audit.name(connection), count, key.verifier)
+    signed = Note(text, tuple(one.sign(text) for one in signers))
+    connection.exec_driver_sql(_ADD, (count, str(key.verifier), str(signed), now_us))
+
+
+def write(file: Path, key: SigningKey, *, over: bool) -> None:
+    """Put a key there, whole and durable; one that stands there stays unless `over`."""
+    descriptor, unfinished = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(key.secret + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        if over:
+            Path(unfinished).replace(file)
+        else:
+            with contextlib.suppress(FileExistsError):
+                file.hardlink_to(unfinished)
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
