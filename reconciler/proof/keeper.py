@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from reconciler.proof import checkpoints, keys
 from reconciler.proof.checkpoint import Checkpoint
@@ -121,7 +121,7 @@ def stored(connection: Connection, size: int) -> Growth:
     return tree
 
 
-def _leaves(after: int, page: Sequence[Row[Any]], count: int) -> list[bytes]:
+def _leaves(after: int, page: Sequence[Any], count: int) -> list[bytes]:
     """The leaf hashes of the entries that must come next; AuditBroken."""
     if [row[0] for row in page] != list(range(after + 1, after + 1 + count)):
         raise errors.AuditBroken(
