@@ -33,6 +33,11 @@ _VERIFY = (
     " WHERE seq > ? ORDER BY seq LIMIT ?"
 )
 _TASKS_AT_ONCE: Final = 500
+_STANDING = (
+    "SELECT task, (SELECT coalesce(max(task_seq), 0) FROM audit_entry WHERE task = asked.task),"
+    " (SELECT coalesce(max(seq), 0) FROM audit_entry),"
+    " (SELECT coalesce(max(name), '') FROM audit_log) FROM asked"
+)
 _BEFORE_ALL: Final = -(2**63)
 _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
 
@@ -69,9 +74,7 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End
     if not entries:
         return None
     dialect.alone(connection, dialect.LOG)
-    seq = end(connection)[0]
-    log = name(connection) or _named(connection)
-    counts = _counts(connection, entries)
+    log, seq, counts = _standing(connection, entries)
     rows: list[tuple[Any, ...]] = []
     disclosures: list[tuple[Any, ...]] = []
     for entry in entries:
@@ -84,7 +87,7 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End
             disclosures.append((seq, field, salt, text))
         count = None
         if entry.task is not None:
-            count = counts[entry.task] = counts.get(entry.task, 0) + 1
+            count = counts[entry.task] = counts[entry.task] + 1
         raw = audit_entry.raw(entry, Place(log, seq, now_us, count), commitments)
         rows.append(
             (seq, raw, merkle.leaf(raw), now_us, entry.type.value, entry.task, count)
@@ -96,19 +99,19 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End
     return seq, rows[-1][2]
 
 
-def _counts(connection: Connection, entries: Sequence[Entry]) -> dict[str, int]:
-    """How many entries each of these tasks has."""
-    tasks = list({entry.task for entry in entries if entry.task is not None})
-    counts: dict[str, int] = {}
+def _standing(
+    connection: Connection, entries: Sequence[Entry]
+) -> tuple[str, int, dict[str | None, int]]:
+    """The log's name, how many entries it has, and each of these tasks; one question."""
+    tasks = list({entry.task: None for entry in entries})
+    log, seq, counts = "", 0, dict[str | None, int]()
     for first in range(0, len(tasks), _TASKS_AT_ONCE):
         some = tasks[first : first + _TASKS_AT_ONCE]
-        query = (
-            f"WITH asked (task) AS (VALUES {', '.join(['(?)'] * len(some))}) SELECT task,"
-            " (SELECT max(task_seq) FROM audit_entry e WHERE e.task = asked.task) FROM asked"
-        )
-        for task, count in connection.exec_driver_sql(query, tuple(some)):
-            counts[task] = count or 0
-    return counts
+        query = f"WITH asked (task) AS (VALUES {', '.join(['(?)'] * len(some))}) {_STANDING}"
+        found = connection.exec_driver_sql(query, tuple(some)).all()
+        counts |= {row[0]: row[1] for row in found}
+        _, _, seq, log = found[0]
+    return log or _named(connection), seq, counts
 
 
 def stands(connection: Connection, mark: End) -> bool:
