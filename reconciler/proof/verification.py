@@ -1,56 +1,24 @@
 """Whether the log is what was written, and if not, what was done to it.
 
-    entries ──every byte──> tree ──at every checkpoint──> root, signature, chain of keys
-                              └──what others keep────> roots that were published
-
-A finding names the attack and the first entry it strikes, or the two entries between which
-that one lies: a root covers all entries since the checkpoint before it, and does not say
-which of them was changed.
+entries ──every byte──> tree ──at every checkpoint──> root, signature, chain of keys
+                          └──what others keep────> roots that were published
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
 from reconciler.proof import checkpoints, keys
 from reconciler.proof.checkpoint import Checkpoint
+from reconciler.proof.finding import Attack, Finding, Report
 from reconciler.proof.growth import Growth
 from reconciler.proof.note import VerifierKey
 from runner.contract import audit, audit_check, errors
 
 SKEW_US: Final = 300_000_000
 """How far a clock may be off before an entry's time is taken for a lie."""
-
-
-class Attack(StrEnum):
-    """What was done to a log, or looks as if it had been."""
-
-    EDIT = "edit"
-    DELETION = "deletion"
-    INSERTION = "insertion"
-    REORDERING = "reordering"
-    DISCLOSURE = "edited-disclosure"
-    TRUNCATION = "truncation"
-    ROLLBACK = "rollback"
-    REWRITE = "rewrite"
-    REWRITE_WITH_KEY = "rewrite-with-key"
-    FORK = "fork"
-    BACK_DATING = "back-dating"
-    SIGNATURE = "stripped-signature"
-    WRONG_KEY = "wrong-key"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong: the attack, the first entry concerned, and in which entries it lies."""
-
-    attack: Attack
-    sentence: str
-    seq: int | None = None
-    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +30,18 @@ class Witnessed:
     where: str
 
 
-@dataclass(slots=True)
-class Report:
-    """What verification saw. Numbers of entries; `head` is the root over all, in hex."""
-
-    entries: int = 0
-    head: str = ""
-    checkpoints: int = 0
-    signed: int = 0
-    witnessed: int = 0
-    keys: list[VerifierKey] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
-
 def verify(
     connection: Connection,
     now_us: int,
     *,
     pinned: Sequence[VerifierKey] = (),
     kept: Sequence[Witnessed] = (),
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """What holds of a log, as one read transaction sees it.
 
     `pinned` are keys that the reader got elsewhere; `kept` are checkpoints that others keep.
+    `progress` is told how many entries were read.
     """
     report = Report()
     log = audit.name(connection)
@@ -98,7 +49,8 @@ def verify(
     known = [*report.keys, *pinned]
     marks = list(_own(connection, known, log, report))
     others = list(_kept(kept, known, log, report))
-    roots = _walk(connection, now_us, {one.said.size for one in (*marks, *others)}, report)
+    sizes = {one.said.size for one in (*marks, *others)}
+    roots = _walk(connection, now_us, sizes, report, progress)
     report.checkpoints, report.witnessed = len(marks), len(others)
     for mark in marks:
         if _compared(mark, roots, report, Attack.REWRITE):
@@ -163,7 +115,11 @@ def _kept(
 
 
 def _walk(
-    connection: Connection, now_us: int, sizes: set[int], report: Report
+    connection: Connection,
+    now_us: int,
+    sizes: set[int],
+    report: Report,
+    progress: Callable[[int], None],
 ) -> dict[int, bytes]:
     """Read every entry; the root at each of these sizes that the log reaches."""
     tree, roots = Growth(), {0: Growth().root}
@@ -176,6 +132,7 @@ def _walk(
         for size in (*wanted, start + len(page.leaves)):
             tree, _ = tree.grown(page.leaves[tree.size - start : size - start])
             roots[tree.size] = tree.root
+        progress(tree.size)
         before_us = _look_at_times(page.times, start, before_us, now_us, report)
         if page.problem is not None:
             attack, sentence = Attack(page.problem.attack), page.problem.sentence

@@ -7,7 +7,8 @@ import pytest
 from test_keeper import Log
 
 from reconciler.proof import checkpoint, keys, note, verification
-from reconciler.proof.verification import Attack, Report, Witnessed
+from reconciler.proof.finding import Attack, Report
+from reconciler.proof.verification import Witnessed
 from runner.contract import audit, audit_entry, merkle
 from runner.contract.audit_entry import Entry, EntryType
 
