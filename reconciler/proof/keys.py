@@ -66,6 +66,10 @@ def signing(settings: Settings, log: str, *, make: bool = True) -> SigningKey:
         key = note.parse_signer(text)
     except ValueError as error:
         raise errors.SettingsInvalid(f"{file} holds no signing key: {error}") from None
+    if key.type != note.ED25519:
+        raise errors.SettingsInvalid(
+            f"{file} is the key of a witness: a log signs with Ed25519"
+        )
     if key.name != log:
         raise errors.SettingsInvalid(
             f"{file} is the key of the log {key.name}, and this database holds {log}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.views.table import Cell, number, paragraphs, short, table, word
+from reconciler.views.table import Cell, short, table, word
 from reconciler.views.times import iso, moment
 
 Fields = Mapping[str, Any]
@@ -91,24 +91,6 @@ def _why(entry: Fields) -> str:
 def _text(entry: Fields, name: str) -> str:
     value = entry.get(name)
     return "" if value is None else str(value)
-
-
-def verdict(entries: int, head: str, bad_seq: int | None, problem: str | None) -> Text:
-    """What verification found, and what it cannot find."""
-    if problem is not None:
-        return Text(
-            f"BROKEN at entry {bad_seq}: {problem}.\n"
-            f"{number(entries)} entries before it hold. Keep the database file as it is.",
-            style="bold red",
-        )
-    return paragraphs(
-        Text(f"{number(entries)} entries hold: no byte, order or number was changed."),
-        Text(f"Head: {head}"),
-        Text(
-            "A log cut off at its end also holds: compare the head with a copy kept elsewhere.",
-            style="dim",
-        ),
-    )
 
 
 def csv_header() -> str:
