@@ -35,7 +35,7 @@ def actor() -> str:
 
 def request(context: Context, names: Sequence[str]) -> str:
     """Leave a request with each; the token that its loop will echo."""
-    token = f"{clock.now_us()}-{clock.boot_us()}"
+    token = clock.new_id()
     with context.database.write() as connection:
         for name in names:
             control.request(connection, name, token, actor())

@@ -6,19 +6,17 @@ is an error, and then nothing is let pass at all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from reconciler import override
 from reconciler.change import Action, Plan
 from reconciler.cli import asking
 from reconciler.cli.context import Context
+from reconciler.gate import approval
 from reconciler.override import Override, OverrideKind
 from reconciler.preview import Preview
 from reconciler.reconcile import Reconciler
 from reconciler.views.plain import plain
 from runner.contract import clock, errors
-
-_SHORT: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +96,8 @@ def _deleted(seen: Preview, key: str) -> str:
 
 
 def _id(seen: Preview, given: str) -> str:
-    whole = _planned(seen).id
-    if given == whole or (
-        len(given) >= _SHORT and whole.removeprefix("sha256:").startswith(given)
-    ):
-        return whole
+    if approval.is_called(_planned(seen), given):
+        return _planned(seen).id
     raise errors.Refused(
         f"{plain(given)} is not the plan of commit {seen.commit[:8]} as things stand, which is"
         f" {_planned(seen).short_id}: look at it with orloj plan"

@@ -190,7 +190,7 @@ def _following(planned: Plan, out: Path | None, asked: Asked) -> str:
     if planned.blocked:
         waits = all(block.until_us is not None for block in planned.blocked)
         by_itself = "nothing: it is applied by itself then"
-        return by_itself if waits else "mend what blocks it and push again"
+        return by_itself if waits else "what the lines above say, or another commit"
     if not planned.changes:
         return ""
     if out is not None:

@@ -6,12 +6,12 @@ from typing import Final
 
 from reconciler import canary, canary_watch, recorded
 from reconciler.canary_rows import Canary
+from reconciler.cli import asking
 from reconciler.cli.context import Context
 from reconciler.reconcile import Reconciler
-from reconciler.resource import person_owner
 from reconciler.views.plain import plain
 from runner import decisions
-from runner.contract import clock, errors, service, settings, wake
+from runner.contract import clock, errors, service, wake
 
 TIME_RAN_OUT: Final = 124  # As timeout(1) says it.
 _LOOK_EVERY_S: Final = 0.1
@@ -19,7 +19,7 @@ _LOOK_EVERY_S: Final = 0.1
 
 def forgive(context: Context, names: Sequence[str]) -> None:
     """Let the commits that failed their canary be tried again; Refused when none did."""
-    actor, forgiven, tasks = person_owner(settings.person()), 0, list[str]()
+    actor, forgiven, tasks = asking.actor(), 0, list[str]()
     with context.database.write() as connection:
         for name in names:
             state = recorded.source(connection, name)

@@ -82,13 +82,15 @@ def _same(same: Same, width: int) -> Line:
     return Line(Text(f"    {name}  {plain(same.path)}:{same.line}", "dim"))
 
 
+def _top(path: str) -> str:
+    """The field that a path begins with; the key of an annotation has dots of its own."""
+    if path.startswith("annotations."):
+        return path
+    return ".".join(path.partition("[")[0].partition(" ")[0].split(".")[:2])
+
+
 def _tops(fields: Iterable[FieldChange]) -> str:
-    names = list(
-        dict.fromkeys(
-            ".".join(field.path.partition("[")[0].partition(" ")[0].split(".")[:2])
-            for field in fields
-        )
-    )
+    names = list(dict.fromkeys(_top(field.path) for field in fields))
     if len(names) > TOP_FIELDS_MAX:
         names = [*names[:TOP_FIELDS_MAX], "…"]
     return f"[{plain(', '.join(names))}]" if names else ""
