@@ -1,7 +1,7 @@
 """`orloj audit export`: a period of the log as lines, or as a bundle that proves itself."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -15,7 +15,7 @@ from reconciler.evidence.cover import Asked
 from reconciler.evidence.disclosures import Choice
 from reconciler.evidence.export import Exported
 from reconciler.evidence.parts import Wanted
-from reconciler.views import audit as view
+from reconciler.views import exported as view
 from runner import tasks
 from runner.contract import clock
 
@@ -103,7 +103,7 @@ def _bundle(context: Context, out: Path, asked: Asked, wanted: Wanted) -> Export
         progress.end()
 
 
-def _fields(out: Path, exported: Exported) -> view.Fields:
+def _fields(out: Path, exported: Exported) -> dict[str, Any]:
     period = exported.covered.period
     return {
         "file": str(out),
