@@ -7,6 +7,7 @@ import click
 from reconciler.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
+    "controls": "List the frameworks of controls, and what answers for each control.",
     "export": "Write entries to a file or to standard output.",
     "log": "Show entries, oldest first.",
     "verify": "Check every entry against its hash, its number and its place.",
