@@ -5,6 +5,7 @@ are; a caller that evaluates asks for `problems` first, since a control that is 
 silence would be a claim.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -54,6 +55,21 @@ def load(own: Path | None = None) -> Loaded:
             seen[framework.id] = path
             frameworks[framework.id] = framework
     return Loaded(tuple(frameworks[name] for name in sorted(frameworks)), tuple(problems))
+
+
+def chosen(names: Sequence[str], own: Path | None = None) -> tuple[Framework, ...]:
+    """The frameworks of these names, of all when none is named; Refused, NotFound.
+
+    A mistake in any file refuses them all: an export would say less than it seems to.
+    """
+    loaded = load(own)
+    if loaded.problems:
+        more = f" and {count} more" if (count := len(loaded.problems) - 1) else ""
+        raise errors.Refused(
+            f"{loaded.problems[0]}{more}; `orloj audit controls --controls {own}` shows all"
+        )
+    found = {name: loaded.named(name) for name in names}
+    return tuple(found[name] for name in sorted(found)) if names else loaded.frameworks
 
 
 def _files(place: Traversable) -> list[Traversable]:

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import bundles
 import control_entries as log
 import pytest
 from control_entries import Facts, call, fact, finished, queued
@@ -378,3 +379,41 @@ def test_more_than_can_be_remembered_is_told_and_evidences_nothing(
     entries = log.stored([queued(f"t{number}") for number in range(5)])
     seen = checked("started_calls_end", entries)
     assert seen.untold == "more than 3 things were under way at once"
+
+
+class TestExport:
+    @pytest.fixture
+    def exported(self, tmp_path: Path) -> Iterator[bundles.Log]:
+        made = bundles.Log(tmp_path / "home", "")
+        made.fill(3)
+        made.sign()
+        yield made
+        made.home.close()
+
+    def test_a_bundle_holds_the_results_of_the_frameworks_that_were_asked(
+        self, exported: bundles.Log, tmp_path: Path
+    ) -> None:
+        exported.export(tmp_path / "a.tar", "--framework", "hipaa", "--framework", "gdpr")
+        found = bundles.Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
+        assert {path.name for path in (found / "controls").iterdir()} == {
+            "gdpr.json",
+            "hipaa.json",
+        }
+        written = json.loads((found / "controls/hipaa.json").read_text())
+        assert written["controls"][0]["checkpoint"]["size"] > 0
+        document = json.loads((found / "oscal-ar.json").read_text())
+        assert len(document["assessment-results"]["results"]) == 2
+
+    def test_own_frameworks_with_a_mistake_stop_an_export_before_it_is_told_of(
+        self, exported: bundles.Log, tmp_path: Path
+    ) -> None:
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own/x.yaml").write_text("framework: x\n")
+        done = exported.home.orloj(
+            *("audit", "export", "--out", str(tmp_path / "a.tar")),
+            *("--controls", str(tmp_path / "own")),
+        )
+        assert done.returncode == 1
+        assert f"{tmp_path}/own/x.yaml:1:1: `framework` needs `" in done.stderr
+        assert not (tmp_path / "a.tar").exists()
+        assert not [one for one in exported.home.entries() if one["type"] == "access.exported"]

@@ -8,7 +8,7 @@ from reconciler.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "controls": "List the frameworks of controls, and what answers for each control.",
-    "export": "Write entries to a file or to standard output.",
+    "export": "Write a period out: as lines, or as a bundle that proves itself.",
     "log": "Show entries, oldest first.",
     "verify": "Check every entry against its hash, its number and its place.",
 }
