@@ -24,6 +24,7 @@ from reconciler.proof.note import Note, VerifierKey
 from runner.contract import merkle
 
 PROOF_MAX: Final = 63
+BYTES_MAX: Final = 1 << 20
 _OLD: Final = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 
@@ -54,6 +55,8 @@ class Refusal:
 
 def parse(content: str) -> Request:
     """A request from its text; ValueError says what is wrong with it."""
+    if len(content) > BYTES_MAX:
+        raise ValueError("a request of more than one mebibyte")
     head, separator, rest = content.partition("\n\n")
     first, *lines = head.split("\n")
     old = _OLD.fullmatch(first)

@@ -63,11 +63,11 @@ class Witness:
             said = request.decide(asked, self._logs, last)
             if isinstance(said, Refusal):
                 if said.fork:
-                    self._keep_fork(kept[origin], asked.signed)
+                    self._keep_fork(kept[origin], self._by_log(asked.signed))
                 return said
             signatures = tuple(key.sign(asked.signed.text, at_s) for key in self._keys)
             if last != said:
-                self._write(kept | {origin: str(asked.signed)})
+                self._write(kept | {origin: str(self._by_log(asked.signed))})
         return Cosigned(said, signatures)
 
     def last(self, origin: str) -> Checkpoint | None:
@@ -75,6 +75,14 @@ class Witness:
         with self._alone():
             kept = self._read()
         return _checkpoint(kept[origin]) if origin in kept else None
+
+    def _by_log(self, signed: Note) -> Note:
+        """The note without what others signed, of which there may be as much as they like."""
+        known = {(key.name, key.key_id) for key in self._logs}
+        return Note(
+            signed.text,
+            tuple(one for one in signed.signatures if (one.name, one.key_id) in known),
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -101,10 +109,10 @@ class Witness:
         try:
             kept = json.loads(text)
             if not isinstance(kept, dict):
-                raise ValueError("it is no object")  # noqa: TRY004, TRY301
+                raise ValueError("it is no object")
             for origin, text in kept.items():
                 if _checkpoint(text).origin != origin:
-                    raise ValueError(f"the checkpoint of {origin} is another log's")  # noqa: TRY301
+                    raise ValueError(f"the checkpoint of {origin} is another log's")
         except (ValueError, AttributeError, TypeError) as error:
             raise errors.SettingsInvalid(
                 f"{self._state} is not the state of a witness ({error}); nothing is cosigned"
