@@ -6,7 +6,6 @@ It is spoken to over real HTTP, and killed with SIGKILL where it hurts.
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -305,16 +304,6 @@ def test_of_many_at_once_each_size_is_cosigned_for_one_log_only(serving: Serving
 # As processes.
 
 
-def orloj(*words: object, **settings) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reconciler", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        **settings,
-    )
-
-
 def started(folder: Path, number: int = 0) -> tuple[subprocess.Popen[str], Serving]:
     (folder / "log.vkey").write_text(f"{LOG.verifier}\n")
     words = ["audit", "witness", "serve", "--listen", f"127.0.0.1:{number}"]
@@ -331,9 +320,8 @@ def started(folder: Path, number: int = 0) -> tuple[subprocess.Popen[str], Servi
 
 
 def test_killed_while_it_answers_it_goes_on_from_what_it_said(tmp_path: Path) -> None:
-    assert orloj(
-        "audit", "witness", "key", "--name", "w.example/1", "--out", tmp_path / "w.key"
-    )
+    (tmp_path / "w.key").write_text(f"{KEY.secret}\n")
+    (tmp_path / "w.key").chmod(0o600)
     tree, answered = leaves(400), 0
     for answers in (1, 4, 9):
         process, serving = started(tmp_path)
@@ -498,70 +486,3 @@ def test_a_witness_is_not_asked_without_encryption_over_the_network(
     wanted = policy.parse(f"witness w {KEY.verifier} http://192.0.2.1/\nquorum w\n", "policy")
     (reply,) = Cosigner(stored.database, wanted).cosigned(stored.grow(1).note).replies
     assert "https" in reply.problem
-
-
-# In files, where no network leads.
-
-
-def test_files_go_to_a_witness_behind_an_air_gap_and_back(
-    tmp_path: Path, stored: witnessing.StoredLog
-) -> None:
-    stored.grow(3)
-    key, state = tmp_path / "w.key", tmp_path / "state.json"
-    made = orloj("audit", "witness", "key", "--name", "w.example/1", "--out", key)
-    assert (made.returncode, key.stat().st_mode & 0o777) == (0, 0o600)
-    vkey = made.stdout.strip()
-    (stored.folder / "witnesses").write_text(f"witness w {vkey}\nquorum w\n")
-    (stored.folder / "orloj.toml").write_text('[audit]\npolicy = "witnesses"\n')
-    at_home = ("--home", stored.folder, "audit")
-    sign = (
-        "audit",
-        "witness",
-        "sign",
-        "-",
-        "--key",
-        key,
-        "--state",
-        state,
-        "--log",
-        stored.vkey,
-    )
-    asking = orloj(*at_home, "witness", "request").stdout
-    cosigned = orloj(*sign, input=asking)
-    assert cosigned.returncode == 0, cosigned.stderr
-    added = orloj(*at_home, "witness", "add", "-", input=cosigned.stdout)
-    assert added.stdout == "3 entries, cosigned by w\n", added.stderr
-
-    proof = tmp_path / "2.tlog-proof"
-    proved = orloj(*at_home, "prove", "2", "--out", proof)
-    assert "cosigned by w" in proved.stdout
-    checked = orloj(
-        "audit", "prove", "--check", proof, "--key", stored.vkey, "--policy",
-        stored.folder / "witnesses", "--json",
-    )  # fmt: skip
-    assert json.loads(checked.stdout)["cosigned"] == ["w"], checked.stderr
-
-    stored.grow(2)
-    again = orloj(*sign, input=orloj(*at_home, "witness", "request").stdout)
-    assert again.returncode == 1
-    assert re.search(r"had 3 entries; .*--old 3", again.stderr)
-    asking = orloj(*at_home, "witness", "request", "--old", "3").stdout
-    assert orloj(*sign, input=asking).returncode == 0
-
-
-def test_a_key_is_never_written_over(tmp_path: Path) -> None:
-    (tmp_path / "w.key").write_text("kept")
-    made = orloj("audit", "witness", "key", "--name", "w", "--out", tmp_path / "w.key")
-    assert (made.returncode, (tmp_path / "w.key").read_text()) == (1, "kept")
-
-
-def test_a_key_that_others_can_read_signs_nothing(tmp_path: Path) -> None:
-    (tmp_path / "w.key").write_text(KEY.secret)
-    (tmp_path / "w.key").chmod(0o644)
-    done = orloj(
-        "audit", "witness", "sign", "-", "--key", tmp_path / "w.key", "--state",
-        tmp_path / "state", "--log", LOG.verifier, input=GOOD,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "chmod 600" in done.stderr
-    assert KEY.secret not in done.stderr
