@@ -99,41 +99,46 @@ class Cosigner:
         self._witnesses = [witness for witness in policy.witnesses if witness.url]
         self._seen: dict[str, int] = {}
 
-    def cosigned(self, signed: Note) -> Outcome:
+    def cosigned(self, signed: Note, timeout_s: float = TIMEOUT_S) -> Outcome:
         """The note with the cosignatures that could be had. Waits; never in a transaction."""
         said = checkpoint.parse(signed.text)
         if not self._witnesses:
             return Outcome(signed)
-        replies = asyncio.run(self._ask_all(signed, said))
+        replies = asyncio.run(self._ask_all(signed, said, timeout_s))
         for reply in replies:
             if reply.problem is None:
                 self._seen[reply.witness] = said.size
         more = [one for reply in replies for one in reply.signatures]
         return Outcome(added(signed, more), tuple(replies))
 
-    async def _ask_all(self, signed: Note, said: Checkpoint) -> list[Reply]:
+    async def _ask_all(self, signed: Note, said: Checkpoint, timeout_s: float) -> list[Reply]:
         async with httpx2.AsyncClient(
             trust_env=False, follow_redirects=False, timeout=None
         ) as client:
-            asking = (self._ask(client, witness, signed, said) for witness in self._witnesses)
-            return list(await asyncio.gather(*asking))
+            asking = (self._ask(client, one, signed, timeout_s) for one in self._witnesses)
+            answers = await asyncio.gather(*asking)
+        return [
+            one if isinstance(one, Reply) else _reply(witness, signed, said, one)
+            for witness, one in zip(self._witnesses, answers, strict=True)
+        ]
 
     async def _ask(
-        self, client: httpx2.AsyncClient, witness: Witness, signed: Note, said: Checkpoint
-    ) -> Reply:
+        self, client: httpx2.AsyncClient, witness: Witness, signed: Note, timeout_s: float
+    ) -> "Reply | _Answer":
+        size = checkpoint.parse(signed.text).size
         try:
             url = web_settings.where_to_tell(witness.url.rstrip("/") + _PATH)
-            old = min(self._seen.get(witness.name, 0), said.size)
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
+                old = min(self._seen.get(witness.name, 0), size)
                 answer = await self._post(client, url, old, signed)
                 known = _known_size(answer)
-                if known is not None and known < said.size:
+                if known is not None and known < size:
                     answer = await self._post(client, url, known, signed)
         except (httpx2.InvalidURL, httpx2.LocalProtocolError, ValueError) as error:
             return Reply(witness.name, problem=f"it cannot be asked: {error}")
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             return Reply(witness.name, problem=f"no answer ({type(error).__name__})")
-        return _reply(witness, signed, said, answer)
+        return answer
 
     async def _post(
         self, client: httpx2.AsyncClient, url: str, old: int, signed: Note

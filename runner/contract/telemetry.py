@@ -16,6 +16,7 @@ from runner.contract import clock, masking
 ACTIONS: Final = frozenset(
     {
         "audit_alarm",
+        "audit_cosigning_failed",
         "audit_failed",
         "audit_published",
         "audit_publishing_failed",

@@ -6,6 +6,7 @@ It is spoken to over real HTTP, and killed with SIGKILL where it hurts.
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,15 +20,16 @@ import witnessing
 from local_server import Answer, LocalServer
 from witnessing import AT_S, LOG, ORIGIN, asked, leaves, signed
 
-from reconciler.proof import note, policy, request
+from reconciler.proof import checkpoints, note, policy, remote, request, troubles, witnesses
 from reconciler.proof.checkpoint import Checkpoint
 from reconciler.proof.cosigning import Cosigner
+from reconciler.proof.publisher import Publisher
 from reconciler.proof.request import Refusal, Request
 from reconciler.proof.witness import Cosigned, Witness
 from reconciler.web import server
 from reconciler.web import witness as port
 from reconciler.web.router import Router
-from runner.contract import clock, errors, merkle
+from runner.contract import audit, clock, errors, merkle, settings
 
 KEY = note.generate("w.example/1", note.COSIGNATURE)
 TREE = leaves(20)
@@ -486,3 +488,89 @@ def test_a_witness_is_not_asked_without_encryption_over_the_network(
     wanted = policy.parse(f"witness w {KEY.verifier} http://192.0.2.1/\nquorum w\n", "policy")
     (reply,) = Cosigner(stored.database, wanted).cosigned(stored.grow(1).note).replies
     assert "https" in reply.problem
+
+
+# What is published.
+
+
+def published(folder: Path) -> note.Note:
+    refs = git(folder, "for-each-ref", "--format=%(refname)", "refs/audit").split()
+    assert len(refs) == 1
+    return note.parse(git(folder, "show", f"{refs[0]}:checkpoint"))
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, stored: witnessing.StoredLog, witnessed: Serving) -> Publisher:
+    """One that publishes in `remote`, and asks the witness of a policy."""
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "remote"], check=True)
+    text = f"witness w {KEY.verifier} http://127.0.0.1:{witnessed.number}\nquorum w\n"
+    (stored.folder / "witnesses").write_text(text)
+    (stored.folder / "orloj.toml").write_text(
+        f'[audit]\nremote = "{tmp_path / "remote"}"\npolicy = "witnesses"\n'
+    )
+    found = settings.load(stored.folder, {})
+    place = remote.place(found)
+    assert place is not None
+    return Publisher(found, stored.database, place)
+
+
+def troubles_of(stored: witnessing.StoredLog) -> list[str]:
+    with stored.database.read() as connection:
+        return [one.reason for one in troubles.standing(connection).values()]
+
+
+def test_what_is_published_was_cosigned_before(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    for count in (2, 3):
+        size = stored.grow(count).checkpoint.size
+        publisher.publish()
+        shown = published(tmp_path / "remote")
+        assert shown.text.split("\n")[1] == str(size)
+        assert note.cosigned_at(shown, KEY.verifier) == AT_S
+        with stored.database.read() as connection:
+            kept = checkpoints.newest(connection)
+        assert kept is not None
+        assert kept.note == str(shown)
+    assert troubles_of(stored) == []
+
+
+def test_a_witness_that_is_away_is_told_and_stops_no_publication(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    policy_file = stored.folder / "witnesses"
+    text = policy_file.read_text()
+    policy_file.write_text(re.sub(r":[0-9]+\n", ":1\n", text))
+    publisher.publish()
+    assert note.cosigned_at(published(tmp_path / "remote"), KEY.verifier) is None
+    assert troubles_of(stored) == [witnesses.AWAY]
+    policy_file.write_text("quorum w\n")
+    stored.grow(1)
+    publisher.publish()
+    assert troubles_of(stored) == [witnesses.UNUSABLE]
+    policy_file.write_text(text)
+    stored.grow(1)
+    publisher.publish()
+    assert note.cosigned_at(published(tmp_path / "remote"), KEY.verifier) == AT_S
+    assert troubles_of(stored) == []
+
+
+def test_a_witness_of_another_log_raises_an_alarm_in_the_log(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    with stored.database.read() as connection:
+        origin = audit.name(connection)
+    signer = note.parse_signer((stored.folder / "audit.key").read_text())
+    watching = Witness((KEY,), [signer.verifier], tmp_path / "of-log.json")
+    other = asked(leaves(9), key=signer, origin=origin)
+    assert isinstance(watching.cosign(other, AT_S), Cosigned)
+    publisher.publish()
+    assert troubles_of(stored) == [witnesses.FORK]
+    with stored.database.read() as connection:
+        alarms = list(audit.read(connection, type_prefix="log.broken"))
+    assert "saw 9 entries of this log, and here it has 3" in alarms[0].fields["reason"]
