@@ -9,7 +9,9 @@ from reconciler.cli.lazy import LazyGroup
 COMMANDS: Final = {
     "export": "Write a period out: as lines, or as a bundle that proves itself.",
     "log": "Show entries, oldest first.",
+    "prove": "Write a file that proves one entry, or check one.",
     "verify": "Check every entry against its hash, its number and its place.",
+    "witness": "Watch that a log only grows, and cosign its checkpoints.",
 }
 
 
