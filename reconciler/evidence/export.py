@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -89,6 +89,8 @@ def _build(
     before = keeper.stored(connection, asked.head_first - 1).frontier
     (top / "bundle.json").write_text(_description(covered, before), encoding="ascii")
     (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
+    verifier = resources.files("reconciler.evidence") / "verify.py"
+    (top / "verify.py").write_bytes(verifier.read_bytes())
     notes.write(connection, covered, top)
     made = parts.chosen(scope, sources, wanted)
     headers.write(connection, scope, asked, before, parts=made.all, progress=progress)

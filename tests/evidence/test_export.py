@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,26 @@ def test_the_signed_root_is_that_of_what_the_bundle_holds(
     times = [entry["time"] for entry in bundle.entries]
     inside = [about["since_us"] <= time < about["until_us"] for time in times]
     assert inside == [False] * min(before, 1) + [True] * within + [False]
+
+
+@ONCE
+def test_the_bundle_verifies_itself_with_nothing_of_ours(log: Log, tmp_path: Path) -> None:
+    log.fill(600)
+    log.call("t1", arguments={"name": "Grace"})
+    log.sign()
+    log.fill(3)
+    log.sign()
+    log.export(tmp_path / "a.tar", "--disclose", "arguments")
+    bundle = Bundle.unpack(tmp_path / "a.tar", tmp_path / "a")
+    (vkey,) = bundle.folder.glob("keys/*.vkey")
+    shutil.copy(bundle.folder / "checkpoints/601.note", tmp_path / "mine")
+    argv = ["--key", vkey.read_text().strip(), "--checkpoint", str(tmp_path / "mine")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", ".", *argv],
+        cwd=bundle.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"PASS"}
 
 
 @ONCE
