@@ -92,8 +92,9 @@ def _build(
     verifier = resources.files("reconciler.evidence") / "verify.py"
     (top / "verify.py").write_bytes(verifier.read_bytes())
     notes.write(connection, covered, top)
+    headers.write(connection, scope, asked, before, progress)
     made = parts.chosen(scope, sources, wanted)
-    headers.write(connection, scope, asked, before, parts=made.all, progress=progress)
+    headers.show(scope, asked, made.all, progress)
     for part in made.all:
         part.end()
     return made

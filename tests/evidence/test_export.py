@@ -7,6 +7,7 @@ import hmac
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -231,5 +232,21 @@ def test_a_full_disk_leaves_nothing_half(log: Log, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == f"Error: cannot write {tmp_path}/a.tar: File too large\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
+    assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
+
+
+@ONCE
+def test_an_export_that_is_stopped_leaves_nothing(log: Log, tmp_path: Path) -> None:
+    log.fill(40_000)
+    log.sign()
+    argv = [sys.executable, "-m", "reconciler", "--home", str(log.home.folder), "audit"]
+    argv += ["export", "--to", clock.iso(clock.now_us()), "--out", str(tmp_path / "a.tar")]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob(".a.tar.unfinished-*/audit-*/headers.jsonl")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, b"Stopped.\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
     assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
