@@ -4,19 +4,22 @@
 are durable together or not at all. Verification reads the stored bytes.
 """
 
-import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry, clock, errors, merkle
+from runner.contract import audit_entry, audit_header, clock, disclosures, merkle, persons
 from runner.contract.audit_entry import Entry, Place
+from runner.contract.audit_reading import Stored as Stored
+from runner.contract.audit_reading import parsed
+from runner.contract.audit_reading import read as read
 from runner.contract.database import dialect
 
 PAGE: Final = 5_000
+SALT: Final = 32
 
 End = tuple[int, bytes]
 """How many entries there are, and the leaf hash of the last one."""
@@ -43,15 +46,6 @@ _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry as it stands in the log; `fields` is its parsed JSON."""
-
-    seq: int
-    raw: bytes
-    fields: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What verification found. `bad_seq` is the first entry that does not hold.
 
@@ -75,28 +69,39 @@ def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End
         return None
     dialect.alone(connection, dialect.LOG)
     log, seq, counts = _standing(connection, entries)
+    people = _people(connection, entries, now_us)
+    parts = [audit_header.split(entry) for entry in entries]
+    # One request for all salts: each costs a call into the kernel.
+    salts = secrets.token_bytes(SALT * sum(len(private) for _, private in parts))
     rows: list[tuple[Any, ...]] = []
-    disclosures: list[tuple[Any, ...]] = []
-    for entry in entries:
+    values: list[tuple[Any, ...]] = []
+    for entry, private in parts:
         seq += 1
         commitments: dict[str, str] = {}
-        for field, value in entry.private:
-            salt = secrets.token_bytes(32)
+        for field, value in private:
+            salt = salts[SALT * len(values) : SALT * (len(values) + 1)]
             text = audit_entry.canonical(value)
             commitments[field] = audit_entry.commitment(salt, field, text)
-            disclosures.append((seq, field, salt, text))
+            values.append((seq, field, salt, text))
         count = None
         if entry.task is not None:
             count = counts[entry.task] = counts[entry.task] + 1
-        raw = audit_entry.raw(entry, Place(log, seq, now_us, count), commitments)
+        place = Place(log, seq, now_us, count, people.get(entry.actor))
+        raw = audit_entry.raw(entry, place, commitments)
         rows.append(
             (seq, raw, merkle.leaf(raw), now_us, entry.type.value, entry.task, count)
             + (entry.agent, entry.tool, entry.decision)
         )
     connection.exec_driver_sql(_INSERT, rows)
-    if disclosures:
-        connection.exec_driver_sql(_DISCLOSE, disclosures)
+    if values:
+        connection.exec_driver_sql(_DISCLOSE, values)
     return seq, rows[-1][2]
+
+
+def _people(connection: Connection, entries: Sequence[Entry], now_us: int) -> dict[str, str]:
+    """The pseudonyms of the people among the actors."""
+    found = {entry.actor for entry in entries if audit_header.personal(entry.actor)}
+    return persons.known_as(connection, found, now_us) if found else {}
 
 
 def _standing(
@@ -148,64 +153,6 @@ def _named(connection: Connection) -> str:
     return name
 
 
-def read(
-    connection: Connection,
-    *,
-    task: str | None = None,
-    agent: str | None = None,
-    type_prefix: str | None = None,
-    decision: str | None = None,
-    since_us: int | None = None,
-    until_us: int | None = None,
-    after_seq: int = 0,
-    newest: int | None = None,
-) -> Iterator[Stored]:
-    """Entries that match every filter given, oldest first; `newest` keeps the last N."""
-    wheres = ["seq > ?"]
-    values: list[Any] = [after_seq]
-    for condition, value in (
-        ("task = ?", task),
-        ("agent = ?", agent),
-        ("type LIKE ? ESCAPE '!'", type_prefix and _like(type_prefix)),
-        ("decision = ?", decision),
-        ("time >= ?", since_us),
-        ("time < ?", until_us),
-    ):
-        if value is not None:
-            wheres.append(condition)
-            values.append(value)
-    query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"
-    query += " ORDER BY seq DESC LIMIT ?" if newest is not None else " ORDER BY seq"
-    if newest is not None:
-        query = f"SELECT seq, raw FROM ({query}) AS newest ORDER BY seq"
-        values.append(newest)
-    for seq, raw in connection.exec_driver_sql(query, tuple(values)):
-        yield Stored(seq, raw, _fields(seq, raw))
-
-
-def _fields(seq: int, raw: object) -> dict[str, Any]:
-    fields = _parsed(raw)
-    if fields is None:
-        raise errors.AuditBroken(
-            f"entry {seq} of the audit log is not what was written; run `orloj audit verify`"
-        )
-    return fields
-
-
-def _parsed(raw: object) -> dict[str, Any] | None:
-    """The fields of an entry; None for what no program of ours wrote."""
-    try:
-        value = json.loads(raw) if isinstance(raw, bytes) else None
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _like(prefix: str) -> str:
-    escaped = prefix.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return escaped + "%"
-
-
 def verify(connection: Connection) -> Verdict:
     """Whether the log is what was written: hashes, order, no gap, copies, disclosures.
 
@@ -225,9 +172,8 @@ def verify(connection: Connection) -> Verdict:
         if len(rows) < PAGE:
             break
     head = tree.root.hex()
-    if problem_at := _first_bad_disclosure(connection):
-        problem = "a disclosed value is not the one committed to"
-        return Verdict(tree.size, head, problem_at, problem)
+    if bad := disclosures.first_bad(connection):
+        return Verdict(tree.size, head, *bad)
     return Verdict(tree.size, head)
 
 
@@ -240,7 +186,7 @@ def _problem(row: Any, expected: int, log: str) -> str | None:
         return "the entry's bytes were replaced"
     if row[2] != merkle.leaf(row[1]):
         return "the entry's bytes were edited: its leaf hash differs"
-    fields = _parsed(row[1]) or {}
+    fields = parsed(row[1]) or {}
     if fields.get("v") != 1 and fields.get("log") != log:
         return "the entry was written in another log"
     return _problem_within(fields, row, expected)
@@ -264,26 +210,3 @@ def _ours(raw: bytes, fields: dict[str, Any]) -> bool:
         return audit_entry.encoded(fields) == raw
     except ValueError:
         return False
-
-
-def _first_bad_disclosure(connection: Connection) -> int | None:
-    rows = connection.exec_driver_sql(
-        "SELECT d.seq, d.field, d.salt, d.value, e.raw FROM disclosure d"
-        " LEFT JOIN audit_entry e ON e.seq = d.seq ORDER BY d.seq"
-    )
-    for seq, field, salt, value, raw in rows:
-        if not _disclosed(raw, field, salt, value):
-            return int(seq)
-    return None
-
-
-def _disclosed(raw: object, field: object, salt: object, value: object) -> bool:
-    """Whether a value is the one that an entry commits to; other types are not ours."""
-    private = (_parsed(raw) or {}).get("private")
-    return (
-        isinstance(private, dict)
-        and isinstance(field, str)
-        and isinstance(salt, bytes)
-        and isinstance(value, str)
-        and private.get(field) == audit_entry.commitment(salt, field, value)
-    )
