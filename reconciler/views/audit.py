@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from reconciler.evidence.cell import harmless
 from reconciler.views.table import Cell, short, table, word
 from reconciler.views.times import iso, moment
 
@@ -41,9 +42,6 @@ CSV_FIELDS: Final = (
     "duration_us",
 )
 COMMIT_SHOWN: Final = 8
-# What spreadsheets take for a formula: OWASP, CSV Injection, with the full-width forms
-# that some of them turn into the plain ones.
-_FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def entry_list(entries: Sequence[Fields], *, with_task: bool = True) -> Text:
@@ -103,11 +101,7 @@ def csv_line(entry: Fields) -> str:
     values = (
         iso(entry["time"]) if name == "time" else _text(entry, name) for name in CSV_FIELDS
     )
-    return _csv(_harmless(value or "") for value in values)
-
-
-def _harmless(cell: str) -> str:
-    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
+    return _csv(harmless(value or "") for value in values)
 
 
 def _csv(cells: Iterable[str]) -> str:
