@@ -247,6 +247,6 @@ def test_an_export_that_is_stopped_leaves_nothing(log: Log, tmp_path: Path) -> N
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, b"Stopped.\n")
+    assert (process.returncode, said.strip()) == (130, b"Stopped.")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
     assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
