@@ -13,11 +13,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from reconciler.evidence import headers, notes, parts, readme, tarball
+from reconciler.evidence import headers, notes, parts, readme, tarball, verify
 from reconciler.evidence.headers import Progress
 from reconciler.evidence.part import Scope
 from reconciler.evidence.parts import Chosen, Sources, Wanted
@@ -89,8 +89,7 @@ def _build(
     before = keeper.stored(connection, asked.head_first - 1).frontier
     (top / "bundle.json").write_text(_description(covered, before), encoding="ascii")
     (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
-    verifier = resources.files("reconciler.evidence") / "verify.py"
-    (top / "verify.py").write_bytes(verifier.read_bytes())
+    shutil.copyfile(verify.__file__, top / "verify.py")
     notes.write(connection, covered, top)
     headers.write(connection, scope, asked, before, progress)
     made = parts.chosen(scope, sources, wanted)

@@ -1,6 +1,6 @@
 """Publishes what was signed, in a thread of its own: a remote that hangs holds up nothing.
 
-    look ─> due? ─> what stands there ─> agrees with our log? ─push─> remembered
+    look ─> due? ─> witnesses ─> what stands there ─> agrees with our log? ─push─> remembered
                                   disagrees: alarm, nothing is pushed until it agrees
             failed: told once, tried again after 1 s .. 15 min
 
@@ -9,21 +9,33 @@ is known by what it published before.
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.proof import agreement, checkpoints, keys, pace, publication, troubles, urgency
+from reconciler.proof import (
+    agreement,
+    checkpoints,
+    cosigning,
+    keys,
+    pace,
+    publication,
+    troubles,
+    urgency,
+)
 from reconciler.proof.agreement import Disagreement
 from reconciler.proof.pace import Facts
 from reconciler.proof.publication import Publication, Seen
 from reconciler.proof.remote import Place
 from reconciler.proof.troubles import Part, Trouble
+from reconciler.proof.witnesses import Witnesses
 from runner.contract import audit, clock, errors, telemetry
 from runner.contract.database import Database
 from runner.contract.settings import Settings
 
 MOVES_MAX: Final = 3
 """Looks in a row at a remote that moves each time."""
+LAST_WITNESS_S: Final = 2.0
+"""How long a witness may take when the daemon ends, so that the last checkpoint gets out."""
 _AGAIN_S: Final = 5.0
 _SECOND_US: Final = 1_000_000
 
@@ -42,6 +54,7 @@ class Publisher:
 
     def __init__(self, settings: Settings, database: Database, place: Place) -> None:
         self._settings, self._database, self._place = settings, database, place
+        self._witnesses = Witnesses(settings, database)
         self._publication: Publication | None = None
         self._seen: Seen | None = None
         self._failures = 0
@@ -88,6 +101,8 @@ class Publisher:
             stored, known = checkpoints.newest(connection), keys.known(connection)
         if stored is None:
             raise errors.Refused("nothing is signed yet: there is no checkpoint to publish")
+        wait_s = LAST_WITNESS_S if self._stopping else cosigning.TIMEOUT_S
+        stored = replace(stored, note=self._witnesses.cosigned(stored, wait_s))
         opened, content = self._opened(), publication.files(stored.note, known)
         seen, self._seen = (None if anew else self._seen), None
         with opened.alone():

@@ -21,6 +21,11 @@ from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 SOURCE: Final = "audit-log"
 """What events about the log itself name in the place of a repository."""
 _MESSAGE_MAX: Final = 1_000
+_FAILED: Final = {
+    "signing": "audit_signing_failed",
+    "publishing": "audit_publishing_failed",
+    "cosigning": "audit_cosigning_failed",
+}
 _ALL = "SELECT part, reason, message, since_at FROM audit_trouble"
 _SET = (
     "INSERT INTO audit_trouble (part, reason, message, since_at) VALUES (?, ?, ?, ?)"
@@ -34,6 +39,7 @@ class Part(StrEnum):
 
     SIGNING = "signing"
     PUBLISHING = "publishing"
+    COSIGNING = "cosigning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def begin(connection: Connection, trouble: Trouble, now_us: int) -> None:
     event = Event(source=SOURCE, severity=severity, reason=trouble.reason, message=message)
     events.record(connection, event, now_us)
     telemetry.log(
-        "audit_alarm" if trouble.alarm else f"audit_{trouble.part.value}_failed",
+        "audit_alarm" if trouble.alarm else _FAILED[trouble.part],
         message,
         level=logging.ERROR if trouble.alarm else logging.WARNING,
         reason=trouble.reason,

@@ -4,21 +4,18 @@ entries ──every byte──> tree ──at every checkpoint──> root, sign
                           └──what others keep────> roots that were published
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection
 
 from reconciler.proof import checkpoints, keys
 from reconciler.proof.checkpoint import Checkpoint
 from reconciler.proof.finding import Attack, Finding, Report
-from reconciler.proof.growth import Growth
 from reconciler.proof.note import VerifierKey
-from runner.contract import audit, audit_check, errors
-
-SKEW_US: Final = 300_000_000
-"""How far a clock may be off before an entry's time is taken for a lie."""
+from reconciler.proof.walk import Progress, Walked, walk
+from runner.contract import audit, audit_check, errors, merkle
+from runner.contract.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,13 @@ def verify(
     *,
     pinned: Sequence[VerifierKey] = (),
     kept: Sequence[Witnessed] = (),
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+    settings: Settings | None = None,
 ) -> Report:
     """What holds of a log, as one read transaction sees it.
 
     `pinned` are keys that the reader got elsewhere; `kept` are checkpoints that others keep.
-    `progress` is told how many entries were read.
+    `progress` is told how many entries were read; with `settings`, two processes read.
     """
     report = Report()
     log = audit.name(connection)
@@ -49,9 +47,18 @@ def verify(
     known = [*report.keys, *pinned]
     marks = list(_own(connection, known, log, report))
     others = list(_kept(kept, known, log, report))
-    sizes = {one.said.size for one in (*marks, *others)}
-    roots = _walk(connection, now_us, sizes, report, progress)
+    walked = walk(
+        connection,
+        {one.said.size for one in (*marks, *others)},
+        max((mark.said.size for mark in marks), default=0),
+        now_us,
+        progress=progress,
+        settings=settings,
+    )
+    roots = walked.roots() | {0: merkle.EMPTY}
+    report.entries, report.head = walked.size, roots[walked.size].hex()
     report.checkpoints, report.witnessed = len(marks), len(others)
+    _take_walk(walked, report)
     for mark in marks:
         if _compared(mark, roots, report, Attack.REWRITE):
             report.signed = max(report.signed, mark.said.size)
@@ -114,48 +121,19 @@ def _kept(
         yield _Mark(said, one.at_us, one.where, one.note)
 
 
-def _walk(
-    connection: Connection,
-    now_us: int,
-    sizes: set[int],
-    report: Report,
-    progress: Callable[[int], None],
-) -> dict[int, bytes]:
-    """Read every entry; the root at each of these sizes that the log reaches."""
-    tree, roots = Growth(), {0: Growth().root}
-    before_us = 0
-    for page in audit_check.pages(connection):
-        wanted = sorted(
-            size for size in sizes if tree.size < size <= tree.size + len(page.leaves)
-        )
-        start = tree.size
-        for size in (*wanted, start + len(page.leaves)):
-            tree, _ = tree.grown(page.leaves[tree.size - start : size - start])
-            roots[tree.size] = tree.root
-        progress(tree.size)
-        before_us = _look_at_times(page.times, start, before_us, now_us, report)
-        if page.problem is not None:
-            attack, sentence = Attack(page.problem.attack), page.problem.sentence
-            report.findings.append(Finding(attack, sentence, tree.size + 1))
-    report.entries, report.head = tree.size, tree.root.hex()
-    return roots
-
-
-def _look_at_times(
-    times: Sequence[int], start: int, before_us: int, now_us: int, report: Report
-) -> int:
-    for seq, time in enumerate(times, start + 1):
-        if time > now_us + SKEW_US:
-            report.findings.append(
-                Finding(Attack.BACK_DATING, "the entry says a time that is still to come", seq)
-            )
-        elif time < before_us - SKEW_US:
-            report.warnings.append(
-                f"entry {seq} says an earlier time than one before it: a clock was put back,"
-                " or the entry is back-dated"
-            )
-        before_us = max(before_us, time)
-    return before_us
+def _take_walk(walked: Walked, report: Report) -> None:
+    """What the entries say by themselves."""
+    if walked.late is not None:
+        sentence = "the entry says a time that is still to come"
+        report.findings.append(Finding(Attack.BACK_DATING, sentence, walked.late))
+    report.warnings += [
+        f"entry {seq} says an earlier time than one before it: a clock was put back, or the"
+        " entry is back-dated"
+        for seq in walked.early
+    ]
+    if walked.problem is not None:
+        attack, sentence = Attack(walked.problem.attack), walked.problem.sentence
+        report.findings.append(Finding(attack, sentence, walked.size + 1))
 
 
 def _compared(mark: _Mark, roots: dict[int, bytes], report: Report, attack: Attack) -> bool:

@@ -47,7 +47,12 @@ def command(
         return UNTOLD
     with context.database.read() as connection:
         report = verification.verify(
-            connection, clock.now_us(), pinned=pinned, kept=kept, progress=_progress(context)
+            connection,
+            clock.now_us(),
+            pinned=pinned,
+            kept=kept,
+            progress=_progress(context),
+            settings=context.settings,
         )
     if as_json:
         context.show_json(view.report_json(report))
