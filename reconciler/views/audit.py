@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from reconciler.evidence.cell import harmless
 from reconciler.views.table import Cell, number, paragraphs, short, table, word
 from reconciler.views.times import iso, moment
 
@@ -41,9 +42,6 @@ CSV_FIELDS: Final = (
     "duration_us",
 )
 COMMIT_SHOWN: Final = 8
-# What spreadsheets take for a formula: OWASP, CSV Injection, with the full-width forms
-# that some of them turn into the plain ones.
-_FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def entry_list(entries: Sequence[Fields], *, with_task: bool = True) -> Text:
@@ -118,9 +116,17 @@ def exported(fields: Fields) -> Text:
             f"{number(fields['entries'])} entries ({fields['from']} to {fields['to']}) written"
             f" to {fields['file']}, {number(fields['bytes'])} bytes."
         ),
+        *_disclosed(fields),
         Text(f"sha256 {fields['sha256']}, as entry {fields['audit_entry']} of the log says"),
         Text(f"Next: tar -xf {fields['file']}, and read README.txt in it.", style="dim"),
     )
+
+
+def _disclosed(fields: Fields) -> list[Text]:
+    if not (fields["disclosed"] or fields["erased"]):
+        return [Text("No private value is in it: entries hold commitments to them.")]
+    text = f"{number(fields['disclosed'])} private values are in it, as asked for"
+    return [Text(f"{text}; {number(fields['erased'])} were erased before.")]
 
 
 def csv_header() -> str:
@@ -133,11 +139,7 @@ def csv_line(entry: Fields) -> str:
     values = (
         iso(entry["time"]) if name == "time" else _text(entry, name) for name in CSV_FIELDS
     )
-    return _csv(_harmless(value or "") for value in values)
-
-
-def _harmless(cell: str) -> str:
-    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
+    return _csv(harmless(value or "") for value in values)
 
 
 def _csv(cells: Iterable[str]) -> str:

@@ -257,3 +257,12 @@ def code(entry: Entry) -> str:
 def encoded(fields: dict[str, Any]) -> bytes:
     """The one form of an entry's bytes."""
     return canonical(fields).encode("utf-8", "backslashreplace")
+
+
+def parsed(raw: object) -> dict[str, Any] | None:
+    """The fields of an entry; None for what no program of ours wrote."""
+    try:
+        value = json.loads(raw) if isinstance(raw, bytes) else None
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -17,7 +17,7 @@ import pytest
 from followed import Followed, agent
 from local_server import Answer, LocalServer, Received
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 pytestmark = pytest.mark.story
 
@@ -264,7 +264,7 @@ def test_what_is_refused_is_given_up_and_written_into_the_log(
                 "SELECT raw FROM audit_entry WHERE type = 'notification.failed'"
             )
         ]
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
     (entry,) = failed
     assert entry["commit"] == commit
     assert entry["reason"].startswith("Applied to host: it answered 422")

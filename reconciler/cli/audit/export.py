@@ -12,6 +12,7 @@ from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Moment
 from reconciler.evidence import cover, export
 from reconciler.evidence.cover import Asked
+from reconciler.evidence.disclosures import Choice
 from reconciler.evidence.export import Exported
 from reconciler.evidence.parts import Wanted
 from reconciler.views import audit as view
@@ -51,6 +52,7 @@ _SUFFIX: Final = ".tar"
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Bundle: your own frameworks, beside ours or in their place.",
 )
+@click.option("--no-git", is_flag=True, help="Bundle: without the governing commits.")
 @click.option("--no-pdf", is_flag=True, help="Bundle: the report as a page only.")
 @json_option
 @click.pass_obj
@@ -65,6 +67,7 @@ def command(
     disclose_tasks: tuple[str, ...],
     frameworks: tuple[str, ...],
     controls: Path | None,
+    no_git: bool,
     no_pdf: bool,
     as_json: bool,
 ) -> None:
@@ -72,9 +75,10 @@ def command(
     if form is None:
         form = BUNDLE if out is not None and out.suffix == _SUFFIX else streaming.FORMS[0]
     if form != BUNDLE:
-        if disclose or disclose_tasks or frameworks or controls or no_pdf or as_json:
+        if disclose or disclose_tasks or frameworks or controls or no_git or no_pdf or as_json:
             raise click.UsageError(
-                "--disclose, --disclose-task, --framework, --controls, --no-pdf and --json are"
+                "--disclose, --disclose-task, --framework, --controls, --no-git, --no-pdf and"
+                " --json are"
                 " for bundles: add --out NAME.tar"
             )
         streaming.write(context, form, out, since, until)
@@ -84,11 +88,11 @@ def command(
     with context.database.read() as connection:
         chosen = frozenset(tasks.resolve(connection, one) for one in disclose_tasks)
     wanted = Wanted(
-        disclose=frozenset(disclose),
-        disclose_tasks=chosen,
+        disclose=Choice(frozenset(disclose), chosen),
         frameworks=frameworks,
         controls=controls,
         pdf=not no_pdf,
+        git=not no_git,
     )
     exported = _bundle(context, out, Asked(since, until, actor()), wanted)
     if as_json:
@@ -122,4 +126,6 @@ def _fields(out: Path, exported: Exported) -> view.Fields:
         "bytes": exported.size_bytes,
         "sha256": exported.digest,
         "audit_entry": exported.entry,
+        "disclosed": exported.disclosed,
+        "erased": exported.erased,
     }

@@ -4,7 +4,7 @@ import click
 
 from reconciler.cli.context import Context, json_option
 from reconciler.views import audit as view
-from runner.contract import audit
+from runner.contract import audit_check
 
 
 @click.command()
@@ -13,7 +13,7 @@ from runner.contract import audit
 def command(context: Context, as_json: bool) -> int:
     """Check every entry against its hash, its number and its place; 1 when one is bad."""
     with context.database.read() as connection:
-        verdict = audit.verify(connection)
+        verdict = audit_check.verify(connection)
     if as_json:
         context.show_json(
             {
