@@ -85,7 +85,7 @@ class StoppedInOrder:
             self._running.pop(actor, None)
             return
         if actor in self._running:
-            self._tally.exception(seq, f"{actor} started again and had not been stopped")
+            self._tally.exception(seq, "a writer started again and had not been stopped")
         if self._tally.room(len(self._running)):
             self._running[actor] = seq
 

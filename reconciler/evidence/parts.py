@@ -16,6 +16,7 @@ from reconciler.evidence.controls import Controls
 from reconciler.evidence.disclosures import Choice, Disclosures
 from reconciler.evidence.entry_sheet import EntrySheet
 from reconciler.evidence.part import Part, Scope
+from reconciler.evidence.populations import Populations
 from reconciler.evidence.repositories import Repositories
 
 
@@ -61,11 +62,14 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
     frameworks = framework_files.chosen(wanted.frameworks, wanted.controls)
     mirrors = repositories.mirrors(sources.home, sources.scratch)
     disclosures = Disclosures(scope, sources.files, sources.connection, wanted.disclose)
+    populations = Populations(scope)
+    sources.files.callback(populations.close)
     every: list[Part] = [
+        populations,
         disclosures,
         Approvals(scope, sources.connection, wanted.disclose, mirrors),
         EntrySheet(scope, sources.files),
-        Controls(scope, frameworks),
+        Controls(scope, frameworks, populations),
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))
