@@ -138,7 +138,8 @@ def test_every_command_in_running_text_exists_with_its_options(command: str) -> 
         assert found is not None, f"there is no orloj {name}"
         if isinstance(found, click.Group) and len(words) > 1:
             names = ["show"] if words[1].isupper() else words[1].split("|")
-            inner = [found.get_command(click.Context(found), sub) for sub in names]
+            context = click.Context(found)
+            inner = [found.get_command(context, sub) for sub in names]
             assert all(inner), f"{command}: no such command"
             found = inner[0]
             assert found is not None
