@@ -10,7 +10,9 @@ files are a function of the entries, of Git, of the mappings and of the scope.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from reconciler.evidence import change_checks, evaluation, oscal
+from sqlalchemy import Connection
+
+from reconciler.evidence import change_checks, evaluation, log_checks, oscal
 from reconciler.evidence.checks import Asked, Watching
 from reconciler.evidence.evaluation import FrameworkResult
 from reconciler.evidence.framework import Framework
@@ -24,13 +26,15 @@ from runner.contract.audit_entry import canonical
 FOLDER: Final = "controls"
 OSCAL_FILE: Final = "oscal-ar.json"
 _FOUR_EYES: Final = Asked("check", "four_eyes")
+_PUBLISHED: Final = Asked("check", "published_without_failure")
 _PLAN: Final = "plan: "
 
 
 class Controls:
     """A `Part`: watches the entries go by, then writes what they show.
 
-    It is ended after the `populations`, where there are any.
+    It is ended after the `populations`, where there are any. `published` are the sizes of
+    the checkpoints that were published in the period.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class Controls:
         scope: Scope,
         frameworks: Sequence[Framework],
         populations: Populations | None = None,
+        published: Sequence[int] = (),
     ) -> None:
         assert frameworks, "an export without frameworks has no such part"
-        self._scope, self._populations = scope, populations
+        self._scope, self._populations, self._published = scope, populations, published
         self._frameworks = frameworks
         self._watching = Watching({one for found in frameworks for one in found.asked})
         self.results: tuple[FrameworkResult, ...] = ()
@@ -56,6 +61,8 @@ class Controls:
         seen = self._watching.end(period)
         if self._populations is not None and scope.mirror is not None:
             seen[_FOUR_EYES] = change_checks.four_eyes(_looked_at(self._populations))
+        if _PUBLISHED in seen:
+            seen[_PUBLISHED] = log_checks.published(seen[_PUBLISHED], self._published)
         self.results = tuple(
             evaluation.evaluate(framework, seen, period, scope.checkpoint)
             for framework in self._frameworks
@@ -69,6 +76,16 @@ class Controls:
     def _write(self, name: str, value: dict[str, Any]) -> None:
         text = canonical(value) + "\n"
         (self._scope.folder / name).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def published(connection: Connection, scope: Scope) -> list[int]:
+    """The sizes of the checkpoints that were published in the period of a scope."""
+    rows = connection.exec_driver_sql(
+        "SELECT size FROM checkpoint WHERE published_at >= ? AND published_at < ?"
+        " ORDER BY size",
+        (scope.since_us, scope.until_us),
+    )
+    return [row[0] for row in rows]
 
 
 def _looked_at(populations: Populations) -> Iterator[tuple[int, str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from reconciler.evidence import framework_files, repositories
+from reconciler.evidence import controls, framework_files, repositories
 from reconciler.evidence.approvals import Approvals
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.disclosures import Choice, Disclosures
@@ -69,7 +69,7 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
         disclosures,
         Approvals(scope, sources.connection, wanted.disclose, mirrors),
         EntrySheet(scope, sources.files),
-        Controls(scope, frameworks, populations),
+        Controls(scope, frameworks, populations, controls.published(sources.connection, scope)),
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))

@@ -11,7 +11,13 @@ import pytest
 from control_entries import Facts, call, fact, finished, queued
 from repository import Repository
 
-from reconciler.evidence import change_checks, evaluation, framework_files, observation
+from reconciler.evidence import (
+    change_checks,
+    evaluation,
+    framework_files,
+    log_checks,
+    observation,
+)
 from reconciler.evidence.checks import CHECKS, Asked, Watching
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.evaluation import FrameworkResult, Status
@@ -36,7 +42,8 @@ def checked(name: str, entries: Sequence[Stored]) -> Observation:
 
 
 def result(name: str, entries: list[Stored], tmp_path: Path) -> FrameworkResult:
-    part = Controls(log.scope(entries, tmp_path), [log.framework(name)])
+    published = [2] if entries else []
+    part = Controls(log.scope(entries, tmp_path), [log.framework(name)], published=published)
     for entry in entries:
         part.take(entry)
     part.end()
@@ -134,7 +141,9 @@ def test_every_check_is_tried_with_a_bad_entry() -> None:
     assert set(BAD) == set(CHECKS)
 
 
-@pytest.mark.parametrize("name", sorted(set(CHECKS) - {"four_eyes"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(CHECKS) - {"four_eyes", "published_without_failure"})
+)
 def test_a_log_without_a_fault_has_no_exception_and_a_population(name: str) -> None:
     seen = checked(name, log.good_log())
     assert seen.exceptions == ()
@@ -261,6 +270,11 @@ class TestChanges:
 
 
 class TestLog:
+    def test_checkpoints_that_nobody_published_evidence_nothing(self) -> None:
+        seen = checked("published_without_failure", log.good_log())
+        assert log_checks.published(seen, []).population == 0
+        assert log_checks.published(seen, [4, 9]) == Observation(2, (4, 9))
+
     def test_a_missing_entry_is_an_exception(self) -> None:
         entries = log.good_log()
         del entries[5]
@@ -429,6 +443,21 @@ class TestExport:
         assert written["controls"][0]["checkpoint"]["size"] > 0
         document = json.loads((found / "oscal-ar.json").read_text())
         assert len(document["assessment-results"]["results"]) == 2
+
+    @pytest.mark.parametrize(
+        ("column", "status"), [("NULL", "not-evidenced"), ("signed_at", "evidenced")]
+    )
+    def test_only_a_checkpoint_that_was_published_is_evidence_of_publication(
+        self, exported: bundles.Log, tmp_path: Path, column: str, status: str
+    ) -> None:
+        with exported.home.database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE checkpoint SET published_at = {column}")
+        exported.export(tmp_path / "a.tar", "--framework", "hipaa")
+        found = bundles.Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
+        controls = json.loads((found / "controls/hipaa.json").read_text())["controls"]
+        (changed,) = [one for one in controls if one["id"] == "164.312(c)(1)"]
+        statuses = {one["name"]: one["status"] for one in changed["evidence"]}
+        assert statuses["published"] == status
 
     def test_git_says_who_looked_at_a_commit(
         self, exported: bundles.Log, tmp_path: Path
