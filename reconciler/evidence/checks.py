@@ -62,6 +62,7 @@ CHECKS: Final[dict[str, Check]] = {
     "drift_healed": _check(change_checks.DriftHealed),
     "drills_held": _check(change_checks.DrillsHeld),
     "fields_present": _check(call_checks.FieldsPresent),
+    "four_eyes": _check(change_checks.FourEyes),
     "kept_for": _check(log_checks.KeptFor, "days"),
     "log_whole": _check(log_checks.LogWhole),
     "nothing_overridden": _check(change_checks.NothingOverridden),
