@@ -111,6 +111,18 @@ def verdict(entries: int, head: str, bad_seq: int | None, problem: str | None) -
     )
 
 
+def exported(fields: Fields) -> Text:
+    """What an export is, and how to go on."""
+    return paragraphs(
+        Text(
+            f"{number(fields['entries'])} entries ({fields['from']} to {fields['to']}) written"
+            f" to {fields['file']}, {number(fields['bytes'])} bytes."
+        ),
+        Text(f"sha256 {fields['sha256']}, as entry {fields['audit_entry']} of the log says"),
+        Text(f"Next: tar -xf {fields['file']}, and read README.txt in it.", style="dim"),
+    )
+
+
 def csv_header() -> str:
     """The first line of an export."""
     return _csv(CSV_FIELDS)

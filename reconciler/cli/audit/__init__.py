@@ -7,7 +7,7 @@ import click
 from reconciler.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
-    "export": "Write entries to a file or to standard output.",
+    "export": "Write a period out: as lines, or as a bundle that proves itself.",
     "log": "Show entries, oldest first.",
     "verify": "Check every entry against its hash, its number and its place.",
 }

@@ -1,0 +1,150 @@
+"""An export: one tar with all that proves and explains a period of the audit log.
+
+    asked ──cover──> period + checkpoint ──build──> folder ──pack──> OUT.unfinished
+                                              log entry with its digest ──> OUT
+
+The file gets its name when it is whole, on the disk and in the log. All else that was
+written is removed, whatever happens. A period is the same bytes each time.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sqlalchemy import Connection
+
+from reconciler.evidence import headers, notes, parts, readme, tarball
+from reconciler.evidence.headers import Progress
+from reconciler.evidence.part import Scope
+from reconciler.evidence.parts import Wanted
+from reconciler.evidence.period import Covered
+from reconciler.proof import keeper
+from runner.contract import audit, audit_entry, clock, errors
+from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
+from runner.contract.database import Database
+from runner.contract.merkle import Frontier
+
+FORMAT: Final = "orloj-audit-bundle/1"
+_SECOND_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written; `entry` is the number of the entry that tells of it."""
+
+    covered: Covered
+    digest: str
+    size_bytes: int
+    entry: int
+
+
+def write(
+    database: Database,
+    covered: Covered,
+    out: Path,
+    wanted: Wanted,
+    *,
+    actor: str,
+    progress: Progress,
+) -> Exported:
+    """Write the export of a period to a file and to the log; Refused, AuditBroken."""
+    with _beside(out) as folder:
+        top = folder / covered.period.title
+        top.mkdir()
+        with database.read() as connection:
+            _build(connection, covered, top, wanted, progress)
+        unfinished = folder / out.name
+        with unfinished.open("wb") as file:
+            digest = tarball.pack(top, file, covered.period.until_us // _SECOND_US)
+            _durable(file)
+        entry = _tell(database, covered, digest, actor)
+        unfinished.replace(out)
+        _durable_name(out)
+    return Exported(covered, digest, out.stat().st_size, entry)
+
+
+def _build(
+    connection: Connection, covered: Covered, top: Path, wanted: Wanted, progress: Progress
+) -> None:
+    asked, said = covered.period, covered.checkpoint
+    scope = Scope(asked.log, asked.since_us, asked.until_us, asked.first, asked.last, said, top)
+    before = keeper.stored(connection, asked.head_first - 1).frontier
+    (top / "bundle.json").write_text(_description(covered, before), encoding="ascii")
+    (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
+    notes.write(connection, covered, top)
+    made = parts.chosen(scope, connection, wanted)
+    headers.write(connection, scope, asked, before, parts=made, progress=progress)
+    for part in made:
+        part.end()
+    tarball.list_hashes(top)
+
+
+def _description(covered: Covered, before: Frontier) -> str:
+    asked = covered.period
+    return audit_entry.canonical(
+        {
+            "format": FORMAT,
+            "log": asked.log,
+            "since_us": asked.since_us,
+            "until_us": asked.until_us,
+            "first": asked.first,
+            "last": asked.last,
+            "size": covered.checkpoint.size,
+            "before": [root.hex() for root in before.roots],
+            "head_first": asked.head_first,
+            "head_last": asked.head_last,
+            "version": metadata.version("orloj"),
+        }
+    )
+
+
+def _tell(database: Database, covered: Covered, digest: str, actor: str) -> int:
+    """Say in the log what leaves it, before it does."""
+    asked = covered.period
+    entry = Entry(
+        type=EntryType.ACCESS_EXPORTED,
+        actor=actor,
+        commit=NO_COMMIT,
+        resource=f"{clock.iso(asked.since_us)}/{clock.iso(asked.until_us)}",
+        digest=f"sha256:{digest}",
+        outcome=f"{asked.first}-{asked.last}",
+    )
+    with database.write() as connection:
+        end = audit.append(connection, [entry], clock.now_us())
+    assert end is not None, "one entry was appended"
+    return end[0]
+
+
+@contextlib.contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder on the same disk as the file, which is gone afterwards; Refused.
+
+    Not in the folder for temporary files, which may be memory.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.unfinished-", dir=out.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise errors.Refused(f"cannot write {out}: {error.strerror}") from error
+
+
+def _durable(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _durable_name(out: Path) -> None:
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
