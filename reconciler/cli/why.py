@@ -79,7 +79,7 @@ def _is_task(connection: Connection, digits: str) -> bool:
 
 def _step(connection: Connection, beginning: str, number: int) -> Call:
     task = tasks.resolve(connection, beginning)
-    found = calls.step(entries.of_task(connection, task), task, number)
+    found = calls.step(entries.of_step(connection, task, number), task, number)
     if found is None:
         raise NotFound(f"the log has no call {number} of task {task}; `orloj why {task}`")
     return found

@@ -17,6 +17,7 @@ ENTRIES_MAX: Final = 20_000
 _COLUMNS: Final = "seq, raw, leaf, time, type, task, task_seq, agent, tool, decision"
 ONE: Final = f"SELECT {_COLUMNS} FROM audit_entry WHERE seq = ?"  # noqa: S608
 OF_TASK: Final = f"SELECT {_COLUMNS} FROM audit_entry WHERE task = ? ORDER BY task_seq LIMIT ?"  # noqa: S608
+STEPS: Final = f"SELECT {_COLUMNS} FROM audit_entry WHERE task = ?"  # noqa: S608
 END: Final = "SELECT max(seq) FROM audit_entry"
 _COPIES: Final = ("time", "type", "task", "task_seq", "agent", "tool", "decision")
 
@@ -78,6 +79,15 @@ def of_task(connection: Connection, task: str) -> list[Logged]:
             f"task {task} has more than {ENTRIES_MAX} entries; ask for one step: TASK/NUMBER"
         )
     return sorted(map(_logged, rows), key=lambda entry: entry.seq)
+
+
+def of_step(connection: Connection, task: str, number: int) -> list[Logged]:
+    """The entries of one step of a task, whatever it has besides; read past, not kept."""
+    marks = (f'"step":{number},'.encode(), f'"step":{number}}}'.encode())
+    rows = connection.exec_driver_sql(STEPS, (task,))
+    kept = [row for row in rows if any(mark in bytes(row[1]) for mark in marks)]
+    found = sorted(map(_logged, kept), key=lambda entry: entry.seq)
+    return [entry for entry in found if entry.whole("step") == number]
 
 
 def numbering(entries: Sequence[Logged]) -> tuple[str, ...]:
