@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner, Result
 from home import Home
+from repository import Repository
 
+from reconciler.cli import group
+from reconciler.git.mirror import mirror_folder
+from reconciler.git.source import GitSource
 from reconciler.proof.keeper import Keeper
 from runner.contract import audit, clock, settings
 from runner.contract.audit_entry import Entry, EntryType
+from runner.contract.errors import OrlojError
+from runner.contract.settings import DEFAULT_SOURCE
 
 FACTS: dict[str, Any] = {"actor": "worker:1", "commit": "a" * 40}
 DAY_US = 86_400_000_000
@@ -33,22 +40,43 @@ class Log:
         entry = Entry(type=EntryType.ACTION_DECIDED, task="t1", decision="allow", **FACTS)
         self.add(*[entry] * count, at_us=at_us)
 
+    def call(self, task: str, at_us: int | None = None, **private: Any) -> None:
+        """A call with values that the log only commits to."""
+        pairs = tuple(private.items())
+        self.add(
+            Entry(type=EntryType.ACTION_REQUESTED, task=task, private=pairs, **FACTS),
+            at_us=at_us,
+        )
+
     def sign(self) -> None:
         Keeper(self.settings, self.home.database, clock.now_us).step(at_once=True)
 
     def export(self, out: Path, *arguments: str) -> dict[str, Any]:
         """What `orloj audit export --json` says of a bundle."""
-        done = self.home.orloj("audit", "export", "--out", str(out), "--json", *arguments)
-        assert done.returncode == 0, done.stderr
+        done = self._run(out, "--json", *arguments)
+        assert done.exception is None, done.exception
         fields: dict[str, Any] = json.loads(done.stdout)
         return fields
 
     def refused(self, out: Path, *arguments: str) -> str:
         """What the command says when it does not export."""
-        done = self.home.orloj("audit", "export", "--out", str(out), *arguments)
-        assert done.returncode == 1, done.stdout
+        done = self._run(out, *arguments)
+        assert isinstance(done.exception, OrlojError), done.output
         assert not out.exists()
-        return done.stderr
+        return str(done.exception)
+
+    def _run(self, out: Path, *arguments: str) -> Result:
+        # In this process: a command of its own takes a second, and there are many.
+        runner = CliRunner(env={"ORLOJ_DATABASE_URL": self.home.url})
+        argv = ["--home", str(self.home.folder), "audit", "export", "--out", str(out)]
+        return runner.invoke(group, [*argv, *arguments], standalone_mode=False)
+
+    def follow(self, repository: Repository, name: str = DEFAULT_SOURCE) -> GitSource:
+        """A repository as the daemon mirrors it."""
+        folder = mirror_folder(self.home.folder, name)
+        source = GitSource(repository.url, "main", "", folder, 30.0)
+        source.fetch(source.resolve())
+        return source
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sqlalchemy import Connection
-
-from reconciler.evidence import headers, notes, parts, readme, tarball
+from reconciler.evidence import headers, notes, parts, readme, tarball, verify
 from reconciler.evidence.headers import Progress
 from reconciler.evidence.part import Scope
-from reconciler.evidence.parts import Wanted
+from reconciler.evidence.parts import Chosen, Sources, Wanted
 from reconciler.evidence.period import Covered
+from reconciler.git.mirror import mirror_folder
 from reconciler.proof import keeper
 from runner.contract import audit, audit_entry, clock, errors
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.merkle import Frontier
+from runner.contract.settings import DEFAULT_SOURCE
 
 FORMAT: Final = "orloj-audit-bundle/1"
 _SECOND_US: Final = 1_000_000
@@ -42,6 +42,8 @@ class Exported:
     digest: str
     size_bytes: int
     entry: int
+    disclosed: int
+    erased: int
 
 
 def write(
@@ -57,8 +59,10 @@ def write(
     with _beside(out) as folder:
         top = folder / covered.period.title
         top.mkdir()
-        with database.read() as connection:
-            _build(connection, covered, top, wanted, progress)
+        with database.read() as connection, contextlib.ExitStack() as files:
+            sources = Sources(connection, database.home, folder / "scratch", files)
+            made = _build(sources, covered, top, wanted, progress)
+        tarball.list_hashes(top)
         unfinished = folder / out.name
         with unfinished.open("wb") as file:
             digest = tarball.pack(top, file, covered.period.until_us // _SECOND_US)
@@ -66,23 +70,32 @@ def write(
         entry = _tell(database, covered, digest, actor)
         unfinished.replace(out)
         _durable_name(out)
-    return Exported(covered, digest, out.stat().st_size, entry)
+    shown = made.disclosures
+    size_bytes = out.stat().st_size
+    return Exported(covered, digest, size_bytes, entry, shown.shown, shown.erased)
 
 
 def _build(
-    connection: Connection, covered: Covered, top: Path, wanted: Wanted, progress: Progress
-) -> None:
-    asked, said = covered.period, covered.checkpoint
-    scope = Scope(asked.log, asked.since_us, asked.until_us, asked.first, asked.last, said, top)
+    sources: Sources, covered: Covered, top: Path, wanted: Wanted, progress: Progress
+) -> Chosen:
+    connection, asked = sources.connection, covered.period
+    mirror = mirror_folder(sources.home, DEFAULT_SOURCE) / "mirror.git"
+    scope = Scope(
+        *(asked.log, asked.since_us, asked.until_us, asked.first, asked.last),
+        checkpoint=covered.checkpoint,
+        folder=top,
+        mirror=mirror if mirror.is_dir() else None,
+    )
     before = keeper.stored(connection, asked.head_first - 1).frontier
     (top / "bundle.json").write_text(_description(covered, before), encoding="ascii")
     (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
+    shutil.copyfile(verify.__file__, top / "verify.py")
     notes.write(connection, covered, top)
-    made = parts.chosen(scope, connection, wanted)
-    headers.write(connection, scope, asked, before, parts=made, progress=progress)
-    for part in made:
+    made = parts.chosen(scope, sources, wanted)
+    headers.write(connection, scope, asked, before, parts=made.all, progress=progress)
+    for part in made.all:
         part.end()
-    tarball.list_hashes(top)
+    return made
 
 
 def _description(covered: Covered, before: Frontier) -> str:

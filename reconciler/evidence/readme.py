@@ -28,6 +28,22 @@ WHAT IS IN HERE
     checkpoints/       the heads that were signed meanwhile; consistency/ proves that each of
                        them only grew to be the next
     keys/              the keys of the log, in order of use; N.note hands over to key N
+    disclosures.jsonl  the private values that were chosen to be shown, each with the salt that
+                       its commitment in the entry was made with
+    erased.jsonl       those that were chosen and do not exist any more: the entries stay
+    approvals/         what persons were asked and signed, where the arguments of calls are
+                       disclosed (--disclose arguments, or --disclose-task)
+    repo*.bundle       the commits that the entries name, for `git clone --mirror`;
+                       repositories.txt lists what is in them and what could not be
+    csv/               the entries as a table; cells that a spreadsheet would run as a formula
+                       begin with an apostrophe
+
+CHECKS WITH THE TOOLS OF OTHERS
+
+    git bundle verify repo.bundle
+    git clone --mirror repo.bundle commits.git
+    ssh-keygen -Y verify -f approvals/allowed_signers -I NAME -n orloj-approval \\
+        -s approvals/ID.sig < approvals/ID.json
 """
 
 

@@ -42,8 +42,11 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """The address without any password."""
-        return git_address.plain(git_address.parse(self.url).url)
+        """The address without any password; of one that is refused, its setting."""
+        try:
+            return git_address.plain(git_address.parse(self.url).url)
+        except errors.SourceStalled:
+            return self.setting
 
 
 @dataclass(frozen=True, slots=True)

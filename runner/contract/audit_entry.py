@@ -34,6 +34,7 @@ class EntryType(StrEnum):
     LOG_PUBLISH_FAILED = "log.publish_failed"
     LOG_KEY_ROTATED = "log.key_rotated"
     LOG_ARCHIVED = "log.archived"
+    LOG_BROKEN = "log.broken"
     ACCESS_READ = "access.read"
     ACCESS_EXPORTED = "access.exported"
     ACCESS_REVIEWED = "access.reviewed"
@@ -93,6 +94,7 @@ CODES: Final = {
     EntryType.LOG_KEY_ROTATED: "LOG004W",
     EntryType.LOG_ARCHIVED: "LOG005I",
     EntryType.STATE_COPIED: "LOG006I",
+    EntryType.LOG_BROKEN: "LOG008E",
     EntryType.DRILL_DONE: "LOG007I",
     EntryType.ACCESS_READ: "ACC001I",
     EntryType.ACCESS_EXPORTED: "ACC002I",

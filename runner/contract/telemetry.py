@@ -15,6 +15,12 @@ from runner.contract import clock, masking
 
 ACTIONS: Final = frozenset(
     {
+        "audit_alarm",
+        "audit_failed",
+        "audit_published",
+        "audit_publishing_failed",
+        "audit_recovered",
+        "audit_signing_failed",
         "canary_failed",
         "canary_passed",
         "daemon_started",
