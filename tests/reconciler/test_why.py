@@ -247,7 +247,8 @@ def test_a_checkpoint_that_no_key_signed_is_not_believed(copy: Copy) -> None:
 def test_every_question_is_answered_from_an_index(copy: Copy) -> None:
     database = open_database(copy.folder)
     asked = [
-        entries.ONE, entries.OF_TASK, entries.STEPS, entries.END, rows.TASK, rows.STEP, rows.DISCLOSURE,
+        entries.ONE, entries.OF_TASK, entries.STEPS, entries.END,
+        rows.TASK, rows.STEP, rows.DISCLOSURE,
         proof.PUBLISHED, checkpoints._COVERING, checkpoints._NEWEST,
         f"{history._SELECT} WHERE id = ?",
         f"{history._SELECT} WHERE source = ? AND commit_sha = ? ORDER BY id DESC LIMIT 1",
