@@ -15,6 +15,8 @@ from reconciler.evidence.approvals import Approvals
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.disclosures import Choice, Disclosures
 from reconciler.evidence.entry_sheet import EntrySheet
+from reconciler.evidence.findings_sarif import FindingsSarif
+from reconciler.evidence.ocsf import Ocsf
 from reconciler.evidence.part import Part, Scope
 from reconciler.evidence.populations import Populations
 from reconciler.evidence.repositories import Repositories
@@ -69,6 +71,8 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
         disclosures,
         Approvals(scope, sources.connection, wanted.disclose, mirrors),
         EntrySheet(scope, sources.files),
+        Ocsf(scope, sources.files),
+        FindingsSarif(scope, sources.files),
         Controls(scope, frameworks, populations, controls.published(sources.connection, scope)),
     ]
     if wanted.git:
