@@ -19,6 +19,7 @@ from reconciler.evidence.findings_sarif import FindingsSarif
 from reconciler.evidence.ocsf import Ocsf
 from reconciler.evidence.part import Part, Scope
 from reconciler.evidence.populations import Populations
+from reconciler.evidence.report import Report
 from reconciler.evidence.repositories import Repositories
 
 
@@ -64,7 +65,7 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
     frameworks = framework_files.chosen(wanted.frameworks, wanted.controls)
     mirrors = repositories.mirrors(sources.home, sources.scratch)
     disclosures = Disclosures(scope, sources.files, sources.connection, wanted.disclose)
-    populations = Populations(scope)
+    populations = Populations(scope, mirrors)
     sources.files.callback(populations.close)
     every: list[Part] = [
         populations,
@@ -77,4 +78,5 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))
+    every.append(Report(scope, populations, pdf=wanted.pdf))
     return Chosen(every, disclosures)

@@ -10,7 +10,7 @@ same period gives the same populations, whoever asks and whenever.
 Reports and controls read `Evidence` while `Populations` is open; `close` gives it back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.evidence.part import Scope
@@ -19,6 +19,7 @@ from reconciler.evidence.population.calls import Calls, Denials, Tally
 from reconciler.evidence.population.changes import NO, Change, Changes
 from reconciler.evidence.population.coverage import Coverage
 from reconciler.evidence.population.exceptions import Exceptions
+from reconciler.evidence.population.inventory import Declares, Inventory
 from reconciler.evidence.population.oversight import Approval, Approvals, Oversight
 from reconciler.evidence.population.sampling import Drawn, Sample
 from reconciler.evidence.population.spending import Spending, Spent
@@ -35,6 +36,7 @@ class Evidence:
     calls: Calls
     exceptions: Exceptions
     oversight: Oversight
+    inventory: Inventory
     limits: list[Spent]
     sampled_changes: Sample
     sampled_calls: Sample
@@ -79,8 +81,10 @@ class Evidence:
 class Populations:
     """Takes the entries of a period one by one. A part of an export that writes no file."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, mirrors: Mapping[str, Declares] | None = None) -> None:
         self._scope = scope
+        self._mirrors = mirrors or {}
+        self._inventory = Inventory()
         self._spool, self._spending = Spool(), Spending()
         self._changes, self._approvals = Changes(self._spool), Approvals(self._spool)
         self._calls, self._exceptions = Calls(), Exceptions()
@@ -98,6 +102,7 @@ class Populations:
         whole = self._coverage.take(fields)
         self._exceptions.take(fields)
         self._spending.take(fields)
+        self._inventory.take(fields)
         self._approvals.take(fields)
         begun = self._changes.take(fields)
         if begun is not None:
@@ -119,12 +124,14 @@ class Populations:
         self._calls.end()
         with commits.opened(self._scope.mirror) as git:
             self._changes.end(git)
+        self._inventory.end(self._mirrors)
         self._evidence = Evidence(
             scope=self._scope,
             coverage=self._coverage,
             calls=self._calls,
             exceptions=self._exceptions,
             oversight=self._approvals.summary(),
+            inventory=self._inventory,
             limits=self._spending.end(),
             sampled_changes=self._sampled_changes,
             sampled_calls=self._sampled_calls,

@@ -10,7 +10,8 @@ from period import CLERK, COMMIT, SECOND_US, Period
 from repository import Repository
 
 from reconciler.evidence.population import sampling
-from reconciler.evidence.population.changes import NO, UNKNOWN, YES
+from reconciler.evidence.population.changes import NO, UNKNOWN, YES, four_eyes
+from reconciler.evidence.population.commits import Brought
 from reconciler.evidence.population.oversight import bucket
 from runner.contract.audit_entry import EntryType
 from runner.limit.worst_window import worst_windows
@@ -295,7 +296,10 @@ def test_four_eyes_are_found_in_git_and_only_in_somebody_else(
     for commit in commits:
         facts = {"actor": "git:default", "commit": commit}
         period.together(
-            (EntryType.MANIFEST_OVERRIDDEN, facts | {"outcome": "plan", "actor": "person:eve"}),
+            (
+                EntryType.MANIFEST_OVERRIDDEN,
+                facts | {"outcome": "freeze", "actor": "person:eve"},
+            ),
             (EntryType.MANIFEST_APPLIED, facts | {"digest": "plan", "outcome": "+1"}),
             (EntryType.RESOURCE_CREATED, facts | {"resource": "Agent default/a"}),
             (EntryType.MANIFEST_WIDENED, facts),
@@ -309,12 +313,20 @@ def test_four_eyes_are_found_in_git_and_only_in_somebody_else(
         assert second.authors[0] == "Ada Author <ada@example.com>"
         assert (second.subject, second.signature) == ("Change", "none")
         assert (second.created, second.widened) == (1, 1)
-        assert second.overrides == ("plan: person:eve",)
+        assert second.overrides == ("freeze: person:eve",)
         violations = [change.commit for change in found.violations()]
         assert violations == (commits if verdict == NO else commits[:1])
         lifecycle = [entry["type"] for entry in found.drawn["changes"][0].entries]
         assert lifecycle == ["manifest.applied", "resource.created", "manifest.widened"]
     period.database.close()
+
+
+def test_an_approval_of_the_plan_is_no_violation_and_no_proof_of_two_people() -> None:
+    brought = Brought("", ("Ada <a@b.c>",), ("Ada <a@b.c>",), (), "none", 1, True, True)
+    assert four_eyes(brought, ["freeze: person:eve"])[0] == NO
+    verdict, why = four_eyes(brought, ["plan: person:eve"])
+    assert verdict == UNKNOWN
+    assert "person:eve approved the plan" in why
 
 
 def test_a_history_that_was_rewritten_is_no_fast_forward(tmp_path: Path) -> None:

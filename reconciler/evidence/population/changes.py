@@ -17,6 +17,7 @@ from reconciler.evidence.population.commits import Brought, Commits
 from reconciler.evidence.population.spool import Spool
 from runner.contract.audit_entry import NO_COMMIT
 
+_PLAN: Final = "plan"
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 _KIND: Final = "change"
 _KNOWN: Final = "change with people"
@@ -159,7 +160,7 @@ def with_people(change: Change, brought: Brought | None) -> Change:
     if brought is None:
         why = "applied by hand, not from a commit" if change.commit == NO_COMMIT else ""
         return replace(change, why=why or "the commit cannot be read in the mirror")
-    verdict, why = four_eyes(brought)
+    verdict, why = four_eyes(brought, change.overrides)
     forward = (YES if brought.fast_forward else NO) if change.before else UNKNOWN
     return replace(
         change,
@@ -175,7 +176,7 @@ def with_people(change: Change, brought: Brought | None) -> Change:
     )
 
 
-def four_eyes(brought: Brought) -> tuple[str, str]:
+def four_eyes(brought: Brought, overrides: Iterable[str] = ()) -> tuple[str, str]:
     """Whether somebody had a look who wrote none of it, and how that is known."""
     if not brought.complete:
         return UNKNOWN, "there are too many commits to read all of their authors"
@@ -185,6 +186,11 @@ def four_eyes(brought: Brought) -> tuple[str, str]:
         return YES, f"the commit names {others[0]} as a reviewer, who wrote none of it"
     if brought.reviewers:
         return NO, "only who wrote or committed it is named as a reviewer"
+    for given in overrides:
+        kind, _, who = given.partition(": ")
+        if kind == _PLAN:
+            why = f"{who} approved the plan; whether that is an author, no e-mail tells"
+            return UNKNOWN, why
     return NO, "no commit names a reviewer"
 
 

@@ -41,6 +41,11 @@ class Spent:
     """Calls that were not settled when the period ended."""
     worst: Worst | None = None
 
+    @property
+    def field(self) -> str:
+        """The field of the manifest that sets the limit."""
+        return Dimension(self.dimension).field
+
 
 @dataclass(slots=True)
 class _Limit:
