@@ -397,9 +397,7 @@ class Bundle:
 
     def check_your_copy(self) -> str:
         """The checkpoint that you kept is part of this log."""
-        if self.older is None:
-            raise NotChecked("give --checkpoint with one that you kept")
-        note = read_note(self.older)
+        note = read_note(self.older or "")
         log, size, root = read_checkpoint(note)
         signer(note, self.keys)
         if log != self.about["log"]:
@@ -557,6 +555,8 @@ def run(folder: Path, pinned: List[Key], older: str | None) -> int:
         print(f"FAIL         bundle       {error}")
         return 1
     names = [name for name in vars(Bundle) if name.startswith("check_")]
+    if older is None:
+        names.remove("check_your_copy")
     outcomes = []
     for name in names:
         shown = name[len("check_") :].replace("_", "-")

@@ -153,7 +153,8 @@ def _continue_numbers(connection: Connection, table: Table) -> None:
     """Let rows to come be numbered after those that brought their numbers."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
-        newest = select(func.max(column)).scalar_subquery()
+        # No sequence takes 0, which is the number of the first signing key; it stays as it is.
+        newest = select(func.nullif(func.max(column), 0)).scalar_subquery()
         sequence = func.pg_get_serial_sequence(table.name, column.name)
         connection.execute(select(func.setval(sequence, newest)))
 
