@@ -91,8 +91,9 @@ def _build(
     (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
     shutil.copyfile(verify.__file__, top / "verify.py")
     notes.write(connection, covered, top)
+    headers.write(connection, scope, asked, before, progress)
     made = parts.chosen(scope, sources, wanted)
-    headers.write(connection, scope, asked, before, parts=made.all, progress=progress)
+    headers.show(scope, asked, made.all, progress)
     for part in made.all:
         part.end()
     return made

@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import io
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,26 @@ def test_the_signed_root_is_that_of_what_the_bundle_holds(
     times = [entry["time"] for entry in bundle.entries]
     inside = [about["since_us"] <= time < about["until_us"] for time in times]
     assert inside == [False] * min(before, 1) + [True] * within + [False]
+
+
+@ONCE
+def test_the_bundle_verifies_itself_with_nothing_of_ours(log: Log, tmp_path: Path) -> None:
+    log.fill(600)
+    log.call("t1", arguments={"name": "Grace"})
+    log.sign()
+    log.fill(3)
+    log.sign()
+    log.export(tmp_path / "a.tar", "--disclose", "arguments")
+    bundle = Bundle.unpack(tmp_path / "a.tar", tmp_path / "a")
+    (vkey,) = bundle.folder.glob("keys/*.vkey")
+    shutil.copy(bundle.folder / "checkpoints/601.note", tmp_path / "mine")
+    argv = ["--key", vkey.read_text().strip(), "--checkpoint", str(tmp_path / "mine")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", ".", *argv],
+        cwd=bundle.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"PASS"}
 
 
 @ONCE
@@ -210,5 +232,21 @@ def test_a_full_disk_leaves_nothing_half(log: Log, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == f"Error: cannot write {tmp_path}/a.tar: File too large\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
+    assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
+
+
+@ONCE
+def test_an_export_that_is_stopped_leaves_nothing(log: Log, tmp_path: Path) -> None:
+    log.fill(40_000)
+    log.sign()
+    argv = [sys.executable, "-m", "reconciler", "--home", str(log.home.folder), "audit"]
+    argv += ["export", "--to", clock.iso(clock.now_us()), "--out", str(tmp_path / "a.tar")]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob(".a.tar.unfinished-*/audit-*/headers.jsonl")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, b"Stopped.\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
     assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
