@@ -15,6 +15,7 @@ from reconciler.evidence.page.markup import (
     program,
     table,
     text,
+    time,
 )
 from reconciler.evidence.page.opening import mark
 from reconciler.evidence.population.calls import Tally
@@ -93,7 +94,7 @@ def _change(one: Change) -> tuple[Child, ...]:
     verdict = mark(one.four_eyes, good=one.four_eyes == YES, open=one.four_eyes == UNKNOWN)
     return (
         words.count(one.seq),
-        words.moment(one.time_us),
+        time(words.moment(one.time_us)),
         words.short(one.commit),
         _people(one.authors),
         "the same" if one.committers == one.authors else _people(one.committers),
@@ -132,7 +133,7 @@ def actions(evidence: Evidence) -> Markup:
                     number("Executed"),
                     number("Failed"),
                     number("Unknown"),
-                    number("Interrupted"),
+                    number("Cut off"),
                     number("Tokens"),
                     number("Mean time"),
                 ],
@@ -164,7 +165,7 @@ def actions(evidence: Evidence) -> Markup:
             ),
             paragraph(
                 "Asked: the guard let the call wait for a person; it is decided again"
-                " afterwards, so allowed and denied count it once more. Interrupted: the"
+                " afterwards, so allowed and denied count it once more. Cut off: the"
                 " worker was lost or stopped during a call that may be repeated, and the log"
                 " says so.",
                 class_="note",

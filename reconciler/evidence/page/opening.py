@@ -264,7 +264,7 @@ def _diffs(evidence: Evidence) -> Iterator[tuple[Child, ...]]:
         lines = [("gained", one) for one in revision.gained]
         lines += [("lost", one) for one in revision.lost]
         if not lines:
-            what = "in force at the beginning" if place == 0 else "no permission changed"
+            what = "the first revision known here" if place == 0 else "no permission changed"
             yield (*head, what, "", "", "")
         for what, one in lines:
             yield (*head, what, text(one.agent), text(one.permission), text(one.through))

@@ -16,6 +16,7 @@ from reconciler.evidence.page.markup import (
     table,
     tag,
     text,
+    time,
 )
 from reconciler.evidence.page.opening import mark
 from reconciler.evidence.population.oversight import Approval
@@ -178,7 +179,7 @@ def _limit(one: Spent) -> tuple[Child, ...]:
         rest = (
             words.count(worst.used),
             words.count(worst.bound),
-            words.moment(worst.at_us),
+            time(words.moment(worst.at_us)),
             mark("yes" if worst.holds else "no", good=worst.holds),
             words.count(worst.calls),
             words.count(worst.overruns),
@@ -192,7 +193,7 @@ def _limits_chart(found: list[Spent]) -> Markup:
     for one in found:
         if one.worst is not None and one.worst.bound > 0:
             percent = round(100 * one.worst.used / one.worst.bound)
-            name = f"{one.scope} {one.field}"
+            name = f"{one.field} {one.scope}"
             end = f"{words.count(one.worst.used)} of {words.count(one.worst.bound)}"
             rows.append(Bar(name, (percent,), end, mark=100))
     rows.sort(key=lambda row: (-row.parts[0], row.label))
