@@ -200,7 +200,7 @@ def test_a_manifest_set_edited_in_the_database_is_not_believed(copy: Copy) -> No
     assert any("was changed" in note for note in again["not_evaluated"])
 
 
-@pytest.mark.parametrize("number", ["0", "31", "9223372036854775808", "99999999999999999999"])
+@pytest.mark.parametrize("number", ["0", "1000", "9223372036854775808", "99999999999999999999"])
 def test_a_number_out_of_range_is_one_clear_sentence(copy: Copy, number: str) -> None:
     with pytest.raises(errors.NotFound):
         copy.why(number)
