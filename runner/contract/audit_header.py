@@ -33,10 +33,16 @@ _SENTENCES: Final = frozenset(
 FILLED: Final = frozenset({EntryType.APPROVAL_GRANTED, EntryType.APPROVAL_DENIED})
 """Entries that name the permissions of a call as its arguments filled them."""
 COUNTED: Final = frozenset(
-    {EntryType.MANIFEST_APPLIED, EntryType.MANIFEST_REVERTED, EntryType.RESOURCE_MOVED}
+    {
+        EntryType.ERASURE_DONE,
+        EntryType.LOG_ARCHIVED,
+        EntryType.MANIFEST_APPLIED,
+        EntryType.MANIFEST_REVERTED,
+        EntryType.RESOURCE_MOVED,
+    }
 )
 """Entries whose outcome is made of numbers, or is the name of a manifest."""
-_enumerated: Final = re.compile(r"[a-z_]{1,32}").fullmatch
+_enumerated: Final = re.compile(r"[a-z_]{1,32}|[0-9a-f]{8,64}").fullmatch
 
 
 def personal(actor: str) -> bool:

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 import click
 
+from reconciler.cli.asking import noted
 from reconciler.cli.context import Context
 from reconciler.cli.parameters import Moment
 from reconciler.views import audit as view
@@ -50,6 +51,7 @@ def command(
         for entry in audit.read(connection, since_us=since, until_us=until):
             file.write(line(entry))
             progress.another()
+    noted(context, "audit_export", {"from": since, "to": until, "format": form}, None)
     if out is not None:
         context.say(f"{progress.count} entries written to {out}")
 
