@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from reconciler.drift.comparison import Testimony
+from runner.contract import persons
 
 ENTRIES: Final = 2_000
 """Entries that one slice reads."""
@@ -42,13 +43,15 @@ class Testimonies:
     def advance(self, connection: Connection) -> bool:
         """Read some more of the log; whether all of it is read."""
         found = connection.exec_driver_sql(_READ, (self._seq, ENTRIES)).all()
+        people = persons.names(connection) if found else {}
         for seq, raw in found:
             self._seq = int(seq)
-            self._take(_fields(raw))
+            self._take(_fields(raw), people)
         return len(found) < ENTRIES
 
-    def _take(self, fields: dict[str, Any]) -> None:
+    def _take(self, fields: dict[str, Any], people: dict[str, str]) -> None:
         kind, actor, commit = (str(fields.get(name)) for name in ("type", "actor", "commit"))
+        actor = people.get(actor, actor)
         if kind in ("manifest.applied", "manifest.reverted"):
             self._applied[actor] = commit
             return
