@@ -127,7 +127,6 @@ def _tell(database: Database, covered: Covered, digest: str, actor: str) -> int:
         commit=NO_COMMIT,
         resource=f"{clock.iso(asked.since_us)}/{clock.iso(asked.until_us)}",
         digest=f"sha256:{digest}",
-        outcome=f"{asked.first}-{asked.last}",
     )
     with database.write() as connection:
         end = audit.append(connection, [entry], clock.now_us())

@@ -37,6 +37,8 @@ WHAT IS IN HERE
                        repositories.txt lists what is in them and what could not be
     csv/               the entries as a table; cells that a spreadsheet would run as a formula
                        begin with an apostrophe
+    controls/          what the entries show of the controls of frameworks; oscal-ar.json says
+                       the same for programs
 
 CHECKS WITH THE TOOLS OF OTHERS
 

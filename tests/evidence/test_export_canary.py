@@ -293,5 +293,5 @@ def test_the_export_of_a_real_home_verifies(disclosed: Bundle) -> None:
         cwd=disclosed.folder, capture_output=True, text=True,
     )  # fmt: skip
     outcomes = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
-    assert outcomes.pop("your-copy") == "NOT-CHECKED"
+    assert {"entries", "tree", "values", "approvals", "git"} <= set(outcomes)
     assert set(outcomes.values()) == {"PASS"}, done.stdout
