@@ -8,13 +8,11 @@ It is ended after the parts whose files it reads: the notes of the proof, and th
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.evidence import integrity, paper, tables
 from reconciler.evidence.page import document
 from reconciler.evidence.part import Scope
-from reconciler.evidence.population.inventory import Declares
 from reconciler.evidence.populations import Populations
 from runner.contract.audit import Stored
 
@@ -24,31 +22,20 @@ _CONTROLS: Final = "orloj-controls/1"
 
 
 class Report:
-    """A `Part`: counts while the entries go by, then writes.
+    """A `Part` that writes what the populations are; they are ended before it.
 
     `remark` says afterwards why there is no PDF, where one was wanted.
     """
 
-    def __init__(
-        self, scope: Scope, mirrors: Mapping[str, Declares] | None = None, *, pdf: bool = True
-    ) -> None:
-        self._scope, self._pdf = scope, pdf
-        self._populations = Populations(scope, mirrors)
+    def __init__(self, scope: Scope, populations: Populations, *, pdf: bool = True) -> None:
+        self._scope, self._populations, self._pdf = scope, populations, pdf
         self.remark = ""
 
     def take(self, entry: Stored) -> None:
-        """Look at the next entry."""
-        self._populations.take(entry)
+        """Nothing: the populations look at the entries."""
 
     def end(self) -> None:
         """Write the report into the folder of the scope."""
-        try:
-            self._populations.end()
-            self._write()
-        finally:
-            self._populations.close()
-
-    def _write(self) -> None:
         scope, evidence = self._scope, self._populations.evidence
         tables.write(evidence, scope.folder)
         found = integrity.check(scope)

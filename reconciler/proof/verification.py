@@ -1,56 +1,21 @@
 """Whether the log is what was written, and if not, what was done to it.
 
-    entries ──every byte──> tree ──at every checkpoint──> root, signature, chain of keys
-                              └──what others keep────> roots that were published
-
-A finding names the attack and the first entry it strikes, or the two entries between which
-that one lies: a root covers all entries since the checkpoint before it, and does not say
-which of them was changed.
+entries ──every byte──> tree ──at every checkpoint──> root, signature, chain of keys
+                          └──what others keep────> roots that were published
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from reconciler.proof import checkpoints, keys
 from reconciler.proof.checkpoint import Checkpoint
-from reconciler.proof.growth import Growth
+from reconciler.proof.finding import Attack, Finding, Report
 from reconciler.proof.note import VerifierKey
-from runner.contract import audit, audit_check, errors
-
-SKEW_US: Final = 300_000_000
-"""How far a clock may be off before an entry's time is taken for a lie."""
-
-
-class Attack(StrEnum):
-    """What was done to a log, or looks as if it had been."""
-
-    EDIT = "edit"
-    DELETION = "deletion"
-    INSERTION = "insertion"
-    REORDERING = "reordering"
-    DISCLOSURE = "edited-disclosure"
-    TRUNCATION = "truncation"
-    ROLLBACK = "rollback"
-    REWRITE = "rewrite"
-    REWRITE_WITH_KEY = "rewrite-with-key"
-    FORK = "fork"
-    BACK_DATING = "back-dating"
-    SIGNATURE = "stripped-signature"
-    WRONG_KEY = "wrong-key"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong: the attack, the first entry concerned, and in which entries it lies."""
-
-    attack: Attack
-    sentence: str
-    seq: int | None = None
-    until: int | None = None
+from reconciler.proof.walk import Progress, Walked, walk
+from runner.contract import audit, disclosures, errors, merkle
+from runner.contract.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +27,19 @@ class Witnessed:
     where: str
 
 
-@dataclass(slots=True)
-class Report:
-    """What verification saw. Numbers of entries; `head` is the root over all, in hex."""
-
-    entries: int = 0
-    head: str = ""
-    checkpoints: int = 0
-    signed: int = 0
-    witnessed: int = 0
-    keys: list[VerifierKey] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
-
 def verify(
     connection: Connection,
     now_us: int,
     *,
     pinned: Sequence[VerifierKey] = (),
     kept: Sequence[Witnessed] = (),
+    progress: Progress = lambda _: None,
+    settings: Settings | None = None,
 ) -> Report:
     """What holds of a log, as one read transaction sees it.
 
     `pinned` are keys that the reader got elsewhere; `kept` are checkpoints that others keep.
+    `progress` is told how many entries were read; with `settings`, two processes read.
     """
     report = Report()
     log = audit.name(connection)
@@ -98,14 +47,24 @@ def verify(
     known = [*report.keys, *pinned]
     marks = list(_own(connection, known, log, report))
     others = list(_kept(kept, known, log, report))
-    roots = _walk(connection, now_us, {one.said.size for one in (*marks, *others)}, report)
+    walked = walk(
+        connection,
+        {one.said.size for one in (*marks, *others)},
+        max((mark.said.size for mark in marks), default=0),
+        now_us,
+        progress=progress,
+        settings=settings,
+    )
+    roots = walked.roots() | {0: merkle.EMPTY}
+    report.entries, report.head = walked.size, roots[walked.size].hex()
     report.checkpoints, report.witnessed = len(marks), len(others)
+    _take_walk(walked, report)
     for mark in marks:
         if _compared(mark, roots, report, Attack.REWRITE):
             report.signed = max(report.signed, mark.said.size)
     _compare_kept(marks, others, roots, report)
-    if report.holds and (seq := audit_check.first_bad_disclosure(connection)):
-        sentence = "the value that stands beside the entry is not the one it commits to"
+    if report.holds and (bad := disclosures.first_bad(connection)):
+        seq, sentence = bad
         report.findings.append(Finding(Attack.DISCLOSURE, sentence, seq))
     if not report.checkpoints and report.entries:
         report.warnings.append(
@@ -162,43 +121,19 @@ def _kept(
         yield _Mark(said, one.at_us, one.where, one.note)
 
 
-def _walk(
-    connection: Connection, now_us: int, sizes: set[int], report: Report
-) -> dict[int, bytes]:
-    """Read every entry; the root at each of these sizes that the log reaches."""
-    tree, roots = Growth(), {0: Growth().root}
-    before_us = 0
-    for page in audit_check.pages(connection):
-        wanted = sorted(
-            size for size in sizes if tree.size < size <= tree.size + len(page.leaves)
-        )
-        start = tree.size
-        for size in (*wanted, start + len(page.leaves)):
-            tree, _ = tree.grown(page.leaves[tree.size - start : size - start])
-            roots[tree.size] = tree.root
-        before_us = _look_at_times(page.times, start, before_us, now_us, report)
-        if page.problem is not None:
-            attack, sentence = Attack(page.problem.attack), page.problem.sentence
-            report.findings.append(Finding(attack, sentence, tree.size + 1))
-    report.entries, report.head = tree.size, tree.root.hex()
-    return roots
-
-
-def _look_at_times(
-    times: Sequence[int], start: int, before_us: int, now_us: int, report: Report
-) -> int:
-    for seq, time in enumerate(times, start + 1):
-        if time > now_us + SKEW_US:
-            report.findings.append(
-                Finding(Attack.BACK_DATING, "the entry says a time that is still to come", seq)
-            )
-        elif time < before_us - SKEW_US:
-            report.warnings.append(
-                f"entry {seq} says an earlier time than one before it: a clock was put back,"
-                " or the entry is back-dated"
-            )
-        before_us = max(before_us, time)
-    return before_us
+def _take_walk(walked: Walked, report: Report) -> None:
+    """What the entries say by themselves."""
+    if walked.late is not None:
+        sentence = "the entry says a time that is still to come"
+        report.findings.append(Finding(Attack.BACK_DATING, sentence, walked.late))
+    report.warnings += [
+        f"entry {seq} says an earlier time than one before it: a clock was put back, or the"
+        " entry is back-dated"
+        for seq in walked.early
+    ]
+    if walked.problem is not None:
+        attack, sentence = Attack(walked.problem.attack), walked.problem.sentence
+        report.findings.append(Finding(attack, sentence, walked.size + 1))
 
 
 def _compared(mark: _Mark, roots: dict[int, bytes], report: Report, attack: Attack) -> bool:

@@ -34,6 +34,7 @@ class EntryType(StrEnum):
     LOG_PUBLISH_FAILED = "log.publish_failed"
     LOG_KEY_ROTATED = "log.key_rotated"
     LOG_ARCHIVED = "log.archived"
+    LOG_BROKEN = "log.broken"
     ACCESS_READ = "access.read"
     ACCESS_EXPORTED = "access.exported"
     ACCESS_REVIEWED = "access.reviewed"
@@ -93,6 +94,7 @@ CODES: Final = {
     EntryType.LOG_KEY_ROTATED: "LOG004W",
     EntryType.LOG_ARCHIVED: "LOG005I",
     EntryType.STATE_COPIED: "LOG006I",
+    EntryType.LOG_BROKEN: "LOG008E",
     EntryType.DRILL_DONE: "LOG007I",
     EntryType.ACCESS_READ: "ACC001I",
     EntryType.ACCESS_EXPORTED: "ACC002I",
@@ -219,12 +221,16 @@ def commitment(salt: bytes, field: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an entry stands: in which log, at which number, when; and within its task."""
+    """Where an entry stands: in which log, at which number, when; and within its task.
+
+    `actor` is how the log calls who did it, where that is not what the entry says.
+    """
 
     log: str
     seq: int
     time_us: int
     task_seq: int | None = None
+    actor: str | None = None
 
 
 def raw(entry: Entry, place: Place, commitments: dict[str, str]) -> bytes:
@@ -236,6 +242,8 @@ def raw(entry: Entry, place: Place, commitments: dict[str, str]) -> bytes:
     }
     body |= {"v": VERSION, "log": place.log, "seq": place.seq, "time": place.time_us}
     body |= {"type": entry.type.value, "code": code(entry)}
+    if place.actor is not None:
+        body["actor"] = place.actor
     if place.task_seq is not None:
         body["task_seq"] = place.task_seq
         if entry.type in CLOSING:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from test_keeper import Log
 
-from reconciler.proof import checkpoint, keys, note, verification
-from reconciler.proof.verification import Attack, Report, Witnessed
-from runner.contract import audit, audit_entry, merkle
+from reconciler.proof import checkpoint, keys, note, verification, walk
+from reconciler.proof.finding import Attack, Report
+from reconciler.proof.verification import Witnessed
+from runner.contract import audit, audit_entry, merkle, settings
 from runner.contract.audit_entry import Entry, EntryType
 
 MINUTE_US = 60_000_000
@@ -57,7 +59,6 @@ def rewrite(log: Log, change: Callable[[dict], dict | None], *, sign: bool = Fal
     fitting = [changed for entry in entries if (changed := change(entry)) is not None]
     leaves = []
     with log.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM disclosure")
         connection.exec_driver_sql("DELETE FROM audit_entry")
         for seq, fields in enumerate(fitting, 1):
             fields |= {"seq": seq, "task_seq": seq}
@@ -246,9 +247,9 @@ def test_a_log_whose_key_was_rotated_holds(log: Log) -> None:
     assert (report.holds, report.signed, len(report.keys)) == (True, 16, 2)
 
 
-def test_erasing_what_stands_beside_an_entry_breaks_nothing(log: Log) -> None:
+def test_a_value_that_nobody_erased_and_is_gone_is_found(log: Log) -> None:
     log.tamper("DELETE FROM disclosure WHERE seq = 6")
-    assert verify(log).holds
+    assert first(verify(log)) == (Attack.DISCLOSURE, 6)
 
 
 def test_a_log_that_nobody_signed_is_said_to_prove_nothing(tmp_path: Path) -> None:
@@ -257,4 +258,47 @@ def test_a_log_that_nobody_signed_is_said_to_prove_nothing(tmp_path: Path) -> No
     report = verify(log)
     assert report.holds
     assert "no checkpoint was ever signed" in report.warnings[0]
+    log.database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        pytest.param("SELECT 1", None, id="untouched"),
+        pytest.param("DELETE FROM audit_entry WHERE seq = 9", (Attack.DELETION, 9), id="first"),
+        pytest.param(
+            "DELETE FROM audit_entry WHERE seq = 600", (Attack.DELETION, 600), id="second"
+        ),
+        pytest.param(
+            "DELETE FROM audit_entry WHERE seq > 500", (Attack.TRUNCATION, 501), id="end"
+        ),
+    ],
+)
+def test_two_processes_find_what_one_does(
+    tmp_path: Path,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    found: tuple[Attack, int] | None,
+) -> None:
+    """Halves meet at the end of a block; roots are asked for on both sides of it."""
+    monkeypatch.setattr(walk, "MANY", 2)
+    log = Log(tmp_path, database_url)
+    for size in (100, 256, 300, 1):
+        log.add(size)
+        log.signed()
+    log.add(3)
+    if statement.startswith("DELETE"):
+        log.tamper(statement)
+    told: list[int] = []
+    shared = log.settings.model_copy(
+        update={"database": settings.Database(url=SecretStr(database_url))}
+    )
+    report = verify(log, settings=shared, progress=told.append)
+    if found is None:
+        assert (report.holds, report.entries, report.signed) == (True, 660, 657)
+        assert report.head == merkle.root(log.leaves()).hex()
+        assert told
+    else:
+        assert first(report) == found
     log.database.close()
