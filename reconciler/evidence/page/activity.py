@@ -25,12 +25,38 @@ from reconciler.evidence.populations import Evidence
 CHANGES_MAX: Final = 100
 CALLS_MAX: Final = 200
 ORPHANS_MAX: Final = 50
+_CHANGES: Final = (
+    number("Entry"),
+    "Applied at, UTC",
+    program("Commit"),
+    "Author",
+    "Committer",
+    "Reviewers",
+    program("Signature"),
+    "Four eyes",
+    "Let pass by",
+    number("+ ~ -"),
+)
+_CALLS: Final = (
+    program("Agent"),
+    program("Tool or model"),
+    number("Requested"),
+    number("Allowed"),
+    number("Asked"),
+    number("Denied"),
+    number("Executed"),
+    number("Failed"),
+    number("Unknown"),
+    number("Cut off"),
+    number("Tokens"),
+    number("Mean time"),
+)
 
 
 def changes(evidence: Evidence) -> Markup:
     """Section 6: every commit that was applied, and who had a look at it."""
     total = evidence.change_count
-    shown = list(islice(evidence.changes(), CHANGES_MAX))
+    shown = islice(evidence.changes(), CHANGES_MAX)
     verdicts = {name: 0 for name in (YES, NO, UNKNOWN)}
     overridden = reverted = rewritten = 0
     for change in evidence.changes():
@@ -54,18 +80,7 @@ def changes(evidence: Evidence) -> Markup:
             ),
             table(
                 "Changes, oldest first",
-                [
-                    number("Entry"),
-                    "Applied at, UTC",
-                    program("Commit"),
-                    "Author",
-                    "Committer",
-                    "Reviewers",
-                    program("Signature"),
-                    "Four eyes",
-                    "Let pass by",
-                    number("+ ~ -"),
-                ],
+                _CHANGES,
                 (_change(one) for one in shown),
                 total=total,
                 rest="csv/changes.csv",
@@ -123,20 +138,7 @@ def actions(evidence: Evidence) -> Markup:
             _calls_chart(tallies),
             table(
                 "Calls by agent and by tool or model",
-                [
-                    program("Agent"),
-                    program("Tool or model"),
-                    number("Requested"),
-                    number("Allowed"),
-                    number("Asked"),
-                    number("Denied"),
-                    number("Executed"),
-                    number("Failed"),
-                    number("Unknown"),
-                    number("Cut off"),
-                    number("Tokens"),
-                    number("Mean time"),
-                ],
+                _CALLS,
                 (_tally(one) for one in tallies[:CALLS_MAX]),
                 total=len(tallies),
                 rest="csv/calls.csv",

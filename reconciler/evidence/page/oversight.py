@@ -27,31 +27,25 @@ APPROVALS_MAX: Final = 100
 LIMITS_MAX: Final = 100
 DENIALS_MAX: Final = 100
 _TAIL: Final = 60
+_REQUESTS: Final = (
+    program("Request"),
+    program("Agent"),
+    program("Tool"),
+    program("Permission"),
+    program("Rule"),
+    "State",
+    program("Approver"),
+    "How it is known",
+    number("Took"),
+)
 
 
 def approvals(evidence: Evidence) -> Markup:
     """Section 8: how people decided, and how fast."""
     seen, total = evidence.oversight, evidence.approval_count
-    granted = seen.decisions["granted"]
     return join(
         [
-            facts(
-                [
-                    ("Requests", words.count(total)),
-                    ("Granted", words.count(granted)),
-                    ("Denied by a person", words.count(seen.decisions["denied"])),
-                    ("Expired", words.count(seen.states["expired"])),
-                    ("Withdrawn", words.count(seen.states["withdrawn"])),
-                    ("Used for one call", words.count(seen.states["consumed"])),
-                    ("Still open when the period ended", words.count(seen.states["requested"])),
-                    ("Time to decide, median", words.lasted(seen.median_us)),
-                    ("Time to decide, longest", words.lasted(seen.longest_us)),
-                    (
-                        "Granted within 5 s",
-                        f"{words.count(seen.quick)} ({words.share(seen.quick, granted)})",
-                    ),
-                ]
-            ),
+            _summary(evidence),
             _latency_chart(evidence),
             table(
                 "Time to decide",
@@ -75,17 +69,7 @@ def approvals(evidence: Evidence) -> Markup:
             ),
             table(
                 "Requests, oldest first",
-                [
-                    program("Request"),
-                    program("Agent"),
-                    program("Tool"),
-                    program("Permission"),
-                    program("Rule"),
-                    "State",
-                    program("Approver"),
-                    "How it is known",
-                    number("Took"),
-                ],
+                _REQUESTS,
                 (_approval(one) for one in islice(evidence.approvals(), APPROVALS_MAX)),
                 total=total,
                 rest="csv/approvals.csv",
@@ -244,6 +228,28 @@ def denials(evidence: Evidence) -> Markup:
                 ),
                 total=len(found),
                 rest="csv/denials.csv",
+            ),
+        ]
+    )
+
+
+def _summary(evidence: Evidence) -> Markup:
+    seen, total = evidence.oversight, evidence.approval_count
+    granted = seen.decisions["granted"]
+    return facts(
+        [
+            ("Requests", words.count(total)),
+            ("Granted", words.count(granted)),
+            ("Denied by a person", words.count(seen.decisions["denied"])),
+            ("Expired", words.count(seen.states["expired"])),
+            ("Withdrawn", words.count(seen.states["withdrawn"])),
+            ("Used for one call", words.count(seen.states["consumed"])),
+            ("Still open when the period ended", words.count(seen.states["requested"])),
+            ("Time to decide, median", words.lasted(seen.median_us)),
+            ("Time to decide, longest", words.lasted(seen.longest_us)),
+            (
+                "Granted within 5 s",
+                f"{words.count(seen.quick)} ({words.share(seen.quick, granted)})",
             ),
         ]
     )
