@@ -128,8 +128,8 @@ def look(connection: Connection, canary: Canary) -> list[Seen]:
             "SELECT state, error FROM task WHERE id = ?", (item.task,)
         ).one_or_none()
         denied = connection.exec_driver_sql(
-            "SELECT tool FROM audit_entry WHERE task = ? AND decision = 'deny'"
-            " ORDER BY seq LIMIT 1",
+            "SELECT coalesce(tool, 'a tool that nobody declared') FROM audit_entry"
+            " WHERE task = ? AND decision = 'deny' ORDER BY seq LIMIT 1",
             (item.task,),
         ).one_or_none()
         state, error = ("gone", "its row is gone") if row is None else (row[0], row[1])

@@ -19,11 +19,12 @@ from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
+from runner.contract.kinds.tool import template_arguments
 from runner.governance import judge, policies
 from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
-from runner.manifest_set import ManifestSet
+from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.pinning import Pins
 from runner.world.answered import Answers
 
@@ -74,12 +75,8 @@ class Journal:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
-        facts = {
-            "tool": name,
-            "permission": verdict.permission,
-            "chain": manifests.chain_names(agent),
-        }
-        private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments),)
+        facts, withheld = _named(manifests, agent, name, verdict)
+        private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""
         if verdict.decision is Decision.ASK:
             answer = self._asked(held, manifests, message, verdict, now_us=now_us)
@@ -219,3 +216,26 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
+
+
+def _named(
+    manifests: ManifestSet, agent: PlacedAgent, name: str, verdict: Verdict
+) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    """What entries say of a call for ever, and what the first of them commits to besides.
+
+    A name that no manifest declares is a model's own text; a permission that arguments
+    filled says what they say, and stands as its tool declares it.
+    """
+    chain = manifests.chain_names(agent)
+    try:
+        tool = manifests.tool(agent, name)
+    except OrlojError:
+        tool = None
+    if tool is None:
+        return {"chain": chain}, (("tool", name),)
+    asked = verdict.permission
+    facts = {"tool": name, "permission": asked, "chain": chain}
+    templates = tool.spec.requires
+    if asked is None or not any(template_arguments(one.resource) for one in templates):
+        return facts, ()
+    return facts | {"permission": " ".join(map(str, templates))}, (("permission", asked),)

@@ -1,6 +1,5 @@
 """A home with recorded resources, and a real runner on it, for tests and benchmarks."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.contract import clock, database, kinds, service, submission, wake
+from runner.contract import audit, clock, database, kinds, service, submission, wake
 from runner.contract.database import Database
 from runner.contract.kinds import Key, Metadata
 from runner.contract.submission import Submission
@@ -116,9 +115,8 @@ class Home:
 
     def entries(self, task: str | None = None) -> list[dict[str, Any]]:
         """The audit entries, all or one task's."""
-        rows = self.rows("SELECT raw FROM audit_entry ORDER BY seq")
-        fields = [json.loads(row[0]) for row in rows]
-        return [entry for entry in fields if task is None or entry.get("task") == task]
+        with self.database.read() as connection:
+            return [stored.fields for stored in audit.read(connection, task=task)]
 
     def orloj(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What a command of `orloj` did in this home."""

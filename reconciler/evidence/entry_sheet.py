@@ -5,7 +5,7 @@ lists and `private` are JSON.
 """
 
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Final
 
 from reconciler.evidence.part import Scope
 from reconciler.evidence.sheet import Sheet
@@ -18,6 +18,8 @@ COLUMNS: Final = (
     *("isolation", "tokens_in", "tokens_out", "duration_us", "at", "charges", "private"),
     *("log", "v"),
 )
+_TIME: Final = COLUMNS.index("time")
+_STRUCTURED: Final = tuple(map(COLUMNS.index, ("chain", "charges", "private")))
 
 
 class EntrySheet:
@@ -28,15 +30,12 @@ class EntrySheet:
 
     def take(self, entry: audit.Stored) -> None:
         """Write one entry."""
-        self._sheet.add(_cell(name, entry.fields.get(name)) for name in COLUMNS)
+        row = list(map(entry.fields.get, COLUMNS))
+        row[_TIME] = clock.iso(entry.fields["time"])
+        for place in _STRUCTURED:
+            if row[place] is not None:
+                row[place] = audit_entry.canonical(row[place])
+        self._sheet.add(row)
 
     def end(self) -> None:
         """Nothing is left to write."""
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if name == "time" and isinstance(value, int):
-        return clock.iso(value)
-    return value if isinstance(value, str) else audit_entry.canonical(value)

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from reconciler.evidence import headers, notes, parts, readme, tarball
+from reconciler.evidence import headers, notes, parts, readme, tarball, verify
 from reconciler.evidence.headers import Progress
 from reconciler.evidence.part import Scope
 from reconciler.evidence.parts import Chosen, Sources, Wanted
@@ -89,9 +89,11 @@ def _build(
     before = keeper.stored(connection, asked.head_first - 1).frontier
     (top / "bundle.json").write_text(_description(covered, before), encoding="ascii")
     (top / "README.txt").write_text(readme.text(scope), encoding="utf-8")
+    shutil.copyfile(verify.__file__, top / "verify.py")
     notes.write(connection, covered, top)
+    headers.write(connection, scope, asked, before, progress)
     made = parts.chosen(scope, sources, wanted)
-    headers.write(connection, scope, asked, before, parts=made.all, progress=progress)
+    headers.show(scope, asked, made.all, progress)
     for part in made.all:
         part.end()
     return made

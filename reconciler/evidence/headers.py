@@ -1,10 +1,12 @@
 """The entries of an export: their bytes, the hashes of those after them, and the parts' view.
 
+    log ──> headers.jsonl, after.bin ──root as signed?──> parts
+
     headers.jsonl   the bytes that were hashed, one entry a line, neighbours included
     after.bin       the leaf hashes from there to the checkpoint, 32 bytes each
 
 Whoever has both, and the roots before them, computes the root that the checkpoint signs:
-that is done here as well, and a log that is not the one that was signed is not exported.
+that is done here as well, before a part sees any entry.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,36 +24,27 @@ AFTER: Final = "after.bin"
 _PAGE: Final = 2_000
 _RAW = "SELECT seq, raw FROM audit_entry WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 
-Progress = Callable[[int, int], None]
-"""Told how many entries are done, and how many there are."""
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, with how many entries it is, and how many there are."""
 Page = Sequence[tuple[int, bytes]]
 
 
 def write(
-    connection: Connection,
-    scope: Scope,
-    period: Period,
-    before: Frontier,
-    *,
-    parts: Sequence[Part],
-    progress: Progress,
+    connection: Connection, scope: Scope, period: Period, before: Frontier, progress: Progress
 ) -> None:
-    """Write the entries and show those of the period to the parts; AuditBroken."""
+    """Write the entries and hashes; AuditBroken unless they are what was signed."""
     size, tree = scope.checkpoint.size, before
-    total, last = size - before.size, before.size
     headers, after = scope.folder / HEADERS, scope.folder / AFTER
     with headers.open("wb") as lines, after.open("wb") as leaves:
         for page in _pages(connection, before.size, size):
             hashes = [merkle.leaf(raw) for _, raw in page]
-            tree, last = tree.grown(hashes), page[-1][0]
+            tree = tree.grown(hashes)
             for (seq, raw), digest in zip(page, hashes, strict=True):
                 if seq > period.head_last:
                     leaves.write(digest)
-                    continue
-                lines.write(raw + b"\n")
-                if scope.first <= seq <= scope.last:
-                    _shown(audit.stored(seq, raw), parts)
-            progress(last - before.size, total)
+                else:
+                    lines.write(raw + b"\n")
+            progress("hashed", tree.size - before.size, size - before.size)
     if (tree.size, tree.root) != (size, scope.checkpoint.root):
         raise errors.AuditBroken(
             f"the first {size} entries of the audit log are not those that were signed, so"
@@ -59,9 +52,16 @@ def write(
         )
 
 
-def _shown(entry: audit.Stored, parts: Sequence[Part]) -> None:
-    for part in parts:
-        part.take(entry)
+def show(scope: Scope, period: Period, parts: Sequence[Part], progress: Progress) -> None:
+    """Show the entries of the period to the parts: what was written, and so what was signed."""
+    count = period.head_last - period.head_first + 1
+    with (scope.folder / HEADERS).open("rb") as lines:
+        for seq, line in enumerate(lines, period.head_first):
+            if scope.first <= seq <= scope.last:
+                entry = audit.stored(seq, line[:-1])
+                for part in parts:
+                    part.take(entry)
+            progress("read", seq - period.head_first + 1, count)
 
 
 def _pages(connection: Connection, after: int, last: int) -> Iterator[Page]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from reconciler.evidence import repositories
+from reconciler.evidence import framework_files, repositories
 from reconciler.evidence.approvals import Approvals
+from reconciler.evidence.controls import Controls
 from reconciler.evidence.disclosures import Choice, Disclosures
 from reconciler.evidence.entry_sheet import EntrySheet
 from reconciler.evidence.part import Part, Scope
@@ -23,11 +24,13 @@ class Wanted:
     """What a person asked to have in an export.
 
     All that is private stays a commitment but what `disclose` names. No `frameworks` means
-    all that are known. Without `git` the repositories are left out.
+    all that are known; `controls` is a folder of more. Without `git` the repositories are
+    left out.
     """
 
     disclose: Choice = field(default_factory=Choice)
     frameworks: tuple[str, ...] = ()
+    controls: Path | None = None
     pdf: bool = True
     git: bool = True
 
@@ -61,6 +64,7 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
         disclosures,
         Approvals(scope, sources.connection, wanted.disclose, mirrors),
         EntrySheet(scope, sources.files),
+        Controls(scope, framework_files.chosen(wanted.frameworks, wanted.controls)),
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))

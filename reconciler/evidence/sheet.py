@@ -24,6 +24,6 @@ class Sheet:
         self._writer = csv.writer(files.enter_context(file), lineterminator="\r\n")
         self.add(columns)
 
-    def add(self, cells: Iterable[str]) -> None:
-        """Write a line."""
-        self._writer.writerow([harmless(cell) for cell in cells])
+    def add(self, cells: Iterable[str | int | None]) -> None:
+        """Write a line; None is an empty cell, and a number runs nothing."""
+        self._writer.writerow([harmless(cell) if type(cell) is str else cell for cell in cells])

@@ -47,6 +47,7 @@ class Keeping:
 
     def begin(self) -> None:
         """Log that a daemon begins, and see that the log works; OrlojError when it does not."""
+        self._remember()  # Before anything is added to a log that may be an old copy.
         self_test.begin(self._settings, self._database, clock.now_us())
         self._began = True
 
@@ -102,18 +103,24 @@ class Keeping:
             return AGAIN_S
 
     def _ask(self) -> None:
-        """What we and the remote remember, before the first checkpoint."""
+        """What the remote says, if it says it soon, before the first checkpoint."""
         if self._publisher is not None:
-            try:
-                self._remembered = self._publisher.remembered()
-            except errors.SourceError as error:
-                # Without the mirror nothing is known here; the remote is asked below.
-                telemetry.log("audit_publishing_failed", str(error), reason=error.reason)
             self._publisher.looked.wait(FIRST_LOOK_S)
         with self._database.read() as connection:
             standing = troubles.standing(connection).get(Part.SIGNING)
         self._told = None if standing is None else standing.reason
         self._known = True
+
+    def _remember(self) -> None:
+        with self._database.read() as connection:
+            begun = audit.name(connection)
+        if self._publisher is None or not begun:
+            return
+        try:
+            self._remembered = self._publisher.remembered()
+        except errors.SourceError as error:
+            # Without the mirror nothing is known here; the remote is asked soon.
+            telemetry.log("audit_publishing_failed", str(error), reason=error.reason)
 
     def _sign(self, *, at_once: bool) -> float:
         """Sign what is due; how long to wait until the next look."""

@@ -28,7 +28,7 @@ from runner.contract.settings import Settings, variable
 
 _TITLE: Final = "orloj audit key"
 _ALL_BUT_US: Final = stat.S_IRWXG | stat.S_IRWXO
-_ALL = "SELECT number, vkey, note FROM audit_key ORDER BY number"
+_ALL = "SELECT number, vkey, note, signed_at FROM audit_key ORDER BY number"
 _ADD = "INSERT INTO audit_key (number, vkey, note, signed_at) VALUES (?, ?, ?, ?)"
 
 
@@ -39,6 +39,7 @@ class KnownKey:
     number: int
     key: VerifierKey
     note: Note
+    signed_at: int = 0
 
 
 def path(settings: Settings) -> Path:
@@ -66,6 +67,10 @@ def signing(settings: Settings, log: str, *, make: bool = True) -> SigningKey:
         key = note.parse_signer(text)
     except ValueError as error:
         raise errors.SettingsInvalid(f"{file} holds no signing key: {error}") from None
+    if key.type != note.ED25519:
+        raise errors.SettingsInvalid(
+            f"{file} is the key of a witness: a log signs with Ed25519"
+        )
     if key.name != log:
         raise errors.SettingsInvalid(
             f"{file} is the key of the log {key.name}, and this database holds {log}"
@@ -119,8 +124,8 @@ def known(connection: Connection) -> list[KnownKey]:
     """Every key that signed this log, first to last; AuditBroken when one is none of its."""
     try:
         found = [
-            KnownKey(number, note.parse_verifier(vkey), note.parse(text))
-            for number, vkey, text in connection.exec_driver_sql(_ALL)
+            KnownKey(number, note.parse_verifier(vkey), note.parse(text), signed_at)
+            for number, vkey, text, signed_at in connection.exec_driver_sql(_ALL)
         ]
         chained(found, audit.name(connection))
     except ValueError as error:

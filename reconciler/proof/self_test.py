@@ -3,6 +3,8 @@
 What cannot do that must not go on as if it kept a log: the caller refuses to start.
 """
 
+from sqlalchemy import Connection
+
 from reconciler.proof import keys
 from reconciler.proof.inclusion import Tree
 from runner.contract import audit, errors, merkle
@@ -16,8 +18,7 @@ def begin(settings: Settings, database: Database, now_us: int) -> None:
     entry = Entry(type=EntryType.LOG_STARTED, actor="daemon", commit=NO_COMMIT)
     with database.write() as connection:
         written = audit.append(connection, [entry], now_us)
-        key = keys.current(settings, connection, audit.name(connection))
-        keys.admit(connection, key, now_us)
+        _key(settings, database, connection, now_us)
     assert written is not None, "one entry was written"
     size, leaf = written
     with database.read() as connection:
@@ -28,3 +29,17 @@ def begin(settings: Settings, database: Database, now_us: int) -> None:
             f"entry {size} of the audit log, just written, cannot be read back and proved;"
             " check the disk, and run `orloj audit verify`"
         )
+
+
+def _key(settings: Settings, database: Database, connection: Connection, now_us: int) -> None:
+    """The key is here, and is the log's.
+
+    Where hosts share a database one of them without the key may stand by, and lead: commits
+    are applied all the same, and that nothing is signed meanwhile is told.
+    """
+    try:
+        key = keys.current(settings, connection, audit.name(connection))
+        keys.admit(connection, key, now_us)
+    except errors.SettingsInvalid:
+        if not database.shared:
+            raise

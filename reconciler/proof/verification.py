@@ -14,7 +14,7 @@ from reconciler.proof.checkpoint import Checkpoint
 from reconciler.proof.finding import Attack, Finding, Report
 from reconciler.proof.note import VerifierKey
 from reconciler.proof.walk import Progress, Walked, walk
-from runner.contract import audit, audit_check, errors, merkle
+from runner.contract import audit, disclosures, errors, merkle
 from runner.contract.settings import Settings
 
 
@@ -63,8 +63,8 @@ def verify(
         if _compared(mark, roots, report, Attack.REWRITE):
             report.signed = max(report.signed, mark.said.size)
     _compare_kept(marks, others, roots, report)
-    if report.holds and (seq := audit_check.first_bad_disclosure(connection)):
-        sentence = "the value that stands beside the entry is not the one it commits to"
+    if report.holds and (bad := disclosures.first_bad(connection)):
+        seq, sentence = bad
         report.findings.append(Finding(Attack.DISCLOSURE, sentence, seq))
     if not report.checkpoints and report.entries:
         report.warnings.append(

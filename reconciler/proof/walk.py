@@ -56,6 +56,17 @@ class Walked:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which entries to read, those after one up to another, and what of them is wanted."""
+
+    after: int
+    until: int
+    sizes: Sequence[int]
+    signed: int
+    now_us: int
+
+
 def walk(
     connection: Connection,
     sizes: Iterable[int],
@@ -69,42 +80,33 @@ def walk(
     count, _ = audit.end(connection)
     wanted = sorted(sizes)
     if settings is None or count < MANY:
-        return _span(connection, (0, SEQ_MAX), wanted, signed, now_us, progress)
+        return _span(connection, _Asked(0, SEQ_MAX, wanted, signed, now_us), progress)
     middle = count // 2 // BLOCK * BLOCK
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as beside:
-        second = beside.submit(_beside, settings, (middle, SEQ_MAX), wanted, signed, now_us)
-        first = _span(
-            connection, (0, middle), wanted, signed, now_us, lambda done: progress(2 * done)
-        )
+        after = _Asked(middle, SEQ_MAX, wanted, signed, now_us)
+        second = beside.submit(_beside, settings, after)
+        before = _Asked(0, middle, wanted, signed, now_us)
+        first = _span(connection, before, lambda done: progress(2 * done))
         return _joined(first, second.result()) if first.problem is None else first
 
 
-def _beside(
-    settings: Settings, span: tuple[int, int], sizes: Sequence[int], signed: int, now_us: int
-) -> Walked:
+def _beside(settings: Settings, asked: _Asked) -> Walked:
     url = settings.database.url.get_secret_value()
     opened = database.open_database(settings.home, url)
     try:
         with opened.read() as connection:
-            return _span(connection, span, sizes, signed, now_us, lambda _: None)
+            return _span(connection, asked, lambda _: None)
     finally:
         opened.close()
 
 
-def _span(
-    connection: Connection,
-    span: tuple[int, int],
-    sizes: Sequence[int],
-    signed: int,
-    now_us: int,
-    progress: Progress,
-) -> Walked:
+def _span(connection: Connection, asked: _Asked, progress: Progress) -> Walked:
     """Read the entries after one, which ends a block, up to another."""
-    found, tail = Walked(span[0]), Frontier()
-    for page in audit_check.pages(connection, *span, signed):
+    found, tail = Walked(asked.after), Frontier()
+    for page in audit_check.pages(connection, asked.after, asked.until, asked.signed):
         start, end = found.size, found.size + len(page.leaves)
-        stops = {size for size in sizes if start < size <= end} | {end}
+        stops = {size for size in asked.sizes if start < size <= end} | {end}
         stops |= set(range(start - start % BLOCK + BLOCK, end + 1, BLOCK))
         for stop in sorted(stops):
             tail = tail.grown(page.leaves[found.size - start : stop - start])
@@ -113,8 +115,8 @@ def _span(
                 found.blocks.append(tail.root)
                 tail = Frontier()
             found.tails[stop] = tail
-        _keep_only(found, sizes, end)
-        _look_at_times(found, page.times, start, now_us)
+        _keep_only(found, asked.sizes, end)
+        _look_at_times(found, page.times, start, asked.now_us)
         found.problem = page.problem
         progress(found.size)
     return found

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from reconciler.evidence.cell import harmless
-from reconciler.views.table import Cell, number, paragraphs, short, table, word
+from reconciler.views.table import Cell, short, table, word
 from reconciler.views.times import iso, moment
 
 Fields = Mapping[str, Any]
@@ -89,26 +89,6 @@ def _why(entry: Fields) -> str:
 def _text(entry: Fields, name: str) -> str:
     value = entry.get(name)
     return "" if value is None else str(value)
-
-
-def exported(fields: Fields) -> Text:
-    """What an export is, and how to go on."""
-    return paragraphs(
-        Text(
-            f"{number(fields['entries'])} entries ({fields['from']} to {fields['to']}) written"
-            f" to {fields['file']}, {number(fields['bytes'])} bytes."
-        ),
-        *_disclosed(fields),
-        Text(f"sha256 {fields['sha256']}, as entry {fields['audit_entry']} of the log says"),
-        Text(f"Next: tar -xf {fields['file']}, and read README.txt in it.", style="dim"),
-    )
-
-
-def _disclosed(fields: Fields) -> list[Text]:
-    if not (fields["disclosed"] or fields["erased"]):
-        return [Text("No private value is in it: entries hold commitments to them.")]
-    text = f"{number(fields['disclosed'])} private values are in it, as asked for"
-    return [Text(f"{text}; {number(fields['erased'])} were erased before.")]
 
 
 def csv_header() -> str:

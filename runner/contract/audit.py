@@ -5,15 +5,19 @@ are durable together or not at all. Verification reads the stored bytes.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry, clock, errors, merkle
+from runner.contract import audit_entry, audit_header, clock, merkle, persons
 from runner.contract.audit_entry import Entry, Place
+from runner.contract.audit_reading import Stored as Stored
+from runner.contract.audit_reading import read as read
+from runner.contract.audit_reading import stored as stored
 from runner.contract.database import dialect
+
+SALT: Final = 32
 
 End = tuple[int, bytes]
 """How many entries there are, and the leaf hash of the last one."""
@@ -32,43 +36,45 @@ _STANDING = (
 _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry as it stands in the log; `fields` is its parsed JSON."""
-
-    seq: int
-    raw: bytes
-    fields: dict[str, Any]
-
-
 def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End | None:
     """Write entries at the end of the log; where it ends then, None without any entry."""
     if not entries:
         return None
     dialect.alone(connection, dialect.LOG)
     log, seq, counts = _standing(connection, entries)
+    people = _people(connection, entries, now_us)
+    parts = [audit_header.split(entry) for entry in entries]
+    # One request for all salts: each costs a call into the kernel.
+    salts = secrets.token_bytes(SALT * sum(len(private) for _, private in parts))
     rows: list[tuple[Any, ...]] = []
-    disclosures: list[tuple[Any, ...]] = []
-    for entry in entries:
+    values: list[tuple[Any, ...]] = []
+    for entry, private in parts:
         seq += 1
         commitments: dict[str, str] = {}
-        for field, value in entry.private:
-            salt = secrets.token_bytes(32)
+        for field, value in private:
+            salt = salts[SALT * len(values) : SALT * (len(values) + 1)]
             text = audit_entry.canonical(value)
             commitments[field] = audit_entry.commitment(salt, field, text)
-            disclosures.append((seq, field, salt, text))
+            values.append((seq, field, salt, text))
         count = None
         if entry.task is not None:
             count = counts[entry.task] = counts[entry.task] + 1
-        raw = audit_entry.raw(entry, Place(log, seq, now_us, count), commitments)
+        place = Place(log, seq, now_us, count, people.get(entry.actor))
+        raw = audit_entry.raw(entry, place, commitments)
         rows.append(
             (seq, raw, merkle.leaf(raw), now_us, entry.type.value, entry.task, count)
             + (entry.agent, entry.tool, entry.decision)
         )
     connection.exec_driver_sql(_INSERT, rows)
-    if disclosures:
-        connection.exec_driver_sql(_DISCLOSE, disclosures)
+    if values:
+        connection.exec_driver_sql(_DISCLOSE, values)
     return seq, rows[-1][2]
+
+
+def _people(connection: Connection, entries: Sequence[Entry], now_us: int) -> dict[str, str]:
+    """The pseudonyms of the people among the actors."""
+    found = {entry.actor for entry in entries if audit_header.personal(entry.actor)}
+    return persons.known_as(connection, found, now_us) if found else {}
 
 
 def _standing(
@@ -118,57 +124,3 @@ def _named(connection: Connection) -> str:
     name = f"orloj/{clock.new_id()}"
     connection.exec_driver_sql("INSERT INTO audit_log (id, name) VALUES (1, ?)", (name,))
     return name
-
-
-def read(
-    connection: Connection,
-    *,
-    task: str | None = None,
-    agent: str | None = None,
-    type_prefix: str | None = None,
-    decision: str | None = None,
-    since_us: int | None = None,
-    until_us: int | None = None,
-    after_seq: int = 0,
-    newest: int | None = None,
-) -> Iterator[Stored]:
-    """Entries that match every filter given, oldest first; `newest` keeps the last N."""
-    wheres = ["seq > ?"]
-    values: list[Any] = [after_seq]
-    for condition, value in (
-        ("task = ?", task),
-        ("agent = ?", agent),
-        ("type LIKE ? ESCAPE '!'", type_prefix and _like(type_prefix)),
-        ("decision = ?", decision),
-        ("time >= ?", since_us),
-        ("time < ?", until_us),
-    ):
-        if value is not None:
-            wheres.append(condition)
-            values.append(value)
-    query = f"SELECT seq, raw FROM audit_entry WHERE {' AND '.join(wheres)}"
-    query += " ORDER BY seq DESC LIMIT ?" if newest is not None else " ORDER BY seq"
-    if newest is not None:
-        query = f"SELECT seq, raw FROM ({query}) AS newest ORDER BY seq"
-        values.append(newest)
-    for seq, raw in connection.exec_driver_sql(query, tuple(values)):
-        yield stored(seq, raw)
-
-
-def stored(seq: int, raw: bytes) -> Stored:
-    """An entry from its bytes; AuditBroken when no program of ours wrote them."""
-    return Stored(seq, raw, _fields(seq, raw))
-
-
-def _fields(seq: int, raw: object) -> dict[str, Any]:
-    fields = audit_entry.parsed(raw)
-    if fields is None:
-        raise errors.AuditBroken(
-            f"entry {seq} of the audit log is not what was written; run `orloj audit verify`"
-        )
-    return fields
-
-
-def _like(prefix: str) -> str:
-    escaped = prefix.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return escaped + "%"

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json
 from sqlalchemy import Connection
 
-from runner.contract import audit, audit_entry, merkle
+from runner.contract import audit, audit_entry, disclosures, merkle
 
 PAGE: Final = 5_120
 SEQ_MAX: Final = 2**62
@@ -71,9 +71,8 @@ def verify(connection: Connection) -> Verdict:
             bad = tree.size + 1
             return Verdict(tree.size, tree.root.hex(), bad, page.problem.sentence)
     head = tree.root.hex()
-    if problem_at := first_bad_disclosure(connection):
-        problem = "a disclosed value is not the one committed to"
-        return Verdict(tree.size, head, problem_at, problem)
+    if undisclosed := disclosures.first_bad(connection):
+        return Verdict(tree.size, head, *undisclosed)
     return Verdict(tree.size, head)
 
 
@@ -176,27 +175,3 @@ def _read_strictly(raw: bytes) -> dict[str, Any] | None:
         return fields if fields and audit_entry.encoded(fields) == raw else None
     except ValueError:
         return None
-
-
-def first_bad_disclosure(connection: Connection) -> int | None:
-    """The first entry beside which another value stands than it commits to."""
-    rows = connection.exec_driver_sql(
-        "SELECT d.seq, d.field, d.salt, d.value, e.raw FROM disclosure d"
-        " LEFT JOIN audit_entry e ON e.seq = d.seq ORDER BY d.seq"
-    )
-    for seq, field, salt, value, raw in rows:
-        if not _disclosed(raw, field, salt, value):
-            return int(seq)
-    return None
-
-
-def _disclosed(raw: object, field: object, salt: object, value: object) -> bool:
-    """Whether a value is the one that an entry commits to; other types are not ours."""
-    private = (audit_entry.parsed(raw) or {}).get("private")
-    return (
-        isinstance(private, dict)
-        and isinstance(field, str)
-        and isinstance(salt, bytes)
-        and isinstance(value, str)
-        and private.get(field) == audit_entry.commitment(salt, field, value)
-    )

@@ -221,12 +221,16 @@ def commitment(salt: bytes, field: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an entry stands: in which log, at which number, when; and within its task."""
+    """Where an entry stands: in which log, at which number, when; and within its task.
+
+    `actor` is how the log calls who did it, where that is not what the entry says.
+    """
 
     log: str
     seq: int
     time_us: int
     task_seq: int | None = None
+    actor: str | None = None
 
 
 def raw(entry: Entry, place: Place, commitments: dict[str, str]) -> bytes:
@@ -238,6 +242,8 @@ def raw(entry: Entry, place: Place, commitments: dict[str, str]) -> bytes:
     }
     body |= {"v": VERSION, "log": place.log, "seq": place.seq, "time": place.time_us}
     body |= {"type": entry.type.value, "code": code(entry)}
+    if place.actor is not None:
+        body["actor"] = place.actor
     if place.task_seq is not None:
         body["task_seq"] = place.task_seq
         if entry.type in CLOSING:

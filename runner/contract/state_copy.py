@@ -64,14 +64,14 @@ def copy(
             digest=f"sha256:{verdict.head}",
             reason=f"from {source.name} to {target.name}: {verdict.entries} entries",
         )
+        # Written here and copied, so that both logs end in the same bytes: whoever finds the
+        # old database later is told. It is durable there once the copy is.
+        audit.append(ours, [entry], now_us)
         with target.write() as theirs:
             dialect.alone(theirs, dialect.SCHEMA)
             _empty(theirs, target.name)
             rows = _fill(ours, theirs, progress)
             _compare(ours, theirs, rows, progress)
-            audit.append(theirs, [entry], now_us)
-        # Its own log says so too: whoever finds the old database later is told.
-        audit.append(ours, [entry], now_us)
     return Copied(rows, verdict.entries, verdict.head)
 
 
@@ -153,7 +153,8 @@ def _continue_numbers(connection: Connection, table: Table) -> None:
     """Let rows to come be numbered after those that brought their numbers."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
-        newest = select(func.max(column)).scalar_subquery()
+        # No sequence takes 0, which is the number of the first signing key; it stays as it is.
+        newest = select(func.nullif(func.max(column), 0)).scalar_subquery()
         sequence = func.pg_get_serial_sequence(table.name, column.name)
         connection.execute(select(func.setval(sequence, newest)))
 

@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import io
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,26 @@ def test_the_signed_root_is_that_of_what_the_bundle_holds(
     times = [entry["time"] for entry in bundle.entries]
     inside = [about["since_us"] <= time < about["until_us"] for time in times]
     assert inside == [False] * min(before, 1) + [True] * within + [False]
+
+
+@ONCE
+def test_the_bundle_verifies_itself_with_nothing_of_ours(log: Log, tmp_path: Path) -> None:
+    log.fill(600)
+    log.call("t1", arguments={"name": "Grace"})
+    log.sign()
+    log.fill(3)
+    log.sign()
+    log.export(tmp_path / "a.tar", "--disclose", "arguments")
+    bundle = Bundle.unpack(tmp_path / "a.tar", tmp_path / "a")
+    (vkey,) = bundle.folder.glob("keys/*.vkey")
+    shutil.copy(bundle.folder / "checkpoints/601.note", tmp_path / "mine")
+    argv = ["--key", vkey.read_text().strip(), "--checkpoint", str(tmp_path / "mine")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", ".", *argv],
+        cwd=bundle.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"PASS"}
 
 
 @ONCE
@@ -184,7 +206,7 @@ def test_a_value_that_was_exchanged_is_not_shown(log: Log, tmp_path: Path) -> No
 def test_a_table_for_spreadsheets_runs_nothing(log: Log, tmp_path: Path) -> None:
     hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", 'a "b", c\nd']
     entries = [
-        Entry(type=EntryType.ACTION_DECIDED, reason=reason, **FACTS) for reason in hostile
+        Entry(type=EntryType.ACTION_DECIDED, agent=reason, **FACTS) for reason in hostile
     ]
     log.add(*entries)
     log.sign()
@@ -193,7 +215,7 @@ def test_a_table_for_spreadsheets_runs_nothing(log: Log, tmp_path: Path) -> None
     content = (bundle.folder / "csv/entries.csv").read_bytes()
     assert content.startswith(codecs.BOM_UTF8)
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    assert [row["reason"] for row in rows] == [f"'{one}" for one in hostile[:-1]] + hostile[-1:]
+    assert [row["agent"] for row in rows] == [f"'{one}" for one in hostile[:-1]] + hostile[-1:]
     assert not {name for entry in bundle.entries for name in entry} - set(rows[0])
     assert content.count(b"\r\n") == len(rows) + 1
 
@@ -210,5 +232,22 @@ def test_a_full_disk_leaves_nothing_half(log: Log, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == f"Error: cannot write {tmp_path}/a.tar: File too large\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
+    assert "access.exported" not in {entry["type"] for entry in log.home.entries()}
+
+
+@ONCE
+def test_an_export_that_is_stopped_leaves_nothing(log: Log, tmp_path: Path) -> None:
+    log.fill(40_000)
+    log.sign()
+    argv = [sys.executable, "-m", "reconciler", "--home", str(log.home.folder), "audit"]
+    argv += ["export", "--to", clock.iso(clock.now_us()), "--out", str(tmp_path / "a.tar")]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob(".a.tar.unfinished-*/audit-*/headers.jsonl")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.endswith(b"Stopped.\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home"]
     assert "access.exported" not in {entry["type"] for entry in log.home.entries()}

@@ -21,7 +21,7 @@ from reconciler.reconcile import Outcome, PassResult, Reconciler
 from reconciler.resource import Recorded, Resource
 from reconciler.schedule import rows as schedule_rows
 from reconciler.schedule.schedules import Schedules
-from runner.contract import clock, database
+from runner.contract import audit, clock, database
 from runner.contract.kinds import Key, digest
 from runner.contract.settings import Settings, Source
 
@@ -216,7 +216,8 @@ def test_a_move_can_go_to_another_namespace_and_back(place: Place) -> None:
 def test_the_log_names_both_names_and_the_move_is_on_record(place: Place) -> None:
     place.push(triage=agent("second"))
     place.push(triage=agent("third"))
-    entries = [json.loads(row[0]) for row in place.rows("SELECT raw FROM audit_entry")]
+    with place.database.read() as connection:
+        entries = [stored.fields for stored in audit.read(connection)]
     moved = [entry for entry in entries if entry["type"] == "resource.moved"]
     assert [(entry["resource"], entry["reason"].partition(":")[0]) for entry in moved] == [
         ("agent/default/second", "moved from agent/default/triage"),

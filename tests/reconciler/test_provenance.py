@@ -87,7 +87,7 @@ def test_the_log_has_the_key_and_the_names_only_as_commitments(
     entry = world.log("manifest.applied")[-1]
     assert "signature good, SHA256:" in entry["reason"]
     assert set(entry["private"]) == {
-        "author", "committer", "signer", "reviewers", "trailers",
+        "author", "committer", "signer", "reviewers", "trailers", "reason",
     }  # fmt: skip
     assert "rita" not in json.dumps(entry)
     assert "dana" not in json.dumps(entry)

@@ -1,7 +1,7 @@
 """`orloj audit export`: a period of the log as lines, or as a bundle that proves itself."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -15,7 +15,7 @@ from reconciler.evidence.cover import Asked
 from reconciler.evidence.disclosures import Choice
 from reconciler.evidence.export import Exported
 from reconciler.evidence.parts import Wanted
-from reconciler.views import audit as view
+from reconciler.views import exported as view
 from runner import tasks
 from runner.contract import clock
 
@@ -47,6 +47,12 @@ _SUFFIX: Final = ".tar"
     "--framework", "frameworks", multiple=True, metavar="NAME", help="Bundle: only these."
 )
 @click.option("--no-git", is_flag=True, help="Bundle: without the governing commits.")
+@click.option(
+    "--controls",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Bundle: your own frameworks, beside ours or in their place.",
+)
 @click.option("--no-pdf", is_flag=True, help="Bundle: the report as a page only.")
 @json_option
 @click.pass_obj
@@ -61,6 +67,7 @@ def command(
     disclose_tasks: tuple[str, ...],
     frameworks: tuple[str, ...],
     no_git: bool,
+    controls: Path | None,
     no_pdf: bool,
     as_json: bool,
 ) -> None:
@@ -68,10 +75,10 @@ def command(
     if form is None:
         form = BUNDLE if out is not None and out.suffix == _SUFFIX else streaming.FORMS[0]
     if form != BUNDLE:
-        if disclose or disclose_tasks or frameworks or no_git or no_pdf or as_json:
+        if disclose or disclose_tasks or frameworks or controls or no_git or no_pdf or as_json:
             raise click.UsageError(
-                "--disclose, --disclose-task, --framework, --no-git, --no-pdf and --json are"
-                " for bundles: add --out NAME.tar"
+                "--disclose, --disclose-task, --framework, --controls, --no-git, --no-pdf and"
+                " --json are for bundles: add --out NAME.tar"
             )
         streaming.write(context, form, out, since, until)
         return
@@ -82,6 +89,7 @@ def command(
     wanted = Wanted(
         disclose=Choice(frozenset(disclose), chosen),
         frameworks=frameworks,
+        controls=controls,
         pdf=not no_pdf,
         git=not no_git,
     )
@@ -103,7 +111,7 @@ def _bundle(context: Context, out: Path, asked: Asked, wanted: Wanted) -> Export
         progress.end()
 
 
-def _fields(out: Path, exported: Exported) -> view.Fields:
+def _fields(out: Path, exported: Exported) -> dict[str, Any]:
     period = exported.covered.period
     return {
         "file": str(out),

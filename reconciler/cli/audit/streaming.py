@@ -29,7 +29,7 @@ def write(
         for entry in audit.read(connection, since_us=since, until_us=until):
             file.write(line(entry))
             count += 1
-            progress.at(count)
+            progress.at("written", count)
     progress.end()
     if out is not None:
         context.say(f"{count} entries written to {out}")

@@ -1,4 +1,4 @@
-"""What the audit log says was applied last: a second, chained witness.
+"""What the audit log says was applied last, beside what the rows say.
 
 Whoever edits a row can edit its digest as well, and the commit that the source names. The
 entries that were written with the change stay, and `orloj audit verify` says whether they
@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler.drift.comparison import Witness
+from reconciler.drift.comparison import Testimony
+from runner.contract import persons
 
 ENTRIES: Final = 2_000
 """Entries that one slice reads."""
@@ -23,15 +24,15 @@ _READ: Final = (
 """The condition is letter by letter that of the index it is answered from."""
 
 
-class Witnesses:
+class Testimonies:
     """What the log says of each resource, by its key as people write it."""
 
     def __init__(self) -> None:
         self._seq = 0
-        self._all: dict[str, Witness] = {}
+        self._all: dict[str, Testimony] = {}
         self._applied: dict[str, str] = {}
 
-    def get(self, subject: str) -> Witness | None:
+    def get(self, subject: str) -> Testimony | None:
         """What was applied last under a key; None for what was deleted, or never applied."""
         return self._all.get(subject)
 
@@ -42,13 +43,15 @@ class Witnesses:
     def advance(self, connection: Connection) -> bool:
         """Read some more of the log; whether all of it is read."""
         found = connection.exec_driver_sql(_READ, (self._seq, ENTRIES)).all()
+        people = persons.names(connection) if found else {}
         for seq, raw in found:
             self._seq = int(seq)
-            self._take(_fields(raw))
+            self._take(_fields(raw), people)
         return len(found) < ENTRIES
 
-    def _take(self, fields: dict[str, Any]) -> None:
+    def _take(self, fields: dict[str, Any], people: dict[str, str]) -> None:
         kind, actor, commit = (str(fields.get(name)) for name in ("type", "actor", "commit"))
+        actor = people.get(actor, actor)
         if kind in ("manifest.applied", "manifest.reverted"):
             self._applied[actor] = commit
             return
@@ -62,7 +65,7 @@ class Witnesses:
         # What was put back is what was applied before, at its commit.
         again = kind == "drift.healed" and before is not None
         if not (again and before and (before.spec_hash, before.actor) == (digest, actor)):
-            self._all[subject] = Witness(digest, commit, actor)
+            self._all[subject] = Testimony(digest, commit, actor)
 
 
 def _fields(raw: object) -> dict[str, Any]:
