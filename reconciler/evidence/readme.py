@@ -15,7 +15,10 @@ TO VERIFY, without any network and without us:
 
     sha256sum -c MANIFEST.sha256
     python3 verify.py .
-    python3 verify.py . --key "$(cat KEY.vkey)"   # the log's key, got from elsewhere
+    python3 verify.py . --key "$(cat KEY.vkey)" --against OLDER_CHECKPOINT
+
+The key is the log's, got from elsewhere; the checkpoint is one that you kept, or that stands
+at the Git remote: it shows what was written anew by whoever has the key.
 
 WHAT IS IN HERE
 
