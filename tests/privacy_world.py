@@ -8,7 +8,7 @@ from home import Home
 
 from reconciler.privacy import erasure
 from reconciler.privacy.erasure import Erased, Order
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.kinds import Key
@@ -80,10 +80,10 @@ def erase(database: Database, *tasks: str) -> Erased:
         return erasure.done(connection, erased, ORDER, 10 * DAY_US)
 
 
-def verdict(database: Database) -> audit.Verdict:
+def verdict(database: Database) -> audit_check.Verdict:
     """What verification finds."""
     with database.read() as connection:
-        return audit.verify(connection)
+        return audit_check.verify(connection)
 
 
 def files(home: Home) -> bytes:
