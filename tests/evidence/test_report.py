@@ -15,7 +15,6 @@ from repository import Repository
 from reconciler.evidence import integrity, paper
 from reconciler.evidence.page import document, markup, style
 from reconciler.evidence.page.charts import Bar, bars
-from reconciler.evidence.report import Report
 from reconciler.proof import note
 from reconciler.proof.note import Note
 from runner.contract.audit_entry import canonical
@@ -67,19 +66,15 @@ class World:
         self.period = Period(folder / "home", self.repository.origin)
         rich_period.fill(self.period, self.repository, calls=12)
 
-    def write(self, name: str, *, proof: bool = True, pdf: bool = False) -> Path:
+    def write(self, name: str, *, proof: bool = True) -> Path:
         """A folder with the report, as an export makes it."""
         folder = self.folder / name
         folder.mkdir()
         rich_period.frameworks(folder)
         if proof:
             self._prove(folder)
-        mirrors = rich_period.mirrors(self.repository, self.folder / f"{name}-scratch")
-        report = Report(self.period.scope(folder), mirrors, pdf=pdf)
-        for entry in self.period.entries():
-            report.take(entry)
-        report.end()
-        assert report.remark == ""
+        scratch = self.folder / f"{name}-scratch"
+        rich_period.write(self.period, self.repository, folder, scratch)
         return folder
 
     def _prove(self, folder: Path) -> None:
@@ -225,11 +220,7 @@ def test_the_same_period_gives_the_same_bytes(world: World, folder: Path) -> Non
     (again / "keys").mkdir()
     (again / "keys" / "log.vkey").write_bytes((folder / "keys" / "log.vkey").read_bytes())
     rich_period.frameworks(again)
-    mirrors = rich_period.mirrors(world.repository, world.folder / "again-scratch")
-    report = Report(world.period.scope(again), mirrors, pdf=False)
-    for entry in world.period.entries():
-        report.take(entry)
-    report.end()
+    rich_period.write(world.period, world.repository, again, world.folder / "again-scratch")
     for file in ("report.html", *(f"csv/{one.name}" for one in (folder / "csv").iterdir())):
         assert (again / file).read_bytes() == (folder / file).read_bytes(), file
 
