@@ -180,7 +180,7 @@ def _tally(one: Tally) -> tuple[Child, ...]:
     ended = one.executed + one.failed
     return (
         text(one.agent or "-"),
-        text(f"{one.target} ({one.kind})" if one.target else "-"),
+        text(f"{one.target} ({one.kind})" if one.target else words.NAMELESS),
         *(
             words.count(value)
             for value in (one.requested, one.allow, one.ask, one.deny, one.executed, one.failed)

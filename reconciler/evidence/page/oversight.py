@@ -218,9 +218,9 @@ def denials(evidence: Evidence) -> Markup:
                         words.count(one.count),
                         text(one.rule or "-"),
                         text(one.agent),
-                        text(one.target),
+                        text(one.target or words.NAMELESS),
                         text(one.permission or "-"),
-                        text(one.reason),
+                        text(one.reason or words.BESIDE),
                         words.count(one.first),
                         words.count(one.last),
                     )
