@@ -29,6 +29,7 @@ from reconciler.in_flight import Cancel
 from reconciler.leader import TURN_S, Leader
 from reconciler.notify.lanes import Lanes
 from reconciler.privacy.sweeps import Sweeps
+from reconciler.proof.keeping import Keeping
 from reconciler.pulse import Pulse
 from reconciler.report import Outcome
 from reconciler.schedule.schedules import Schedules
@@ -72,6 +73,7 @@ class Daemon:
         self._complaint = ""
         self._lanes = Lanes(settings, database)
         self._retention = Sweeps(database)
+        self._keeping = Keeping(settings, database)
         self._leader = Leader(database)
         self._leading = False
         self.pulse = Pulse(lambda: self._wake(_LOOK))
@@ -97,6 +99,7 @@ class Daemon:
             # which finds nothing writes nothing.
             stack.enter_context(self._database.connect())
             knocks = stack.enter_context(self._database.listen(wake.DAEMON))
+            self._keeping.begin()
             self._start(stack)
             telemetry.log(
                 "daemon_started",
@@ -131,6 +134,7 @@ class Daemon:
             was_leading, self._leading = self._leading, self._leads()
             if not self._leading:
                 self._lanes.look(leading=False)
+                self._keeping.look(leading=False)
                 self._hand_on(hooked)
                 continue
             self._pass_on(forced=_FORCED in calls, knocked=knocked, looked_before=was_leading)
@@ -145,6 +149,7 @@ class Daemon:
             self._lanes.look(leading=True)
             self._tend()
             self._retention.step()
+            self._keeping.look(leading=True)
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
         """Tell each repository what may have happened to it."""
@@ -251,6 +256,8 @@ class Daemon:
             signal.signal(number, on_signal)
 
     def _start(self, stack: contextlib.ExitStack) -> None:
+        self._keeping.start()
+        stack.callback(self._keeping.stop)
         self._lanes.start()
         stack.callback(self._lanes.stop)
         for follower in self._followers:

@@ -57,8 +57,7 @@ class Dispatcher:
         self._lost: list[tuple[Worker, str]] = []
         self._pings: dict[Worker, Any] = {}
         self._awake = asyncio.Event()
-        self._look = True
-        self._looked_us = clock.boot_us()
+        self._look, self._looked_us = True, clock.boot_us()
         self._silence = Silence(int(settings.runner.lease_s * 1_000_000))
         self._due_us: int | None = None
         self._one_by_one = 0
@@ -93,14 +92,15 @@ class Dispatcher:
     async def give_back(self, timeout_s: float) -> int:
         """Return every running task, its attempt refunded; how many could not be in time.
 
-        While `run` runs. What is left is taken back by the next dispatcher that starts.
+        While `run` runs; then it is logged that we end. The next one takes back what is left.
         """
         for worker in list(self._workers.values()):
             self.detach(worker, "the runner stopped")
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, DatabaseUnavailable):
             async with asyncio.timeout(timeout_s):
                 while self._inbox or self._lost or self._in_hand is not None:
                     await asyncio.sleep(0.01)
+                await self._thread.run(self._writer.end)
         return sum(len(worker.held) for worker, _ in self._lost)
 
     async def listen(self, worker: Worker) -> None:

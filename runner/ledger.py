@@ -65,6 +65,12 @@ class Ledger:
             Entry(type=EntryType.LOG_STARTED, actor=self._actor, commit=NO_COMMIT)
         )
 
+    def stopped(self) -> None:
+        """Log that a dispatcher ends in good order."""
+        self._entries.append(
+            Entry(type=EntryType.LOG_STOPPED, actor=self._actor, commit=NO_COMMIT)
+        )
+
     def enter(self, tasks: Iterable[Held], now_us: int) -> None:
         """Lock the limits that these tasks fall under, before any row is touched."""
         self.journal.settlements.enter({held.manifests for held in tasks}, now_us)

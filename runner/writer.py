@@ -79,6 +79,12 @@ class Writer:
         with self._tried(), self._database.writing(self._connection):
             return audit.stands(self._connection, mark)
 
+    def end(self) -> None:
+        """Log that this dispatcher ends in good order; DatabaseUnavailable."""
+        with self._tried(), self._database.writing(self._connection):
+            self._ledger.stopped()
+            self._ledger.flush(self._now_us())
+
     def close(self) -> None:
         """Let go of the database."""
         self._connection.close()

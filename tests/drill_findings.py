@@ -20,7 +20,7 @@ from pathlib import Path
 import postgresql_server
 from drill import STAGES, Drill, Plan, drilled, line_of
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 
 def findings(drill: Drill) -> list[str]:
@@ -125,7 +125,7 @@ def _attempts(drill: Drill) -> Iterator[str]:
 
 def _log(drill: Drill) -> Iterator[str]:
     with drill.home.database.read() as connection:
-        verdict = audit.verify(connection)
+        verdict = audit_check.verify(connection)
     if not verdict.holds:
         yield f"the log does not hold at entry {verdict.bad_seq}: {verdict.problem}"
     ids = [row[0] for row in drill.home.rows("SELECT id FROM task")]

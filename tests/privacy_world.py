@@ -8,7 +8,7 @@ from home import Home
 
 from reconciler.privacy import erasure
 from reconciler.privacy.erasure import Erased, Order
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 from runner.contract.kinds import Key
@@ -33,8 +33,9 @@ def ended(home: Home, *, namespace: str = "default", at_us: int = DAY_US) -> str
             (json.dumps({"said": CANARY}), CANARY, at_us, task),
         )
         connection.exec_driver_sql(
-            "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result, fence,"
-            " tokens_in, tokens_out, started_at) VALUES (?, 1, 'clerk', 'tool', ?, ?, 'denied',"
+            "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result,"
+            " fence, tokens_in, tokens_out, started_at)"
+            " VALUES (?, 1, 'clerk', 'tool', ?, ?, 'denied',"
             " ?, 1, 0, 0, 1)",
             (task, CANARY, json.dumps({"arguments": CANARY}), json.dumps({"content": CANARY})),
         )
@@ -80,10 +81,10 @@ def erase(database: Database, *tasks: str) -> Erased:
         return erasure.done(connection, erased, ORDER, 10 * DAY_US)
 
 
-def verdict(database: Database) -> audit.Verdict:
+def verdict(database: Database) -> audit_check.Verdict:
     """What verification finds."""
     with database.read() as connection:
-        return audit.verify(connection)
+        return audit_check.verify(connection)
 
 
 def files(home: Home) -> bytes:

@@ -18,7 +18,7 @@ from reconciler.override import Override, OverrideKind
 from reconciler.reconcile import INVENTORY_EVERY_US, Reconciler
 from reconciler.recorded import SourceState
 from reconciler.report import PassResult
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.settings import Settings, Source
 
 SECOND_US = 1_000_000
@@ -109,7 +109,7 @@ class World:
 
     def log(self, type_prefix: str | None = None) -> list[dict[str, Any]]:
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             return [e.fields for e in audit.read(connection, type_prefix=type_prefix)]
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -27,7 +27,7 @@ from reconciler import recorded
 from reconciler.push import followed, receive
 from reconciler.push import options as push_options
 from reconciler.push.installation import Hook, HookFolder
-from runner.contract import audit, settings
+from runner.contract import audit, audit_check, settings
 from runner.contract.database import Database
 
 
@@ -182,7 +182,7 @@ class Pushing:
     def overrides(self) -> list[dict[str, Any]]:
         """What the log says was let pass."""
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             found = audit.read(connection, type_prefix="manifest.overridden")
             return [entry.fields for entry in found]
 

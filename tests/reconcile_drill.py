@@ -30,7 +30,7 @@ from repository import Repository, git
 from reconciler import recorded
 from reconciler.daemon import Daemon
 from runner import decisions
-from runner.contract import audit, clock, database
+from runner.contract import audit_check, clock, database
 from runner.contract.database import Database
 from runner.contract.settings import Settings, Source
 
@@ -214,7 +214,7 @@ class ReconcileDrill:
         with self.looking() as held, held.read() as connection:
             state = recorded.source(connection)
             have = {item.path: item for item in recorded.resources(connection)}
-            if not audit.verify(connection).holds:
+            if not audit_check.verify(connection).holds:
                 self.tally.wrong.append("the log does not verify")
             dangling = connection.exec_driver_sql(
                 "SELECT count(*) FROM reference LEFT JOIN resource"

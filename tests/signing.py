@@ -20,7 +20,7 @@ from reconciler import recorded
 from reconciler.override import Override, OverrideKind, give
 from reconciler.reconcile import INVENTORY_EVERY_US, Reconciler
 from reconciler.recorded import SourceState
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings, Source
 
@@ -212,7 +212,7 @@ class World:
 
     def log(self, type_prefix: str | None = None) -> list[dict[str, Any]]:
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             return [e.fields for e in audit.read(connection, type_prefix=type_prefix)]
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from reconciler.canary_watch import Tended
 from reconciler.reconcile import INVENTORY_EVERY_US, Reconciler
 from reconciler.recorded import SourceState
 from runner import decisions
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings, Source
 
@@ -107,7 +107,7 @@ class World:
 
     def log(self, type_prefix: str | None = None) -> list[dict[str, Any]]:
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             return [e.fields for e in audit.read(connection, type_prefix=type_prefix)]
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli.context import Context, json_option
 from reconciler.views import state as view
-from runner.contract import audit, clock, database, errors, settings, state_copy
+from runner.contract import audit_check, clock, database, errors, settings, state_copy
 
 PROGRESS_AFTER_S: Final = 1.0
 SQLITE: Final = "sqlite"
@@ -48,7 +48,7 @@ def copy(context: Context, url: str, as_json: bool) -> int:
             _Progress(context).tell,
         )
         with target.read() as connection:
-            verdict = audit.verify(connection)
+            verdict = audit_check.verify(connection)
     finally:
         target.close()
     if as_json:

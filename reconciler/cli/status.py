@@ -9,13 +9,14 @@ import click
 from reconciler import census, source_status
 from reconciler.cli.context import Context, json_option
 from reconciler.drift.settle import drift_totals
+from reconciler.proof import coverage
 from reconciler.schedule import rows as schedule_rows
 from reconciler.source_status import Known
 from reconciler.views import status as view
 from reconciler.views.sources import SourceStatus
 from runner import order, tasks
 from runner.approval import rows as approval_rows
-from runner.contract import audit, clock, service
+from runner.contract import clock, service
 from runner.limit import records as limit_records
 from runner.turn import SEEN_EVERY_US
 
@@ -32,7 +33,6 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
     with context.database.read() as connection:
         now_us, workers = clock.now_us(), tasks.workers(connection)
         seen = shared and any(worker.seen_at > now_us - _SILENT_US for worker in workers)
-        entries, _ = audit.end(connection)
         looking = service.is_running(settings.run, "daemon") or context.database.led(connection)
         known = source_status.known(connection, settings)
         drift = drift_totals(connection)
@@ -56,7 +56,7 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             limit_waits=limit_records.waits(connection),
             drift=drift,
             workers=workers,
-            audit_entries=entries,
+            audit=coverage.covered(connection, settings, now_us),
         )
     if as_json:
         context.show_json(view.status_json(status))

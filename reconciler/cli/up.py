@@ -120,9 +120,13 @@ class _Children:
 
     def _stop(self) -> None:
         self._deadline = time.monotonic() + self._patience_s
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
+        self._stop_next()
+
+    def _stop_next(self) -> None:
+        """Ask the worker to stop, and then the daemon, which signs what the worker logged."""
+        running = [one for one in self._processes.values() if one.poll() is None]
+        for process in running[-1:]:
+            process.terminate()
 
     def _kill(self) -> None:
         for process in self._processes.values():
@@ -146,6 +150,8 @@ class _Children:
             self._failed = True
             click.echo(f"up     │ the {role} ended by itself with code {code}", err=True)
             self._stop()
+        else:
+            self._stop_next()
 
 
 def readable(line: bytes) -> str:

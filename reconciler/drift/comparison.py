@@ -1,8 +1,8 @@
 """One resource against what it should be. Pure.
 
-    the commit ──declares──> standard ─┐
-    the log ────says───────> witness ──┼──> drifts
-    the tables ─hold───────> standing ─┘
+    the commit ──declares──> standard ──┐
+    the log ────says───────> testimony ─┼──> drifts
+    the tables ─hold───────> standing ──┘
 
 Each is made of digests: a look at ten thousand resources compares short texts.
 """
@@ -32,7 +32,7 @@ class Standard:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class Testimony:
     """What the log says of a resource: what was applied last, at which commit, by whom."""
 
     spec_hash: str
@@ -69,7 +69,7 @@ class Ask:
     owner: str
     standard: Standard | None
     standing: Standing | None
-    witness: Witness | None = None
+    testimony: Testimony | None = None
 
 
 def drifts(ask: Ask) -> Iterator[Drift]:
@@ -92,18 +92,18 @@ def drifts(ask: Ask) -> Iterator[Drift]:
 
 def outside(ask: Ask) -> Iterator[Drift]:
     """What is to be said of a resource that belongs to no repository that is followed."""
-    standing, witness = ask.standing, ask.witness
+    standing, testimony = ask.standing, ask.testimony
     if standing is None:
         return
     if not standing.readable or standing.body_hash != standing.spec_hash:
         sentence = "its body is not the one that its digest was made of"
         yield _drift(ask, DriftKind.EDITED, sentence, standing.body_hash)
-    elif witness is None:
+    elif testimony is None:
         sentence = f"{cut(standing.owner)} is said to have applied it, and the log has no entry"
         yield _drift(ask, DriftKind.UNLOGGED, sentence, standing.body_hash)
-    elif (witness.spec_hash, witness.actor) != (standing.spec_hash, standing.owner):
+    elif (testimony.spec_hash, testimony.actor) != (standing.spec_hash, standing.owner):
         sentence = (
-            f"the log says that {witness.actor} applied {_short(witness.spec_hash)}, and"
+            f"the log says that {testimony.actor} applied {_short(testimony.spec_hash)}, and"
             f" recorded is {_short(standing.spec_hash)} of {cut(standing.owner)}"
         )
         yield _drift(ask, DriftKind.UNLOGGED, sentence, standing.body_hash)
@@ -159,22 +159,22 @@ def _elsewhere(ask: Ask, standard: Standard, standing: Standing) -> Iterator[Dri
 
 def _commit(ask: Ask) -> str:
     """The commit that it was last changed at; only the log knows."""
-    known = ask.witness is not None and ask.standard is not None
-    if known and ask.witness and ask.standard and ask.witness.actor == ask.owner:
-        return ask.witness.commit
+    known = ask.testimony is not None and ask.standard is not None
+    if known and ask.testimony and ask.standard and ask.testimony.actor == ask.owner:
+        return ask.testimony.commit
     return ask.standing.commit if ask.standing else ""
 
 
 def _unlogged(ask: Ask, standard: Standard, standing: Standing) -> Iterator[Drift]:
-    witness = ask.witness
-    if witness is None or standing.body_hash != standard.spec_hash:
+    testimony = ask.testimony
+    if testimony is None or standing.body_hash != standard.spec_hash:
         return  # Told as edited, or older than the log.
-    if (witness.spec_hash, witness.actor) != (standard.spec_hash, ask.owner):
+    if (testimony.spec_hash, testimony.actor) != (standard.spec_hash, ask.owner):
         sentence = (
-            f"the log says that {witness.actor} applied {_short(witness.spec_hash)} last,"
+            f"the log says that {testimony.actor} applied {_short(testimony.spec_hash)} last,"
             f" and the commit declares {_short(standard.spec_hash)}"
         )
-        yield _drift(ask, DriftKind.UNLOGGED, sentence, witness.spec_hash)
+        yield _drift(ask, DriftKind.UNLOGGED, sentence, testimony.spec_hash)
 
 
 def _place(name: str, was: object, now: object) -> str:

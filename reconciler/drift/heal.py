@@ -131,11 +131,11 @@ def _by_commit(
         after = declared.get(key)
         if after is None:
             continue
-        witness = looks.witnesses.get(str(key))
-        known = witness is not None and (witness.spec_hash, witness.actor) == (
+        testimony = looks.testimonies.get(str(key))
+        known = testimony is not None and (testimony.spec_hash, testimony.actor) == (
             *(after.spec_hash, place.owner),
         )
-        commit = witness.commit if witness and known else state.applied_commit
+        commit = testimony.commit if testimony and known else state.applied_commit
         before = _before(connection, place, after)
         found[commit].append(Change(Action.UPDATE, key, "drift", before, after))
     return found

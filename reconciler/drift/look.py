@@ -19,7 +19,7 @@ from reconciler.drift import comparison, rows
 from reconciler.drift.comparison import Ask
 from reconciler.drift.drift import Drift, DriftKind
 from reconciler.drift.standard import Standards
-from reconciler.drift.witness import Witnesses
+from reconciler.drift.testimony import Testimonies
 from reconciler.preview import Place
 from reconciler.resource import git_owner
 from runner.contract import errors, seal
@@ -86,7 +86,7 @@ class Looks:
         self._first = first
         self._owners = [git_owner(name) for name in followed]
         self.standards = Standards(place.loader)
-        self.witnesses = Witnesses()
+        self.testimonies = Testimonies()
         self._round: _Round | None = None
 
     def whole(self) -> Looked:
@@ -98,7 +98,7 @@ class Looks:
     def step(self) -> Looked | None:
         """Go on with a look, or begin one; what it found once it is over. SourceError."""
         with self.place.database.read() as connection:
-            if not self.witnesses.advance(connection):
+            if not self.testimonies.advance(connection):
                 return None
             state = recorded.source(connection, self.place.source)
             commit = state.applied_commit if state else None
@@ -128,7 +128,7 @@ class Looks:
 
     def _doubts(self, connection: Connection, commit: str | None) -> Iterator[Drift]:
         """Whether log and mirror agree that this commit was applied last."""
-        said = self.witnesses.applied(self.place.owner)
+        said = self.testimonies.applied(self.place.owner)
         subject = source_subject(self.place.source)
         if said != commit:
             sentence = (
@@ -166,8 +166,8 @@ class Looks:
         sealed = {key: item.sealed for key, item in standards.items() if item}
         standing = rows.standing(connection, keys, sealed, self._sealer)
         for key in keys:
-            witness = self.witnesses.get(str(key))
-            yield Ask(key, self.place.owner, standards[key], standing.get(key), witness)
+            testimony = self.testimonies.get(str(key))
+            yield Ask(key, self.place.owner, standards[key], standing.get(key), testimony)
 
     def _extra(self, connection: Connection) -> Iterator[Drift]:
         owned = rows.owned(connection, self.place.owner)

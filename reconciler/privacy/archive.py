@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit, audit_reading, errors, merkle
+from runner.contract import audit, audit_entry, errors, merkle
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.merkle import Frontier
 
@@ -98,7 +98,7 @@ def _read(lines: gzip.GzipFile | BinaryIO, digest: str) -> Archive:
     )
     for seq in range(int(first), int(last) + 1):
         raw = lines.readline(LINE_MAX).removesuffix(b"\n")
-        fields = audit_reading.parsed(raw) or {}
+        fields = audit_entry.parsed(raw) or {}
         if fields.get("seq") != seq:
             raise ValueError(f"entry {seq} is not in its place")
         tree = tree.grown([merkle.leaf(raw)])

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection
 
 from reconciler.privacy.record import Reviewed, Statement
-from runner.contract import audit, errors
+from runner.contract import audit, audit_check, errors
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 
 SIGNATURE_NAMESPACE: Final = "orloj-review"
@@ -30,7 +30,7 @@ def stated(
     since_us, until_us = period
     if since_us >= until_us:
         raise errors.Refused("a period ends after it begins: give --from before --to")
-    verdict = audit.verify(connection)
+    verdict = audit_check.verify(connection)
     if not verdict.holds and outcome == "ok":
         raise errors.Refused(
             f"the log does not hold: entry {verdict.bad_seq}: {verdict.problem}; a review of it"

@@ -21,7 +21,13 @@ _PUBLISHED = (
 _COVERING = "SELECT * FROM checkpoint WHERE size >= ? ORDER BY size LIMIT 1"
 _BETWEEN = "SELECT * FROM checkpoint WHERE size >= ? AND size <= ? ORDER BY size"
 _ADD = "INSERT INTO checkpoint (size, note, signed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_MARK = "UPDATE checkpoint SET published_at = ? WHERE size = ?"
+_MARK = "UPDATE checkpoint SET published_at = ? WHERE size = ? AND published_at IS NULL"
+_TAKEN = "SELECT remote, size, published_at FROM audit_publication WHERE remote = ?"
+_TOOK = (
+    "INSERT INTO audit_publication (remote, size, published_at) VALUES (?, ?, ?)"
+    " ON CONFLICT (remote) DO UPDATE SET size = excluded.size,"
+    " published_at = excluded.published_at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,15 @@ class Stored:
     note: str
     signed_at: int
     published_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The largest checkpoint that a remote took, and when it last took one."""
+
+    remote: str
+    size: int
+    published_at: int
 
 
 def newest(connection: Connection) -> Stored | None:
@@ -67,9 +82,16 @@ def replace(connection: Connection, size: int, signed: Note) -> None:
     )
 
 
-def mark_published(connection: Connection, size: int, now_us: int) -> None:
-    """Remember that others can see a checkpoint."""
+def taken(connection: Connection, remote: str) -> Taken | None:
+    """What a remote took, by its address without any password."""
+    row = connection.exec_driver_sql(_TAKEN, (remote,)).one_or_none()
+    return None if row is None else Taken(*row)
+
+
+def mark_published(connection: Connection, size: int, remote: str, now_us: int) -> None:
+    """Remember that others can see a checkpoint there."""
     connection.exec_driver_sql(_MARK, (now_us, size))
+    connection.exec_driver_sql(_TOOK, (remote, size, now_us))
 
 
 def opened(text: str, keys: Sequence[VerifierKey], log: str) -> tuple[Checkpoint, Note]:

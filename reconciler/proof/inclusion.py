@@ -2,11 +2,15 @@
 
     root over 256 entries (`audit_subtree`) ── a proof needs one block of leaves, and roots
 
+Many proofs out of one tree cost a few hashes each: the roots of its full subtrees are kept,
+and the leaves of the last blocks that were read, so that memory does not grow with them.
+
 A full block whose root nobody wrote down yet is hashed from its entries. Leaves are hashed
 from the bytes as they are stored, never taken from their column: a proof is of what is there.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -15,6 +19,8 @@ from runner.contract import errors, merkle
 
 _ROOTS = "SELECT number, root FROM audit_subtree WHERE number < ? ORDER BY number"
 _RAW = "SELECT seq, raw FROM audit_entry WHERE seq > ? AND seq <= ? ORDER BY seq"
+
+_BLOCKS_KEPT: Final = 16
 
 
 class Tree:
@@ -27,6 +33,10 @@ class Tree:
             number: root for number, root in connection.exec_driver_sql(_ROOTS, (full,))
         }
         self._leaves: dict[int, list[bytes]] = {}
+        self._larger: dict[
+            tuple[int, int], bytes
+        ] = {}  # Many proofs share what is above blocks.
+        self._full: dict[tuple[int, int], bytes] = {}
 
     @property
     def head(self) -> bytes:
@@ -49,12 +59,16 @@ class Tree:
                 first, size = first + split, size - split
         return path[::-1]
 
-    def consistency(self, old_size: int) -> list[bytes]:
-        """What proves that the tree of the first `old_size` entries only grew; IndexError."""
-        if not 0 < old_size <= self.size:
-            raise IndexError(f"a tree of {self.size} never had {old_size} leaves to prove")
+    def consistency(self, old_size: int, new_size: int | None = None) -> list[bytes]:
+        """What proves that the tree of the first `old_size` entries only grew; IndexError.
+
+        Grew to have `new_size` entries, which is all of this tree's unless it is given.
+        """
+        new_size = self.size if new_size is None else new_size
+        if not 0 < old_size <= new_size <= self.size:
+            raise IndexError(f"a tree of {new_size} never had {old_size} leaves to prove")
         proof: list[bytes] = []
-        first, size, whole = 0, self.size, True
+        first, size, whole = 0, new_size, True
         while first + size != old_size:
             split = merkle.left_size(size)
             if old_size <= first + split:
@@ -74,13 +88,21 @@ class Tree:
     def _root(self, first: int, size: int) -> bytes:
         """The root over a subtree of the tree: aligned, as every one that a proof names."""
         if size > BLOCK:
-            split = merkle.left_size(size)
-            left = self._root(first, split)
-            return merkle.node(left, self._root(first + split, size - split))
+            return self._above(first, size)
         number, at = divmod(first, BLOCK)
         if size == BLOCK and at == 0 and number in self._blocks:
             return self._blocks[number]
         return merkle.root(self._block(number)[at : at + size])
+
+    def _above(self, first: int, size: int) -> bytes:
+        """The root over more than a block; that of a full subtree is kept: it never changes."""
+        if (found := self._full.get((first, size))) is not None:
+            return found
+        split = merkle.left_size(size)
+        root = merkle.node(self._root(first, split), self._root(first + split, size - split))
+        if size == 2 * split:
+            self._full[first, size] = root
+        return root
 
     def _block(self, number: int) -> Sequence[bytes]:
         """The leaf hashes of a block, as far as the tree goes; AuditBroken."""
@@ -93,6 +115,8 @@ class Tree:
                     f"entries {first + 1} to {last} of the audit log are not all there;"
                     " run `orloj audit verify`"
                 )
+            if len(self._leaves) >= _BLOCKS_KEPT:
+                self._leaves.pop(next(iter(self._leaves)))
             self._leaves[number] = [merkle.leaf(bytes(raw)) for _, raw in found]
             if last - first == BLOCK:
                 self._blocks.setdefault(number, merkle.root(self._leaves[number]))

@@ -2,6 +2,7 @@
 
     verified checkpoint ──frontier──> bytes since then, hashed anew ──> blocks, new checkpoint
 
+What is urgent (`urgency`) does not wait, as long as nothing was signed in the last 2 s.
 Nothing is signed that does not go on from the newest checkpoint: a log that was cut, or put
 back to an old copy, or whose last entries were exchanged, stops the keeper with AuditBroken
 until a person has looked.
@@ -13,18 +14,20 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler.proof import checkpoints, keys
+from reconciler.proof import checkpoints, keys, urgency
 from reconciler.proof.checkpoint import Checkpoint
 from reconciler.proof.growth import BLOCK, Growth
 from reconciler.proof.note import Note, VerifierKey
 from runner.contract import audit, errors, merkle
-from runner.contract.database import Database
+from runner.contract.database import Database, dialect
 from runner.contract.merkle import Frontier
 from runner.contract.settings import Settings
 
 SIGN_ENTRIES: Final = 64
 SIGN_US: Final = 2_000_000
 _PAGE: Final = 8 * BLOCK
+_AT_ONCE: Final = 32 * _PAGE
+"""Entries that one transaction signs: a log that was never signed must not stop who writes."""
 _RAW = "SELECT seq, raw FROM audit_entry WHERE seq > ? ORDER BY seq LIMIT ?"
 _BLOCKS = "SELECT root FROM audit_subtree WHERE number < ? ORDER BY number"
 _ADD_BLOCK = "INSERT INTO audit_subtree (number, root) VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -57,29 +60,41 @@ class Keeper:
         now_us = self._now_us()
         with self._database.read() as connection:
             size, signed = audit.end(connection)[0], checkpoints.newest(connection)
-        if signed is not None and size < signed.size:
+            before = 0 if signed is None else signed.size
+            urgent = urgency.urgent(connection, before, size)
+        if size < before:
             raise errors.AuditBroken(
-                f"the audit log has {size} entries, and {signed.size} were signed: its end was"
+                f"the audit log has {size} entries, and {before} were signed: its end was"
                 " cut off, or the database was put back to an older copy"
             )
-        if size == 0 or (signed is not None and size == signed.size):
+        if size == before:
             self._open_since_us = None
             return None
         if self._open_since_us is None:
             self._open_since_us = now_us
-        waiting = size - (0 if signed is None else signed.size)
         old = now_us - self._open_since_us >= SIGN_US
-        if not at_once and waiting < SIGN_ENTRIES and not old:
-            return None
-        return self._sign(now_us)
+        rested = signed is None or now_us - signed.signed_at >= SIGN_US
+        due = at_once or size - before >= SIGN_ENTRIES or old or (urgent and rested)
+        return self._sign_up_to(size, now_us) if due else None
+
+    def _sign_up_to(self, size: int, now_us: int) -> Signed:
+        while True:
+            found = self._sign(now_us)
+            if found.checkpoint.size >= size:
+                return found
 
     def _sign(self, now_us: int) -> Signed:
         with self._database.write() as connection:
+            dialect.alone(connection, dialect.LOG)
             log = audit.name(connection)
             key = keys.current(self._settings, connection, log)
             known = [one.key for one in keys.admit(connection, key, now_us)]
             tree = self._at_last_checkpoint(connection, known, log)
-            while page := connection.exec_driver_sql(_RAW, (tree.size, _PAGE)).all():
+            limit = tree.size + _AT_ONCE
+            while tree.size < limit:
+                page = connection.exec_driver_sql(_RAW, (tree.size, _PAGE)).all()
+                if not page:
+                    break
                 tree, filled = tree.grown(_leaves(tree.size, page, len(page)))
                 if filled:
                     connection.exec_driver_sql(_ADD_BLOCK, filled)

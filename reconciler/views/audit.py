@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from reconciler.views.table import Cell, number, paragraphs, short, table, word
+from reconciler.evidence.cell import harmless
+from reconciler.views.table import Cell, short, table, word
 from reconciler.views.times import iso, moment
 
 Fields = Mapping[str, Any]
@@ -41,9 +42,6 @@ CSV_FIELDS: Final = (
     "duration_us",
 )
 COMMIT_SHOWN: Final = 8
-# What spreadsheets take for a formula: OWASP, CSV Injection, with the full-width forms
-# that some of them turn into the plain ones.
-_FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def entry_list(entries: Sequence[Fields], *, with_task: bool = True) -> Text:
@@ -93,24 +91,6 @@ def _text(entry: Fields, name: str) -> str:
     return "" if value is None else str(value)
 
 
-def verdict(entries: int, head: str, bad_seq: int | None, problem: str | None) -> Text:
-    """What verification found, and what it cannot find."""
-    if problem is not None:
-        return Text(
-            f"BROKEN at entry {bad_seq}: {problem}.\n"
-            f"{number(entries)} entries before it hold. Keep the database file as it is.",
-            style="bold red",
-        )
-    return paragraphs(
-        Text(f"{number(entries)} entries hold: no byte, order or number was changed."),
-        Text(f"Head: {head}"),
-        Text(
-            "A log cut off at its end also holds: compare the head with a copy kept elsewhere.",
-            style="dim",
-        ),
-    )
-
-
 def csv_header() -> str:
     """The first line of an export."""
     return _csv(CSV_FIELDS)
@@ -121,11 +101,7 @@ def csv_line(entry: Fields) -> str:
     values = (
         iso(entry["time"]) if name == "time" else _text(entry, name) for name in CSV_FIELDS
     )
-    return _csv(_harmless(value or "") for value in values)
-
-
-def _harmless(cell: str) -> str:
-    return "'" + cell if cell.startswith(_FORMULA_STARTS) else cell
+    return _csv(harmless(value or "") for value in values)
 
 
 def _csv(cells: Iterable[str]) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from reconciler.proof.covered import Covered
+from reconciler.views import coverage as coverage_view
 from reconciler.views import sources as source_view
 from reconciler.views.sources import SourceStatus
 from reconciler.views.table import heading, number, pairs, paragraphs, table, word
@@ -48,7 +50,7 @@ class Status:
     drift: Mapping[str, int] = field(default_factory=dict)
     """How many things are not as they were applied, by repository."""
     workers: Sequence[WorkerRecord]
-    audit_entries: int
+    audit: Covered
 
 
 def stuck(status: Status) -> list[str]:
@@ -64,7 +66,7 @@ def stuck(status: Status) -> list[str]:
     asking = sum(status.tasks.get(state, 0) for state in WAITS_FOR_PERSON)
     if asking:
         found.append(f"{_tasks(asking)} for a person")
-    return found
+    return found + coverage_view.stuck(status.audit)
 
 
 def _tasks(count: int) -> str:
@@ -81,11 +83,7 @@ def status_words(status: Status) -> Text:
         heading("\nRunning"),
         pairs(_running(status)),
         heading("\nAudit log"),
-        pairs(
-            [
-                ("entries", number(status.audit_entries)),
-            ]
-        ),
+        pairs(coverage_view.lines(status.audit)),
         Text("\nStuck: " + "; ".join(reasons) + ".", style="bold red") if reasons else None,
         Text(f"\nNext: {_next(status)}", style="dim"),
     )
@@ -188,6 +186,6 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for worker in status.workers
         ],
-        "audit": {"entries": status.audit_entries},
+        "audit": coverage_view.covered_json(status.audit),
         "stuck": stuck(status),
     }

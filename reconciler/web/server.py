@@ -47,8 +47,11 @@ class _TooLong(Exception):
 class Server:
     """Serves a router at an address, from `start` to `stop`."""
 
-    def __init__(self, host: str, port: int, router: Router) -> None:
+    def __init__(
+        self, host: str, port: int, router: Router, setting: str = "web.listen"
+    ) -> None:
         self._place = (host, port)
+        self._setting = setting
         self._router = router
         self._handlers = ThreadPoolExecutor(HANDLERS, thread_name_prefix="web-handler")
         self._loop = asyncio.new_event_loop()
@@ -67,8 +70,8 @@ class Server:
         except OSError as error:
             self._loop.close()
             raise errors.SettingsInvalid(
-                f"web.listen: nothing can listen on {host} port {port}: {error.strerror};"
-                " choose another port, or leave it empty"
+                f"{self._setting}: nothing can listen on {host} port {port}: {error.strerror};"
+                " choose another port"
             ) from error
         self.port = self._listening.sockets[0].getsockname()[1]
         self._thread.start()

@@ -6,19 +6,17 @@ are durable together or not at all. Verification reads the stored bytes.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry, audit_header, clock, disclosures, merkle, persons
+from runner.contract import audit_entry, audit_header, clock, merkle, persons
 from runner.contract.audit_entry import Entry, Place
 from runner.contract.audit_reading import Stored as Stored
-from runner.contract.audit_reading import parsed
 from runner.contract.audit_reading import read as read
+from runner.contract.audit_reading import stored as stored
 from runner.contract.database import dialect
 
-PAGE: Final = 5_000
 SALT: Final = 32
 
 End = tuple[int, bytes]
@@ -29,38 +27,13 @@ _INSERT = (
     " (seq, raw, leaf, time, type, task, task_seq, agent, tool, decision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_COPIES: Final = ("time", "type", "task", "task_seq", "agent", "tool", "decision")
-"""The fields that stand beside the bytes as well, to search by: they must say the same."""
-_VERIFY = (
-    "SELECT seq, raw, leaf, time, type, task, task_seq, agent, tool, decision FROM audit_entry"
-    " WHERE seq > ? ORDER BY seq LIMIT ?"
-)
 _TASKS_AT_ONCE: Final = 500
 _STANDING = (
     "SELECT task, (SELECT coalesce(max(task_seq), 0) FROM audit_entry WHERE task = asked.task),"
     " (SELECT coalesce(max(seq), 0) FROM audit_entry),"
     " (SELECT coalesce(max(name), '') FROM audit_log) FROM asked"
 )
-_BEFORE_ALL: Final = -(2**63)
 _DISCLOSE = "INSERT INTO disclosure (seq, field, salt, value) VALUES (?, ?, ?, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What verification found. `bad_seq` is the first entry that does not hold.
-
-    `head` is the root of the Merkle tree over the entries that hold, in hex.
-    """
-
-    entries: int
-    head: str
-    bad_seq: int | None = None
-    problem: str | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether every entry is what was written."""
-        return self.problem is None
 
 
 def append(connection: Connection, entries: Sequence[Entry], now_us: int) -> End | None:
@@ -151,62 +124,3 @@ def _named(connection: Connection) -> str:
     name = f"orloj/{clock.new_id()}"
     connection.exec_driver_sql("INSERT INTO audit_log (id, name) VALUES (1, ?)", (name,))
     return name
-
-
-def verify(connection: Connection) -> Verdict:
-    """Whether the log is what was written: hashes, order, no gap, copies, disclosures.
-
-    Whoever writes the database can rewrite all of that. What shows it is a checkpoint.
-    """
-    tree, log = merkle.Frontier(), name(connection)
-    while True:
-        # A number below 1 sorts before all that we ever wrote, and must not be passed over.
-        after = tree.size or _BEFORE_ALL
-        rows = connection.exec_driver_sql(_VERIFY, (after, PAGE)).all()
-        leaves: list[bytes] = []
-        for expected, row in enumerate(rows, tree.size + 1):
-            if problem := _problem(row, expected, log):
-                return Verdict(expected - 1, tree.grown(leaves).root.hex(), expected, problem)
-            leaves.append(row[2])
-        tree = tree.grown(leaves)
-        if len(rows) < PAGE:
-            break
-    head = tree.root.hex()
-    if bad := disclosures.first_bad(connection):
-        return Verdict(tree.size, head, *bad)
-    return Verdict(tree.size, head)
-
-
-def _problem(row: Any, expected: int, log: str) -> str | None:
-    if row[0] < expected:
-        return f"an entry was put before it, under the number {row[0]}"
-    if row[0] != expected:
-        return f"entry {expected} is missing: the next one stored is {row[0]}"
-    if not isinstance(row[1], bytes):
-        return "the entry's bytes were replaced"
-    if row[2] != merkle.leaf(row[1]):
-        return "the entry's bytes were edited: its leaf hash differs"
-    fields = parsed(row[1]) or {}
-    if fields.get("v") != 1 and fields.get("log") != log:
-        return "the entry was written in another log"
-    return _problem_within(fields, row, expected)
-
-
-def _problem_within(fields: dict[str, Any], row: Any, expected: int) -> str | None:
-    if not _ours(row[1], fields):
-        return "the entry's bytes are not in the one form that we write"
-    if fields.get("seq") != expected:
-        return "the entry says another sequence number: entries were moved"
-    # A filter looks at the copies: an edited one would hide an entry that still verifies.
-    for name, copy in zip(_COPIES, row[3:], strict=True):
-        if fields.get(name) != copy:
-            return f"the copy of its {name} that filters look at was edited"
-    return None
-
-
-def _ours(raw: bytes, fields: dict[str, Any]) -> bool:
-    """Whether bytes are the only ones for their fields: a key given twice has two readings."""
-    try:
-        return audit_entry.encoded(fields) == raw
-    except ValueError:
-        return False

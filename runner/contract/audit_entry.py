@@ -34,6 +34,7 @@ class EntryType(StrEnum):
     LOG_PUBLISH_FAILED = "log.publish_failed"
     LOG_KEY_ROTATED = "log.key_rotated"
     LOG_ARCHIVED = "log.archived"
+    LOG_BROKEN = "log.broken"
     ACCESS_READ = "access.read"
     ACCESS_EXPORTED = "access.exported"
     ACCESS_REVIEWED = "access.reviewed"
@@ -93,6 +94,7 @@ CODES: Final = {
     EntryType.LOG_KEY_ROTATED: "LOG004W",
     EntryType.LOG_ARCHIVED: "LOG005I",
     EntryType.STATE_COPIED: "LOG006I",
+    EntryType.LOG_BROKEN: "LOG008E",
     EntryType.DRILL_DONE: "LOG007I",
     EntryType.ACCESS_READ: "ACC001I",
     EntryType.ACCESS_EXPORTED: "ACC002I",
@@ -263,3 +265,12 @@ def code(entry: Entry) -> str:
 def encoded(fields: dict[str, Any]) -> bytes:
     """The one form of an entry's bytes."""
     return canonical(fields).encode("utf-8", "backslashreplace")
+
+
+def parsed(raw: object) -> dict[str, Any] | None:
+    """The fields of an entry; None for what no program of ours wrote."""
+    try:
+        value = json.loads(raw) if isinstance(raw, bytes) else None
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

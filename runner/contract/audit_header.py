@@ -42,7 +42,7 @@ COUNTED: Final = frozenset(
     }
 )
 """Entries whose outcome is made of numbers, or is the name of a manifest."""
-_enumerated: Final = re.compile(r"[a-z_]{1,32}|[0-9a-f]{8,64}").fullmatch
+_enumerated: Final = re.compile(r"[a-z0-9_-]{1,64}").fullmatch
 
 
 def personal(actor: str) -> bool:

@@ -138,22 +138,18 @@ def committed(fields: dict[str, Any], field: object, salt: object, value: object
     )
 
 
+def stored(seq: int, raw: bytes) -> Stored:
+    """An entry by its bytes alone; AuditBroken when no program of ours wrote them."""
+    return Stored(seq, raw, _fields(seq, raw))
+
+
 def _fields(seq: int, raw: object) -> dict[str, Any]:
-    fields = parsed(raw)
+    fields = audit_entry.parsed(raw)
     if fields is None:
         raise errors.AuditBroken(
             f"entry {seq} of the audit log is not what was written; run `orloj audit verify`"
         )
     return fields
-
-
-def parsed(raw: object) -> dict[str, Any] | None:
-    """The fields of an entry; None for what no program of ours wrote."""
-    try:
-        value = json.loads(raw) if isinstance(raw, bytes) else None
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _like(prefix: str) -> str:

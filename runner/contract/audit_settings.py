@@ -17,6 +17,16 @@ class Audit(Table):
     credentials that systemd hands over, else in the home, where it is made."""
     remote: str = ""
     """Git address that checkpoints are pushed to. Empty: that of `[source]`."""
+    username: str = "git"
+    """User name that goes with the token over https."""
+    token_file: str = ""
+    """File with the token for `remote`. What opens `[source]` opens no other address."""
+    ca_file: str = ""
+    """File of certificates to trust for https instead of the system's."""
+    ssh_key_file: str = ""
+    """Private key for ssh: a deploy key of its own, which may write nothing but refs/audit."""
+    known_hosts_file: str = ""
+    """Host keys to trust for ssh. Empty: the service user's own known_hosts."""
     publish: bool = True
     """Whether checkpoints are pushed at all."""
     publish_interval_s: float = Field(default=300.0, ge=1.0, le=86_400.0)
@@ -25,3 +35,5 @@ class Audit(Table):
     """Seconds after which a checkpoint is published although nothing happened."""
     policy: str = ""
     """File (c2sp.org/tlog-policy) that says whose cosignatures make a quorum. Empty: none."""
+    ml_dsa: bool = True
+    """Whether published checkpoints carry the log's ML-DSA-44 signature beside Ed25519."""

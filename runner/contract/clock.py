@@ -56,6 +56,11 @@ def iso(at_us: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_us % 1_000_000:06d}Z"
 
 
+def compact(at_us: int) -> str:
+    """The wall time as part of a file's name, in whole seconds: `20261123T030000Z`."""
+    return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def day(at_us: int) -> date:
     """The day of a wall time, UTC."""
     return datetime.fromtimestamp(at_us / 1_000_000, tz=UTC).date()

@@ -12,8 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from runner.contract import kinds, persons
-from runner.contract.audit_entry import EntryType
-from runner.contract.audit_reading import committed, parsed
+from runner.contract.audit_entry import EntryType, parsed
+from runner.contract.audit_reading import committed
 
 PEOPLE: Final = "person"
 """Under what pseudonyms stand in the list of an erasure; fields stand under their names."""

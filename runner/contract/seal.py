@@ -11,13 +11,15 @@ import hmac
 import os
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import Connection
 
 from runner.contract.errors import Refused
 from runner.contract.masking import MASK, excerpt, longest, redact
+
+if TYPE_CHECKING:  # A worker opens seals and has no database.
+    from sqlalchemy import Connection
 
 KEY_FILE: Final = "secret.key"
 
@@ -90,7 +92,7 @@ def sealer(home: Path) -> Sealer:
         raise Refused(f"the key {path} cannot be used: {error.strerror}") from error
 
 
-def same_key(connection: Connection, home: Path) -> None:
+def same_key(connection: "Connection", home: Path) -> None:
     """Refused when this home has not the key that the database's secrets are sealed with.
 
     Hosts that share a database share the key: a daemon with another one would seal every

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Row, Table, func, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
-from runner.contract import audit, errors, service, tables
+from runner.contract import audit, audit_check, errors, service, tables
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.database import Database, dialect, migrate
 
@@ -75,7 +75,7 @@ def copy(
     return Copied(rows, verdict.entries, verdict.head)
 
 
-def _settled(ours: Connection, source: Database) -> audit.Verdict:
+def _settled(ours: Connection, source: Database) -> audit_check.Verdict:
     """The log's verdict on a source that nobody works on."""
     if source.shared and (others := ours.exec_driver_sql(_OTHERS).scalar_one()):
         raise errors.Refused(
@@ -88,7 +88,7 @@ def _settled(ours: Connection, source: Database) -> audit.Verdict:
             f"{count} tasks are still leased by a runner that was killed, and a lease holds "
             "only in its own database: start `orloj worker`, stop it, and copy again"
         )
-    verdict = audit.verify(ours)
+    verdict = audit_check.verify(ours)
     if not verdict.holds:
         raise errors.Refused(
             f"the audit log of {source.name} does not verify: entry {verdict.bad_seq}: "
@@ -153,7 +153,8 @@ def _continue_numbers(connection: Connection, table: Table) -> None:
     """Let rows to come be numbered after those that brought their numbers."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
-        newest = select(func.max(column)).scalar_subquery()
+        # No sequence takes 0, which is the number of the first signing key; it stays as it is.
+        newest = select(func.nullif(func.max(column), 0)).scalar_subquery()
         sequence = func.pg_get_serial_sequence(table.name, column.name)
         connection.execute(select(func.setval(sequence, newest)))
 

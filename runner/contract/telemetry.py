@@ -15,6 +15,13 @@ from runner.contract import clock, masking
 
 ACTIONS: Final = frozenset(
     {
+        "audit_alarm",
+        "audit_cosigning_failed",
+        "audit_failed",
+        "audit_published",
+        "audit_publishing_failed",
+        "audit_recovered",
+        "audit_signing_failed",
         "canary_failed",
         "canary_passed",
         "daemon_started",
@@ -56,6 +63,11 @@ ACTIONS: Final = frozenset(
         "watch_unavailable",
         "web_failed",
         "web_listening",
+        "witness_cosigned",
+        "witness_fork",
+        "witness_listening",
+        "witness_refused",
+        "witness_stopped",
         "worker_draining",
         "worker_exited",
         "worker_killed",

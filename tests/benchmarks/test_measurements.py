@@ -11,7 +11,7 @@ import limits
 from ours import Ours
 from tally import Tally
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 TASKS = 60
 
@@ -26,7 +26,7 @@ def test_a_worker_that_does_nothing_finishes_every_task_through_the_real_runner(
     assert ours.finished() == TASKS
     assert {row[0] for row in ours.home.rows("SELECT outcome FROM attempt")} == {"succeeded"}
     with ours.home.database.read() as connection:
-        verdict = audit.verify(connection)
+        verdict = audit_check.verify(connection)
     assert verdict.holds
     assert verdict.entries == 3 * TASKS + 1  # Queued, claimed, finished; the log's start.
     ours.close()

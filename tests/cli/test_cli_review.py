@@ -1,4 +1,4 @@
-"""Who looked at the log, and when, is in the log: readings by themselves, reviews on purpose."""
+"""Who looked at the log, and when, stands in it: readings by themselves, reviews on purpose."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from home import Home
 from privacy_world import ended
 
 from reconciler.privacy import reviews
-from runner.contract import audit
+from runner.contract import audit_check
 
 REVIEW = ("audit", "review", "--from", "30d", "--outcome", "ok", "--note", "nothing unusual")
 
@@ -17,12 +17,12 @@ REVIEW = ("audit", "review", "--from", "30d", "--outcome", "ok", "--note", "noth
 def test_a_review_is_bound_to_the_log_as_it_was(home: Home, orloj: Orloj) -> None:
     ended(home)
     with home.database.read() as connection:
-        before = audit.verify(connection)
+        before = audit_check.verify(connection)
     done = orloj(*REVIEW)
     assert done.code == 0, done.err
     with home.database.read() as connection:
         (one,) = reviews.listed(connection)
-        holds = audit.verify(connection).holds
+        holds = audit_check.verify(connection).holds
     assert holds
     assert one.statement is not None
     assert (one.statement.size, one.statement.root) == (before.entries, before.head)

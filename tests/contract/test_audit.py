@@ -13,7 +13,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.contract import audit, audit_entry, errors, merkle
+from runner.contract import audit, audit_check, audit_entry, errors, merkle
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 
@@ -43,9 +43,9 @@ def log(tmp_path: Path, database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def verify(log: Database) -> audit.Verdict:
+def verify(log: Database) -> audit_check.Verdict:
     with log.read() as connection:
-        return audit.verify(connection)
+        return audit_check.verify(connection)
 
 
 def tamper(log: Database, statement: str, *values: object) -> None:
@@ -65,7 +65,7 @@ def test_an_untouched_log_holds_and_its_head_covers_every_entry(log: Database) -
 
 def test_an_empty_log_holds(tmp_path: Path, database_url: str) -> None:
     opened = home.opened(tmp_path, database_url)
-    assert verify(opened) == audit.Verdict(0, merkle.EMPTY.hex())
+    assert verify(opened) == audit_check.Verdict(0, merkle.EMPTY.hex())
     opened.close()
 
 

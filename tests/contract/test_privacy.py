@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.contract import audit, audit_header, errors, persons
+from runner.contract import audit, audit_check, audit_header, errors, persons
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import Database
 
@@ -134,7 +134,7 @@ def test_what_is_edited_or_lost_beside_the_log_is_found(
     with log.write() as connection:
         connection.exec_driver_sql(statement)
     with log.read() as connection:
-        verdict = audit.verify(connection)
+        verdict = audit_check.verify(connection)
     assert verdict.bad_seq == 1
     assert problem in (verdict.problem or "")
 

@@ -27,9 +27,11 @@ def command(name: str) -> click.Command:
 
 def leaves(name: str, found: click.Command) -> list[tuple[str, click.Command]]:
     if isinstance(found, click.Group):
+        context = click.Context(found)
         return [
             leaf
-            for sub, inner in found.commands.items()
+            for sub in found.list_commands(context)
+            if (inner := found.get_command(context, sub)) is not None
             for leaf in leaves(f"{name} {sub}", inner)
         ]
     return [(name, found)]

@@ -18,7 +18,7 @@ from reconciler.change import Plan, Target
 from reconciler.plan import PlanRequest, plan
 from reconciler.recorded import SourceState
 from reconciler.resource import Mention, Resource
-from runner.contract import audit, errors, wake
+from runner.contract import audit, audit_check, errors, wake
 from runner.contract.database import Database, open_database
 from runner.contract.kinds import Key, digest
 
@@ -113,7 +113,7 @@ def test_every_change_stands_in_the_log_with_its_commit_and_rule(database: Datab
         (SECOND, "resource.deleted", "secret/default/key", "key.yaml:3"),
     ]
     with database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def test_names_of_people_are_in_the_log_as_commitments_only(database: Database) -> None:
@@ -249,7 +249,7 @@ def test_a_kill_between_any_two_writes_leaves_all_of_a_commit_or_none(tmp_path: 
             deploy(database, made(database, AFTER, SECOND))
         assert rows(database, EVERYTHING) == everything
         with database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
         database.close()
         if child.returncode == 0:
             break

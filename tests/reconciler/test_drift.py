@@ -18,7 +18,7 @@ from reconciler.event import events
 from reconciler.reconcile import Reconciler
 from runner import pinning
 from runner.claim import Claimable
-from runner.contract import audit, errors, seal
+from runner.contract import audit, audit_check, errors, seal
 from runner.contract.database import Database, open_database
 from runner.contract.kinds import Key, digest
 from runner.contract.settings import Settings, Source
@@ -110,7 +110,7 @@ class World:
 
     def log(self, type_prefix: str) -> list[dict[str, Any]]:
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             return [e.fields for e in audit.read(connection, type_prefix=type_prefix)]
 
     def body(self, name: str) -> str:
@@ -336,7 +336,7 @@ def test_an_edit_of_the_log_that_hides_an_edit_breaks_the_log(world: World) -> N
     world.tamper("DELETE FROM audit_entry WHERE seq = 2")
     assert ("agent/default/a", "edited") in world.found()
     with world.database.read() as connection:
-        assert not audit.verify(connection).holds
+        assert not audit_check.verify(connection).holds
 
 
 POISON = {

@@ -18,7 +18,7 @@ from repository import Repository, git
 
 from reconciler import recorded
 from reconciler.reconcile import INVENTORY_EVERY_US, Outcome, Reconciler
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.database import open_database
 from runner.contract.settings import Settings, Source
 
@@ -208,7 +208,7 @@ class History:
         with self.database.read() as connection:
             state = recorded.source(connection)
             have = recorded.resources(connection)
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
         assert state is not None
         assert state.applied_commit == commit
         assert {item.path: (item.key.name, prompt_of(item.body)) for item in have} == {

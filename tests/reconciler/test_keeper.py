@@ -7,7 +7,7 @@ from pathlib import Path
 import home
 import pytest
 
-from reconciler.proof import checkpoints, keys
+from reconciler.proof import checkpoints, keys, note
 from reconciler.proof.growth import BLOCK, Growth
 from reconciler.proof.keeper import Keeper, Signed, stored
 from runner.contract import audit, errors, merkle, settings
@@ -42,6 +42,10 @@ class Log:
         found = self.keeper.step(at_once=True)
         assert found is not None
         return found
+
+    def signed_name(self) -> str:
+        with self.database.read() as connection:
+            return audit.name(connection)
 
     def leaves(self) -> list[bytes]:
         with self.database.read() as connection:
@@ -165,6 +169,10 @@ def test_another_key_does_not_sign_unless_the_old_one_said_so(log: Log) -> None:
     log.signed()
     (log.folder / "audit.key").unlink()
     log.add()
+    with pytest.raises(errors.SettingsInvalid, match="put that key back"):
+        log.keeper.step(at_once=True)
+    assert not (log.folder / "audit.key").exists()
+    keys.write(log.folder / "audit.key", note.generate(log.signed_name()))
     with pytest.raises(errors.SettingsInvalid, match="hand over"):
         log.keeper.step(at_once=True)
 

@@ -15,7 +15,7 @@ from reconciler.condition import CHECKED_EVERY_US
 from reconciler.problem import Severity
 from reconciler.reconcile import INVENTORY_EVERY_US, Outcome, Reconciler
 from reconciler.recorded import SourceState
-from runner.contract import audit, errors
+from runner.contract import audit, audit_check, errors
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings, Source
 
@@ -88,7 +88,7 @@ class World:
 
     def log(self, type_prefix: str | None = None) -> list[dict[str, Any]]:
         with self.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             return [e.fields for e in audit.read(connection, type_prefix=type_prefix)]
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

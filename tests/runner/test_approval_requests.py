@@ -20,7 +20,7 @@ from runner.approval.decisions import Decided, Proof
 from runner.approval.four_eyes import Author
 from runner.approval.request import ApprovalRecord, ApprovalState
 from runner.claim import Held, Parking, Slots
-from runner.contract import audit
+from runner.contract import audit, audit_check
 from runner.contract.errors import LeaseLost, Refused
 from runner.contract.kinds import Key
 from runner.governance.verdict import Decision, Verdict
@@ -155,7 +155,7 @@ def stage(home: Home) -> Iterator[Stage]:
     yield made
     made.connection.close()
     with home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def decision(answer: Verdict | Parking) -> str:

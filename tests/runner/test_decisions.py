@@ -8,7 +8,7 @@ from home import COMMIT, Home
 
 from runner import decisions
 from runner.claim import Claimable
-from runner.contract import audit, clock
+from runner.contract import audit_check, clock
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import Key
 from runner.contract.task_state import FINISHED, TaskState
@@ -92,7 +92,7 @@ def everything(home: Home) -> list[Any]:
 
 def log_holds(home: Home) -> bool:
     with home.database.read() as connection:
-        return audit.verify(connection).holds
+        return audit_check.verify(connection).holds
 
 
 @pytest.mark.parametrize(("what", "state"), WRONG)

@@ -127,7 +127,7 @@ def read(path):
 def cell(level: str, tmp_path: Path) -> Cell:
     home = tmp_path / "home"
     (home / "files").mkdir(parents=True)
-    for name in ("orloj.db", "secret.key"):
+    for name in ("audit.key", "orloj.db", "secret.key"):
         (home / name).write_text(CANARY, encoding="utf-8")
     return Cell(level, home)
 
@@ -145,7 +145,9 @@ def test_no_file_of_the_home_of_people_or_of_the_system_is_read(cell: Cell) -> N
     paths = [
         f"{cell.home}/orloj.db",
         f"{cell.home}/secret.key",
+        f"{cell.home}/audit.key",
         "../secret.key",
+        "../audit.key",
         "/etc/shadow",
         "/etc/machine-id",
         os.path.expanduser("~/.ssh/id_ed25519"),
@@ -179,6 +181,7 @@ tell([met(write, os.path.join(words[0], "new")), met(write, sys.executable), met
     # The last is a folder of the sandbox's own /tmp: done there, and not seen here.
     assert set(found[:-1]) <= DENIED | {"EROFS", "ETXTBSY", "EXDEV", "EBUSY"}, found
     assert sorted(path.name for path in cell.home.iterdir()) == [
+        "audit.key",
         "files",
         "orloj.db",
         "secret.key",

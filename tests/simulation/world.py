@@ -18,7 +18,7 @@ from stage import AGENTS, TOOLS, Stage
 
 from runner import decisions
 from runner.claim import Offer
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.errors import Refused
 from runner.contract.kinds import Key
 from runner.contract.submission import Submission, submit
@@ -78,7 +78,7 @@ class World:
             self._check()
         self._settle()
         if self.seed % VERIFIED_EVERY == 0:
-            verdict = audit.verify(self._stage.connection)
+            verdict = audit_check.verify(self._stage.connection)
             promise(verdict.holds, f"the log does not verify: {verdict.problem}")
             self._stage.connection.rollback()
 

@@ -21,7 +21,7 @@ from runner import decisions
 from runner.approval import decisions as approval_decisions
 from runner.approval import rows as approval_rows
 from runner.approval.decisions import Proof
-from runner.contract import audit, clock, settings, wake
+from runner.contract import audit_check, clock, settings, wake
 from runner.contract.errors import Refused
 from runner.contract.kinds import Key
 
@@ -103,7 +103,7 @@ class Desk:
 
     def log_holds(self) -> bool:
         with self.home.database.read() as connection:
-            return audit.verify(connection).holds
+            return audit_check.verify(connection).holds
 
 
 @pytest.fixture

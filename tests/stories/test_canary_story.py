@@ -16,7 +16,7 @@ from repository import Repository
 from status_world import agent, evaluation, task
 
 from reconciler import recorded
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.database import Database
 
 pytestmark = pytest.mark.story
@@ -137,7 +137,7 @@ def test_a_revision_passes_one_fails_and_the_next_is_right(on_both: Story) -> No
         assert (done.returncode, story.state().applied_commit) == (0, right), done.stdout
         story.until(lambda: bool(story.rows("SELECT 1 FROM task WHERE task_name = 'job'")))
     with story.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def test_a_daemon_that_is_killed_during_a_trial_goes_on_or_has_gone_back(

@@ -23,7 +23,7 @@ import pytest
 from home import Home
 from local_server import Answer, LocalServer, Received
 
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -209,7 +209,7 @@ def outlives(home: Home, post: Post, log: Log, fault: Fault, lasts_s: float) -> 
     assert len(log.lines("worker_started")) == 2
     assert log.lines("database_back")[before]["after_s"] >= lasts_s
     with home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 @pytest.fixture

@@ -151,8 +151,8 @@ DEFENCES = (
     Defence(
         "forged delivery of a webhook",
         "reconciler/web/proof.py",
-        'return Verdict(None if same else "its signature is missing or wrong")',
-        "return Verdict(None)",
+        'return None if same else "its signature is missing or wrong"',
+        "return None",
         f"{RECEIVER}::test_what_is_not_proved_is_refused_and_wakes_nobody",
     ),
     Defence(

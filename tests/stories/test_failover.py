@@ -21,7 +21,7 @@ from home import Home
 from hosts import RunnerHost, World, wait
 from postgresql_server import Server
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(180)]
 
@@ -109,4 +109,4 @@ def test_the_standby_takes_over_and_every_call_is_made_once(tmp_path: Path) -> N
             wait(home, tasks, {"succeeded"})
             assert set(world.times().values()) == {1}
             with home.database.read() as connection:
-                assert audit.verify(connection).holds
+                assert audit_check.verify(connection).holds

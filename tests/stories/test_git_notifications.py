@@ -17,7 +17,7 @@ import pytest
 from followed import Followed, agent
 from local_server import Answer, LocalServer, Received
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 pytestmark = pytest.mark.story
 
@@ -146,6 +146,8 @@ def test_a_repository_that_is_well_again_is_told(world: Followed) -> None:
         world.secret("chat.url", chat.url + "/services/secret-path-of-slack")
         world.settings(
             '[notify.chat]\ntype = "slack"\nurl_file = "chat.url"\nseverity = "warning"\n'
+            # Not of the log, which is published to the repository that is hidden below.
+            'sources = ["default"]\n'
         )
         first = world.push({"a.yaml": agent("a")}, HOSTILE)
         with world.daemon():
@@ -264,7 +266,7 @@ def test_what_is_refused_is_given_up_and_written_into_the_log(
                 "SELECT raw FROM audit_entry WHERE type = 'notification.failed'"
             )
         ]
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
     (entry,) = failed
     assert entry["commit"] == commit
     assert entry["reason"].startswith("Applied to host: it answered 422")

@@ -18,7 +18,7 @@ from hosts import RunnerHost, World, wait
 from network import Cut, Network
 from postgresql_server import Server
 
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -55,7 +55,7 @@ class Stage:
 
     def log_holds(self) -> bool:
         with self.home.database.read() as connection:
-            return audit.verify(connection).holds
+            return audit_check.verify(connection).holds
 
 
 @pytest.fixture

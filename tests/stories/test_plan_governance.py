@@ -8,7 +8,7 @@ import pytest
 from home import Home
 from repository import Repository
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 pytestmark = pytest.mark.story
 
@@ -152,7 +152,7 @@ def test_a_plan_says_what_it_widens_and_the_log_keeps_it(desk: Desk) -> None:
     assert widened["rule"] == "agent.yaml:13"
     assert widened["reason"] == found["findings"][0]["sentence"]
     with desk.home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
     # The same question about both commits, answered by the same guard.
     assert "no: checker may not" in desk.orloj(

@@ -16,7 +16,7 @@ import pytest
 from home import Home
 from postgresql_server import Server
 
-from runner.contract import audit, errors
+from runner.contract import audit_check, errors
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -49,7 +49,7 @@ def work(home: Home, count: int = 3) -> list[str]:
 
 def holds(home: Home) -> bool:
     with home.database.read() as connection:
-        return audit.verify(connection).holds
+        return audit_check.verify(connection).holds
 
 
 def orloj(folder: Path, url: str, *arguments: str) -> Any:

@@ -20,7 +20,7 @@ from hosts import RunnerHost, World, wait
 from postgresql_server import Mode, Server
 from repository import Repository
 
-from runner.contract import audit
+from runner.contract import audit_check
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(240)]
 
@@ -85,7 +85,7 @@ class Stage:
         twice = {key.partition(":")[0] for key, n in self.world.times().items() if n > 1}
         assert not twice & at_most_once
         with self.home.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
 
 
 @pytest.fixture

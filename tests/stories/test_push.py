@@ -17,7 +17,7 @@ from repository import Repository
 
 from reconciler import recorded
 from reconciler.follower import BACKOFF_MAX_S, backoff_s
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.database import Database
 
 pytestmark = pytest.mark.story
@@ -159,7 +159,7 @@ def test_a_push_is_applied_by_the_watch_and_a_broken_one_is_not(world: World) ->
         "daemon_stopped",
     ]
     with world.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def test_the_newest_of_many_pushes_is_applied(world: World) -> None:
@@ -232,7 +232,7 @@ def test_a_daemon_killed_at_any_moment_leaves_whole_commits_only(world: World) -
             daemon.kill()
             daemon.wait(timeout=10)
         with world.database.read() as connection:
-            assert audit.verify(connection).holds
+            assert audit_check.verify(connection).holds
             state, serial = recorded.source(connection), recorded.serial(connection)
             assert serial == len(recorded.revisions(connection))
         if state is not None and state.applied_commit is not None:

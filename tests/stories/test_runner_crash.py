@@ -19,7 +19,7 @@ import pytest
 from home import Home
 from local_server import Answer, LocalServer, Received
 
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -126,7 +126,7 @@ def outcomes(home: Home, task: str) -> list[str]:
 
 def log_holds(home: Home) -> bool:
     with home.database.read() as connection:
-        return audit.verify(connection).holds
+        return audit_check.verify(connection).holds
 
 
 @contextmanager

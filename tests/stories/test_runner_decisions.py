@@ -17,7 +17,7 @@ from home import Home
 from local_server import Answer, LocalServer, Received
 
 from runner import decisions
-from runner.contract import audit, clock, wake
+from runner.contract import audit_check, clock, wake
 from runner.contract.kinds import Key
 from runner.task_record import Decided
 
@@ -186,7 +186,7 @@ def test_a_call_that_did_not_run_is_made_once_more_under_the_same_key(
     assert keys == [f"{interrupted}:2"] * 2
     assert home.rows("SELECT output FROM task") == [("it said: delivered",)]
     with home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def test_a_dead_task_that_is_retried_repeats_no_finished_step(home: Home) -> None:

@@ -16,7 +16,7 @@ from home import Home
 from local_server import Answer, LocalServer, Received
 from model_server import ModelServer, completion, said
 
-from runner.contract import audit
+from runner.contract import audit_check
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -123,7 +123,7 @@ def test_on_a_full_disk_nothing_is_called_until_there_is_room(home: Home) -> Non
     assert len(server.received) == 1
     assert len(logged(home, "log.started")) == 1, "it ended, and was started again"
     with home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 FILE = "canary-file-8841"

@@ -14,7 +14,7 @@ from local_server import Answer, LocalServer, Received
 from model_server import ModelServer, completion, failure, said
 from sqlmodel import SQLModel
 
-from runner.contract import audit, seal, tables
+from runner.contract import audit_check, seal, tables
 from runner.contract.kinds import Key
 
 pytestmark = pytest.mark.story
@@ -180,7 +180,7 @@ def test_no_answer_of_a_model_takes_the_runner_down(home: Home) -> None:
         "failed",
     }
     with home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
 
 
 def test_a_runner_with_another_key_does_not_start_beside_the_others(

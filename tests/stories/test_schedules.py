@@ -16,7 +16,7 @@ import pytest
 from home import Home
 from repository import Repository
 
-from runner.contract import audit, clock
+from runner.contract import audit_check, clock
 
 pytestmark = pytest.mark.story
 
@@ -158,7 +158,7 @@ def test_daemons_killed_at_any_moment_fire_each_moment_once(world: World) -> Non
     assert all(row[4] == f"schedule:default/{row[0]}" for row in queued)
     assert len({(row[0], row[1]) for row in fires}) == len(fires)
     with world.home.database.read() as connection:
-        assert audit.verify(connection).holds
+        assert audit_check.verify(connection).holds
     types = [entry["type"] for entry in world.home.entries()]
     assert types.count("schedule.fired") == types.count("task.queued") == len(queued)
 

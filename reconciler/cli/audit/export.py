@@ -1,35 +1,36 @@
-"""`orloj audit export`: write entries out."""
+"""`orloj audit export`: a period of the log as lines, or as a bundle that proves itself."""
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, Final
 
 import click
 
-from reconciler.cli.asking import noted
-from reconciler.cli.context import Context
+from reconciler.cli.asking import actor, noted
+from reconciler.cli.audit import streaming
+from reconciler.cli.audit.progress import Progress
+from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Moment
-from reconciler.views import audit as view
-from runner.contract import audit, errors
+from reconciler.evidence import cover, export
+from reconciler.evidence.cover import Asked
+from reconciler.evidence.disclosures import Choice
+from reconciler.evidence.export import Exported
+from reconciler.evidence.parts import Wanted
+from reconciler.views import exported as view
+from runner import tasks
+from runner.contract import clock
 
-PROGRESS_AFTER_S: Final = 1.0
-PROGRESS_EVERY: Final = 1_000
-
-Line = Callable[[audit.Stored], bytes]
+BUNDLE: Final = "bundle"
+_SUFFIX: Final = ".tar"
 
 
 @click.command()
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "csv"]),
-    default="jsonl",
-    show_default=True,
-    help="jsonl: the bytes that were hashed, one entry a line. csv: for spreadsheets.",
+    type=click.Choice([*streaming.FORMS, BUNDLE]),
+    help="jsonl: the bytes that were hashed, one entry a line. csv: for spreadsheets."
+    " bundle: a tar with proofs, for an auditor."
+    " [default: bundle when --out ends in .tar, else jsonl]",
 )
 @click.option(
     "--out",
@@ -37,67 +38,94 @@ Line = Callable[[audit.Stored], bytes]
     help="File to write. Default: standard output.",
 )
 @click.option("--from", "since", type=Moment(), help="From this time on, or from 2h ago.")
-@click.option("--to", "until", type=Moment(), help="Before this time.")
+@click.option("--to", "until", type=Moment(), help="Before this time. Default: now.")
+@click.option("--disclose", multiple=True, metavar="FIELD", help="Bundle: values of a field.")
+@click.option(
+    "--disclose-task", "disclose_tasks", multiple=True, metavar="ID", help="... of a task."
+)
+@click.option(
+    "--framework", "frameworks", multiple=True, metavar="NAME", help="Bundle: only these."
+)
+@click.option("--no-git", is_flag=True, help="Bundle: without the governing commits.")
+@click.option(
+    "--controls",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Bundle: your own frameworks, beside ours or in their place.",
+)
+@click.option("--no-pdf", is_flag=True, help="Bundle: the report as a page only.")
+@json_option
 @click.pass_obj
 def command(
-    context: Context, form: str, out: Path | None, since: int | None, until: int | None
+    context: Context,
+    *,
+    form: str | None,
+    out: Path | None,
+    since: int | None,
+    until: int | None,
+    disclose: tuple[str, ...],
+    disclose_tasks: tuple[str, ...],
+    frameworks: tuple[str, ...],
+    no_git: bool,
+    controls: Path | None,
+    no_pdf: bool,
+    as_json: bool,
 ) -> None:
-    """Write entries, oldest first, to a file or to standard output."""
-    line: Line = _raw_line if form == "jsonl" else _csv_line
-    with _target(out) as file, context.database.read() as connection:
-        if form == "csv":
-            file.write(view.csv_header().encode())
-        progress = _Progress(context)
-        for entry in audit.read(connection, since_us=since, until_us=until):
-            file.write(line(entry))
-            progress.another()
-    noted(context, "audit_export", {"from": since, "to": until, "format": form}, None)
-    if out is not None:
-        context.say(f"{progress.count} entries written to {out}")
-
-
-def _raw_line(entry: audit.Stored) -> bytes:
-    return entry.raw + b"\n"
-
-
-def _csv_line(entry: audit.Stored) -> bytes:
-    return view.csv_line(entry.fields).encode("utf-8", "backslashreplace")
-
-
-@contextmanager
-def _target(out: Path | None) -> Iterator[BinaryIO]:
-    """Where an export goes. A file gets its name only when it is complete."""
-    if out is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    """Write a period of the log: as lines, or with all that proves it as NAME.tar."""
+    if form is None:
+        form = BUNDLE if out is not None and out.suffix == _SUFFIX else streaming.FORMS[0]
+    if form != BUNDLE:
+        if disclose or disclose_tasks or frameworks or controls or no_git or no_pdf or as_json:
+            raise click.UsageError(
+                "--disclose, --disclose-task, --framework, --controls, --no-git, --no-pdf and"
+                " --json are for bundles: add --out NAME.tar"
+            )
+        streaming.write(context, form, out, since, until)
+        noted(context, "audit_export", {"from": since, "to": until, "format": form}, None)
         return
-    unfinished = out.with_name(out.name + ".unfinished")
+    if out is None:
+        raise click.UsageError("a bundle needs a file: add --out NAME.tar")
+    with context.database.read() as connection:
+        chosen = frozenset(tasks.resolve(connection, one) for one in disclose_tasks)
+    wanted = Wanted(
+        disclose=Choice(frozenset(disclose), chosen),
+        frameworks=frameworks,
+        controls=controls,
+        pdf=not no_pdf,
+        git=not no_git,
+    )
+    exported = _bundle(context, out, Asked(since, until, actor()), wanted)
+    if as_json:
+        context.show_json(_fields(out, exported))
+    else:
+        context.show(view.exported(_fields(out, exported)))
+
+
+def _bundle(context: Context, out: Path, asked: Asked, wanted: Wanted) -> Exported:
+    covered = cover.cover(context.settings, context.database, asked, clock.now_us())
+    progress = Progress()
     try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(out)
-    except OSError as error:
-        raise errors.Refused(f"cannot write {out}: {error.strerror}") from error
+        return export.write(
+            context.database, covered, out, wanted, actor=asked.actor, progress=progress.at
+        )
     finally:
-        unfinished.unlink(missing_ok=True)
+        progress.end()
 
 
-class _Progress:
-    """Says how far an export is, once it takes long enough to wonder."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._spoken_at = time.monotonic()
-        self.count = 0
-
-    def another(self) -> None:
-        """One entry more is written."""
-        self.count += 1
-        if self.count % PROGRESS_EVERY:
-            return
-        now = time.monotonic()
-        if now - self._spoken_at >= PROGRESS_AFTER_S:
-            self._spoken_at = now
-            self._context.say(f"{self.count} entries …")
+def _fields(out: Path, exported: Exported) -> dict[str, Any]:
+    period = exported.covered.period
+    return {
+        "file": str(out),
+        "log": period.log,
+        "from": clock.iso(period.since_us),
+        "to": clock.iso(period.until_us),
+        "first": period.first,
+        "last": period.last,
+        "entries": period.last - period.first + 1,
+        "checkpoint": exported.covered.checkpoint.size,
+        "bytes": exported.size_bytes,
+        "sha256": exported.digest,
+        "audit_entry": exported.entry,
+        "disclosed": exported.disclosed,
+        "erased": exported.erased,
+    }

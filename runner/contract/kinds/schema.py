@@ -57,13 +57,13 @@ class Shape(NamedTuple):
 @cache
 def shape(kind: str) -> Shape:
     """The shape of a kind's spec."""
-    return _shape_of(KINDS[kind])
+    return shape_of(KINDS[kind])
 
 
 @cache
 def metadata_shape() -> Shape:
     """The shape of `metadata`."""
-    return _shape_of(Metadata)
+    return shape_of(Metadata)
 
 
 def canonical_name(name: str, field: FieldInfo) -> str:
@@ -79,7 +79,8 @@ def spellings(name: str, field: FieldInfo) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _shape_of(model: type[BaseModel]) -> Shape:
+def shape_of(model: type[BaseModel]) -> Shape:
+    """The shape of a model; its fields all have spellings, as those of `Strict` do."""
     fields: dict[str, tuple[str, Shape | None]] = {}
     for name, field in model.model_fields.items():
         entry = (canonical_name(name, field), _inner(field.annotation))
@@ -98,7 +99,7 @@ def _inner(annotation: Any) -> Shape | None:
     if origin in (list, dict):
         return Shape({}, _inner(arguments[-1]))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return None if annotation is Permission else _shape_of(annotation)
+        return None if annotation is Permission else shape_of(annotation)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the audit log says was applied last: a second, chained witness.
+"""What the audit log says was applied last, beside what the rows say.
 
 Whoever edits a row can edit its digest as well, and the commit that the source names. The
 entries that were written with the change stay, and `orloj audit verify` says whether they
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from reconciler.drift.comparison import Witness
+from reconciler.drift.comparison import Testimony
 from runner.contract import persons
 
 ENTRIES: Final = 2_000
@@ -24,15 +24,15 @@ _READ: Final = (
 """The condition is letter by letter that of the index it is answered from."""
 
 
-class Witnesses:
+class Testimonies:
     """What the log says of each resource, by its key as people write it."""
 
     def __init__(self) -> None:
         self._seq = 0
-        self._all: dict[str, Witness] = {}
+        self._all: dict[str, Testimony] = {}
         self._applied: dict[str, str] = {}
 
-    def get(self, subject: str) -> Witness | None:
+    def get(self, subject: str) -> Testimony | None:
         """What was applied last under a key; None for what was deleted, or never applied."""
         return self._all.get(subject)
 
@@ -65,7 +65,7 @@ class Witnesses:
         # What was put back is what was applied before, at its commit.
         again = kind == "drift.healed" and before is not None
         if not (again and before and (before.spec_hash, before.actor) == (digest, actor)):
-            self._all[subject] = Witness(digest, commit, actor)
+            self._all[subject] = Testimony(digest, commit, actor)
 
 
 def _fields(raw: object) -> dict[str, Any]:

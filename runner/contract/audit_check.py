@@ -1,0 +1,177 @@
+"""Whether the log is what was written, as far as the log itself can tell.
+
+    every row ──> number, leaf, the one form, place, copies ──> disclosures
+
+Whoever writes the database can rewrite all of that, leaves included. What shows it is the
+root of the tree, signed and kept elsewhere: see reconciler.proof.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json
+from sqlalchemy import Connection
+
+from runner.contract import audit, audit_entry, disclosures, merkle
+
+PAGE: Final = 5_120
+SEQ_MAX: Final = 2**62
+_COPIES: Final = ("time", "type", "task", "task_seq", "agent", "tool", "decision")
+"""The fields that stand beside the bytes as well, to search by: they must say the same."""
+_VERIFY = (
+    "SELECT seq, raw, leaf, time, type, task, task_seq, agent, tool, decision FROM audit_entry"
+    " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+)
+_BEFORE_ALL: Final = -(2**63)
+
+
+class Problem(NamedTuple):
+    """What is wrong with an entry: the attack that it looks like, and a sentence."""
+
+    attack: str
+    sentence: str
+
+
+class Page(NamedTuple):
+    """Entries that follow each other and hold, by their leaves; and what is wrong after them.
+
+    `times` are theirs, microseconds.
+    """
+
+    leaves: list[bytes]
+    times: list[int]
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verification found. `bad_seq` is the first entry that does not hold.
+
+    `head` is the root of the Merkle tree over the entries that hold, in hex.
+    """
+
+    entries: int
+    head: str
+    bad_seq: int | None = None
+    problem: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every entry is what was written."""
+        return self.problem is None
+
+
+def verify(connection: Connection) -> Verdict:
+    """Whether the log is what was written: hashes, order, no gap, copies, disclosures."""
+    tree = merkle.Frontier()
+    for page in pages(connection):
+        tree = tree.grown(page.leaves)
+        if page.problem is not None:
+            bad = tree.size + 1
+            return Verdict(tree.size, tree.root.hex(), bad, page.problem.sentence)
+    head = tree.root.hex()
+    if undisclosed := disclosures.first_bad(connection):
+        return Verdict(tree.size, head, *undisclosed)
+    return Verdict(tree.size, head)
+
+
+def pages(
+    connection: Connection, after: int = 0, until: int = SEQ_MAX, signed: int = 0
+) -> Iterator[Page]:
+    """The entries after one up to another, checked by themselves, until one does not hold.
+
+    Of the first `signed` entries the caller compares the root with one that the log's key has
+    signed: that they are in the one form need not be found out again.
+    """
+    log, seq = audit.name(connection), after
+    while True:
+        # A number below 1 sorts before all that we ever wrote, and must not be passed over.
+        rows = _rows(connection, seq or _BEFORE_ALL, until)
+        first, seq = seq, seq + _holding(rows, seq, log, signed)
+        held = rows[: seq - first]
+        leaves, times = [row[2] for row in held], [row[3] for row in held]
+        problem = None
+        if len(held) < len(rows):
+            problem = _problem(rows[len(held)], seq + 1, log)
+        yield Page(leaves, times, problem)
+        if problem is not None or len(rows) < PAGE:
+            return
+
+
+def _rows(connection: Connection, after: int, until: int) -> Sequence[Any]:
+    """Rows as the driver gives them: wrapping each costs a fifth of all."""
+    found = connection.exec_driver_sql(_VERIFY, (after, until, PAGE))
+    assert found.cursor is not None
+    rows = found.cursor.fetchall()
+    found.close()
+    return rows
+
+
+def _holding(rows: Sequence[Any], seq: int, log: str, signed: int) -> int:
+    """How many of these rows hold, one after the other. Written out: a million pass here."""
+    count = 0
+    for at, raw, leaf, time, type, task, task_seq, agent, tool, decision in rows:
+        seq += 1
+        if at != seq or not isinstance(raw, bytes) or leaf != merkle.leaf(raw):
+            break
+        fields = _read(raw) if seq <= signed else _read_strictly(raw)
+        if fields is None or (fields.get("log") != log and fields.get("v") != 1):
+            break
+        get = fields.get
+        if get("seq") != seq or get("time") != time or get("type") != type:
+            break
+        if get("task") != task or get("task_seq") != task_seq or get("agent") != agent:
+            break
+        if get("tool") != tool or get("decision") != decision:
+            break
+        count += 1
+    return count
+
+
+def _problem(row: Any, expected: int, log: str) -> Problem:
+    """What is wrong with an entry that does not hold."""
+    seq, raw = row[0], row[1]
+    if seq < expected:
+        return Problem("insertion", f"an entry was put before it, under the number {seq}")
+    if seq != expected:
+        return Problem("deletion", f"entry {expected} is missing: the next one stored is {seq}")
+    if not isinstance(raw, bytes):
+        return Problem("edit", "the entry's bytes were replaced")
+    if row[2] != merkle.leaf(raw):
+        return Problem("edit", "the entry's bytes were edited: its leaf hash differs")
+    if (fields := _read_strictly(raw)) is None:
+        return Problem("edit", "the entry's bytes are not in the one form that we write")
+    if fields.get("seq") != expected:
+        return Problem(
+            "reordering", "the entry says another sequence number: entries were moved"
+        )
+    return _problem_within(fields.get, row, log)
+
+
+def _problem_within(field: Callable[[str], Any], row: Any, log: str) -> Problem:
+    if field("log") != log and field("v") != 1:
+        return Problem("insertion", "the entry was written in another log")
+    # A filter looks at the copies: an edited one would hide an entry that still verifies.
+    for name, copy in zip(_COPIES, row[3:], strict=True):
+        if field(name) != copy:
+            return Problem("edit", f"the copy of its {name} that filters look at was edited")
+    raise AssertionError("an entry that holds was taken for one that does not")
+
+
+def _read(raw: bytes) -> dict[str, Any] | None:
+    """The fields of an entry, quickly."""
+    try:
+        value = from_json(raw)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _read_strictly(raw: bytes) -> dict[str, Any] | None:
+    """The same, if the bytes are the only ones for them: a key given twice has two readings."""
+    fields = audit_entry.parsed(raw)
+    try:
+        return fields if fields and audit_entry.encoded(fields) == raw else None
+    except ValueError:
+        return None
