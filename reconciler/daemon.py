@@ -28,6 +28,7 @@ from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.in_flight import Cancel
 from reconciler.leader import TURN_S, Leader
 from reconciler.notify.lanes import Lanes
+from reconciler.privacy.sweeps import Sweeps
 from reconciler.proof.keeping import Keeping
 from reconciler.pulse import Pulse
 from reconciler.report import Outcome
@@ -72,6 +73,7 @@ class Daemon:
         self._complaint = ""
         self._lanes = Lanes(settings, database)
         self._keeping = Keeping(settings, database)
+        self._retention = Sweeps(database)
         self._leader = Leader(database)
         self._leading = False
         self.pulse = Pulse(lambda: self._wake(_LOOK))
@@ -147,6 +149,7 @@ class Daemon:
             self._lanes.look(leading=True)
             self._tend()
             self._keeping.look(leading=True)
+            self._retention.step()
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
         """Tell each repository what may have happened to it."""
@@ -207,7 +210,7 @@ class Daemon:
             self._complain(str(error))
             return False
 
-    def _wait_s(self) -> float | None:
+    def _wait_s(self) -> float:
         if not self._leading:
             return TURN_S
         waits = [
@@ -217,7 +220,7 @@ class Daemon:
             QUIET_S for follower in self._followers if follower.unpacked >= MAINTAIN_EVERY
         ]
         waits += [watch.wait_s() for watch in self._drift]
-        return min(waits, default=None)
+        return min([*waits, self._retention.wait_s()])
 
     def _complain(self, message: str) -> None:
         if message != self._complaint:

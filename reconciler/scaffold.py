@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -18,20 +19,14 @@ from runner.contract.settings import Settings
 
 SCHEMA_PATH: Final = ".orloj/schema.json"
 GIT_TIMEOUT_S: Final = 60
-_FILES: Final = {
-    "agent.yaml": "agent.yaml",
-    "model.yaml": "model.yaml",
-    "task.yaml": "task.yaml",
-    "tools.yaml": "tools.yaml",
-    "gitignore": ".gitignore",
-    "readme.md": "README.md",
-}
 _OF_THE_PERSON: Final = (
     *("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"),
     *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"),
 )
 """The variables by which git knows who commits."""
-_DOCUMENT: Final = "documents/welcome.md"
+_DOCUMENTS: Final = "documents"
+_TEMPLATES: Final = "templates"
+_RENAMED: Final = {"gitignore": ".gitignore", "readme.md": "README.md"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +39,21 @@ class Made:
     document: Path | None
 
 
-def make(folder: Path, home: Settings, schema: str) -> Made:
+def templates() -> list[str]:
+    """The names of the templates for regulated work."""
+    return sorted(place.name for place in (_data() / _TEMPLATES).iterdir())
+
+
+def make(folder: Path, home: Settings, schema: str, template: str | None = None) -> Made:
     """Make a repository at `folder` and point the home at it; Refused, and nothing is left.
 
-    `schema` is the JSON Schema of the manifests, for editors.
+    `schema` is the JSON Schema of the manifests, for editors. A `template` is one of
+    `templates()`; without one it is an agent to try things with.
     """
+    if template is not None and template not in templates():
+        known = ", ".join(templates())
+        raise errors.Refused(f"there is no template {template!r}; there are: {known}")
+    source = _data() / _TEMPLATES / template if template else _data()
     folder = folder.absolute()
     if folder.is_symlink() or (folder.exists() and _in_use(folder)):
         raise errors.Refused(f"{folder} is there already and not empty; choose another name")
@@ -56,24 +61,28 @@ def make(folder: Path, home: Settings, schema: str) -> Made:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".orloj-init-", dir=folder.parent) as draft:
             root = Path(draft) / folder.name
-            files = _write(root, schema)
+            files = _write(root, source, schema)
             _commit(root)
             root.replace(folder)
     except OSError as error:
         raise errors.Refused(f"cannot make {folder}: {error.strerror}") from error
-    return Made(folder, files, _set_source(folder, home), _put_document(home.files))
+    return Made(folder, files, _set_source(folder, home), _put_document(home.files, source))
+
+
+def _data() -> Traversable:
+    return resources.files("reconciler") / "new_project"
 
 
 def _in_use(folder: Path) -> bool:
     return not folder.is_dir() or any(folder.iterdir())
 
 
-def _write(root: Path, schema: str) -> tuple[str, ...]:
-    data = resources.files("reconciler") / "new_project"
-    texts = {
-        name: (data / stored).read_text(encoding="utf-8") for stored, name in _FILES.items()
-    }
-    texts[SCHEMA_PATH] = schema
+def _write(root: Path, source: Traversable, schema: str) -> tuple[str, ...]:
+    texts = {SCHEMA_PATH: schema}
+    for place in (_data() / "gitignore", *source.iterdir()):
+        if place.is_file():
+            name = _RENAMED.get(place.name, place.name)
+            texts[name] = place.read_text(encoding="utf-8")
     for name, text in texts.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,12 +137,13 @@ def _set_source(folder: Path, home: Settings) -> bool:
     return True
 
 
-def _put_document(files: Path) -> Path | None:
+def _put_document(files: Path, source: Traversable) -> Path | None:
     """A document for the first task to find, where there are none."""
-    path = files / _DOCUMENT
-    if path.parent.exists():
+    folder = files / _DOCUMENTS
+    if folder.exists():
         return None
-    path.parent.mkdir(mode=0o700, parents=True)
-    data = resources.files("reconciler") / "new_project" / "welcome.md"
-    path.write_text(data.read_text(encoding="utf-8"), encoding="utf-8")
+    folder.mkdir(mode=0o700, parents=True)
+    (document,) = (source / _DOCUMENTS).iterdir()
+    path = folder / document.name
+    path.write_text(document.read_text(encoding="utf-8"), encoding="utf-8")
     return path

@@ -8,6 +8,7 @@ import click
 
 from reconciler import control, recorded
 from reconciler.cli.context import Context
+from reconciler.privacy import reading
 from reconciler.recorded import SourceState
 from reconciler.repository import source_unset
 from reconciler.resource import git_owner, person_owner
@@ -31,6 +32,16 @@ def chosen(context: Context, names: tuple[str, ...]) -> Sequence[str]:
 def actor() -> str:
     """Whoever runs this command, as the log names them."""
     return person_owner(settings.person())
+
+
+def noted(
+    context: Context, command: str, filters: dict[str, Any], seqs: tuple[int, int] | None
+) -> None:
+    """Write down that whoever runs this command read the log."""
+    with context.database.write() as connection:
+        reading.note(
+            connection, actor(), command, filters=filters, seqs=seqs, now_us=clock.now_us()
+        )
 
 
 def request(context: Context, names: Sequence[str]) -> str:

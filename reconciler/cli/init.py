@@ -13,15 +13,20 @@ from runner.contract.kinds import schema
 
 @click.command()
 @click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
+@click.option(
+    "--template",
+    metavar="TEMPLATE",
+    help="Manifests for regulated work: hipaa, soc2, eu-ai-act or finance.",
+)
 @json_option
 @click.pass_obj
-def command(context: Context, folder: Path, as_json: bool) -> None:
+def command(context: Context, folder: Path, template: str | None, as_json: bool) -> None:
     """Make the folder NAME: a Git repository with an agent that runs without a key.
 
     Nothing is overwritten. When the home reconciles no repository yet, it will be this one.
     """
     home = context.settings
-    made = scaffold.make(folder, home, schema.text(None))
+    made = scaffold.make(folder, home, schema.text(None), template)
     if as_json:
         context.show_json(
             {
@@ -44,6 +49,14 @@ def command(context: Context, folder: Path, as_json: bool) -> None:
         ]
     if made.document is not None:
         lines.append(f"A document for the agent to scan: {made.document}")
+    if template is not None:
+        lines += [
+            "",
+            f"Read {made.repository}/README.md: what it does, and what remains yours.",
+        ]
+        lines += ["", "Next:", "  orloj plan", "  orloj up", "  orloj approvals"]
+        click.echo("\n".join(plain(line) for line in lines))
+        return
     # A bare name is looked for in the repository of the home, which may be another one.
     agent = "agent.yaml" if made.source_set else str(folder / "agent.yaml")
     lines += ["", "Next:", f"  orloj apply -f {agent}", "  orloj status", "  orloj up"]

@@ -20,6 +20,11 @@ _CLOSING: Final = frozenset(kind.value for kind in CLOSING)
 _LIFE: Final = frozenset({"action.decided", "action.started", "task.retried"})
 
 
+def stated(fields: Fields, name: str) -> bool:
+    """Whether an entry has a field, in the header or as a commitment."""
+    return bool(fields.get(name)) or name in (fields.get("private") or {})
+
+
 class _Calls:
     """The calls of the tasks under way, by task and step. Forgets a task when it is over."""
 
@@ -133,8 +138,8 @@ class DecisionsTraceable:
         needed = ["agent", "manifests", "decision", "reason"]
         if fields.get("decision") == "allow":
             needed.append("rule")
-        missing = [name for name in needed if not fields.get(name)]
-        if not fields.get("tool") and not fields.get("model"):
+        missing = [name for name in needed if not stated(fields, name)]
+        if not stated(fields, "tool") and not fields.get("model"):
             missing.append("tool or model")
         if fields.get("commit") in (None, "", "none"):
             missing.append("commit")
@@ -163,7 +168,7 @@ class FieldsPresent:
         needed = ["actor", "time", "type", "code"]
         if fields["type"] in _ENDS:
             needed.append("outcome")
-        missing = [name for name in needed if not fields.get(name)]
+        missing = [name for name in needed if not stated(fields, name)]
         if fields["type"].startswith("action.") and not (
             fields.get("tool") or fields.get("model")
         ):
@@ -215,7 +220,7 @@ class ProgramsIsolated:
             return
         self._tally.member(seq)
         if isolation == "none":
-            self._tally.exception(seq, f"{fields.get('tool')} ran without a sandbox")
+            self._tally.exception(seq, "a program of a tool ran without a sandbox")
 
     def end(self, period: Period) -> Observation:
         """What was seen."""

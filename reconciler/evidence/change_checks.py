@@ -4,6 +4,7 @@ Who reviewed a commit stands in `manifest.applied` as a commitment (`private.rev
 it is there shows that somebody did. Who they were is disclosed beside the log.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from reconciler.evidence.observation import Observation, Period, Tally
@@ -67,6 +68,40 @@ class ChangesReviewed:
         return self._tally.observation()
 
 
+class FourEyes:
+    """Every commit that was applied was looked at by somebody who wrote none of it."""
+
+    types = frozenset({"manifest.applied"})
+
+    def __init__(self, parameter: int = 0) -> None:
+        self._tally = Tally()
+
+    def take(self, seq: int, fields: Fields) -> None:
+        """Look at the next entry."""
+        self._tally.member(seq)
+
+    def end(self, period: Period) -> Observation:
+        """What the entries can say: that there were changes. See `four_eyes` for the rest."""
+        if self._tally.population:
+            self._tally.untold = "who wrote a commit stands in Git, and no mirror was at hand"
+        return self._tally.observation()
+
+
+def four_eyes(changes: Iterable[tuple[int, str, str]]) -> Observation:
+    """The same with what Git says of each change: its entry, `yes`, `no` or `unknown`, why."""
+    tally, unknown = Tally(), 0
+    for seq, verdict, why in changes:
+        tally.member(seq)
+        if verdict == "no":
+            tally.exception(seq, why)
+        elif verdict != "yes":
+            unknown += 1
+            tally.untold = (
+                f"of {unknown} changes it cannot be told; the last, entry {seq}: {why}"
+            )
+    return tally.observation()
+
+
 class ChangesSigned:
     """Every commit that was applied carries a signature that was verified."""
 
@@ -99,7 +134,7 @@ class NothingOverridden:
         if fields["type"] in _APPLIED:
             self._tally.member(seq)
         elif fields.get("outcome") != _PLAN:
-            what = f"{fields.get('outcome')} was let pass for {fields.get('resource')}"
+            what = f"what a rule would have stopped was let pass: {fields.get('resource')}"
             self._tally.exception(seq, what)
 
     def end(self, period: Period) -> Observation:
@@ -147,7 +182,7 @@ class DrillsHeld:
         """Look at the next entry."""
         self._tally.member(seq)
         if fields.get("outcome") != "held":
-            self._tally.exception(seq, f"a drill {fields.get('outcome')}")
+            self._tally.exception(seq, "a drill did not hold what is promised")
 
     def end(self, period: Period) -> Observation:
         """What was seen."""

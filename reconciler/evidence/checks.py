@@ -62,6 +62,7 @@ CHECKS: Final[dict[str, Check]] = {
     "drift_healed": _check(change_checks.DriftHealed),
     "drills_held": _check(change_checks.DrillsHeld),
     "fields_present": _check(call_checks.FieldsPresent),
+    "four_eyes": _check(change_checks.FourEyes),
     "kept_for": _check(log_checks.KeptFor, "days"),
     "log_whole": _check(log_checks.LogWhole),
     "nothing_overridden": _check(change_checks.NothingOverridden),
@@ -83,15 +84,13 @@ class _Selected:
     def __init__(self, wanted: Selection) -> None:
         self._wanted = wanted
         self._tally = Tally()
-
-    @property
-    def types(self) -> frozenset[str]:
-        """The types that can fulfil it."""
-        return self._wanted.types
+        # Only entries of its types are shown to it, so most need not be looked at again.
+        self._by_type = all(name == "type" for name, _ in wanted.conditions)
+        self.types = wanted.types
 
     def take(self, seq: int, fields: dict[str, Any]) -> None:
         """Look at the next entry."""
-        if self._wanted.takes(fields):
+        if self._by_type or self._wanted.takes(fields):
             self._tally.member(seq)
 
     def end(self, period: Period) -> Observation:

@@ -4,9 +4,17 @@ That the entries are those of the signed checkpoint is not seen here: `verify.py
 from the bundle, and needs nobody's word. These checks say what the entries say of themselves.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from reconciler.evidence.observation import STATED_MAX, Observation, Period, Tally
+from reconciler.evidence.observation import (
+    SEQS_MAX,
+    STATED_MAX,
+    Observation,
+    Period,
+    Tally,
+)
 from runner.contract.audit_entry import CLOSING
 
 Fields = dict[str, Any]
@@ -85,7 +93,7 @@ class StoppedInOrder:
             self._running.pop(actor, None)
             return
         if actor in self._running:
-            self._tally.exception(seq, f"{actor} started again and had not been stopped")
+            self._tally.exception(seq, "a writer started again and had not been stopped")
         if self._tally.room(len(self._running)):
             self._running[actor] = seq
 
@@ -95,22 +103,25 @@ class StoppedInOrder:
 
 
 class PublishedWithoutFailure:
-    """No checkpoint failed to be published."""
+    """Checkpoints were published in the period, and none failed to be."""
 
-    types: frozenset[str] | None = None  # Whatever is written is to be published.
+    types = frozenset({"log.publish_failed"})
 
     def __init__(self, parameter: int = 0) -> None:
         self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
-        self._tally.member(seq)
-        if fields["type"] == "log.publish_failed":
-            self._tally.exception(seq, "a checkpoint could not be published")
+        self._tally.exception(seq, "a checkpoint could not be published")
 
     def end(self, period: Period) -> Observation:
-        """What was seen."""
+        """What the entries can say: failures. That there was no attempt is no evidence."""
         return self._tally.observation()
+
+
+def published(failures: Observation, sizes: Sequence[int]) -> Observation:
+    """The same with the sizes of the checkpoints that were published in the period."""
+    return replace(failures, population=len(sizes), seqs=tuple(sizes[:SEQS_MAX]))
 
 
 class KeptFor:

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from reconciler.evidence import framework_files, repositories
+from reconciler.evidence import controls, framework_files, repositories
 from reconciler.evidence.approvals import Approvals
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.disclosures import Choice, Disclosures
 from reconciler.evidence.entry_sheet import EntrySheet
+from reconciler.evidence.findings_sarif import FindingsSarif
+from reconciler.evidence.ocsf import Ocsf
 from reconciler.evidence.part import Part, Scope
+from reconciler.evidence.populations import Populations
+from reconciler.evidence.report import Report
 from reconciler.evidence.repositories import Repositories
 
 
@@ -54,18 +58,26 @@ class Chosen:
 
     all: list[Part]
     disclosures: Disclosures
+    report: Report
 
 
 def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
     """The parts of one export."""
+    frameworks = framework_files.chosen(wanted.frameworks, wanted.controls)
     mirrors = repositories.mirrors(sources.home, sources.scratch)
     disclosures = Disclosures(scope, sources.files, sources.connection, wanted.disclose)
+    populations = Populations(scope, mirrors)
+    sources.files.callback(populations.close)
     every: list[Part] = [
+        populations,
         disclosures,
         Approvals(scope, sources.connection, wanted.disclose, mirrors),
         EntrySheet(scope, sources.files),
-        Controls(scope, framework_files.chosen(wanted.frameworks, wanted.controls)),
+        Ocsf(scope, sources.files),
+        FindingsSarif(scope, sources.files),
+        Controls(scope, frameworks, populations, controls.published(sources.connection, scope)),
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))
-    return Chosen(every, disclosures)
+    report = Report(scope, populations, pdf=wanted.pdf)
+    return Chosen([*every, report], disclosures, report)

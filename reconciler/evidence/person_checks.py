@@ -16,6 +16,8 @@ _REQUESTED: Final = "action.approval_requested"
 _GRANTED: Final = "action.approval_granted"
 _DENIED: Final = "action.approval_denied"
 _CONSUMED: Final = "action.consumed"
+_BY_THEMSELVES: Final = ("git:", "schedule:", "worker:", "canary", "runner:", "daemon:")
+"""How actors begin that are no people, and queue tasks."""
 _OVER: Final = frozenset({"action.expired", "action.approval_withdrawn"})
 
 
@@ -68,19 +70,27 @@ class SomebodyElseApproved:
 
     def __init__(self, parameter: int = 0) -> None:
         self._tally = Tally()
-        self._queued: dict[str, str] = {}
+        self._queued: dict[str, str | None] = {}
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
         kind, task, actor = fields["type"], str(fields.get("task")), str(fields.get("actor"))
         if kind == _GRANTED:
             self._tally.member(seq)
-            if _name(actor) == self._queued.get(task):
-                self._tally.exception(seq, "whoever queued the task approved its call")
+            self._compare(seq, task, actor)
         elif kind in ("task.finished", "task.cancelled"):
             self._queued.pop(task, None)
-        elif actor.startswith("person:") and self._tally.room(len(self._queued)):
-            self._queued[task] = _name(actor)
+        elif not actor.startswith(_BY_THEMSELVES) and self._tally.room(len(self._queued)):
+            self._queued[task] = _name(actor, "person:")
+
+    def _compare(self, seq: int, task: str, actor: str) -> None:
+        if task not in self._queued:
+            return  # No person queued it.
+        approver, queued = _name(actor, "approver:"), self._queued[task]
+        if approver is None or queued is None:
+            self._tally.untold = "who queued a task or approved its call is not disclosed"
+        elif approver == queued:
+            self._tally.exception(seq, "whoever queued the task approved its call")
 
     def end(self, period: Period) -> Observation:
         """What was seen."""
@@ -146,5 +156,6 @@ class ReviewedEvery:
         return self._tally.observation()
 
 
-def _name(actor: str) -> str:
-    return actor.partition(":")[2]
+def _name(actor: str, role: str) -> str | None:
+    """What a person is called in a role; None for a pseudonym, or a name that was erased."""
+    return actor.removeprefix(role) if actor.startswith(role) else None

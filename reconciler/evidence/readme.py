@@ -38,8 +38,14 @@ WHAT IS IN HERE
                        disclosed (--disclose arguments, or --disclose-task)
     repo*.bundle       the commits that the entries name, for `git clone --mirror`;
                        repositories.txt lists what is in them and what could not be
-    csv/               the entries as a table; cells that a spreadsheet would run as a formula
-                       begin with an apostrophe
+    report.html        the report, for people; report.pdf is the same on paper, where it was
+                       asked for
+    csv/               the entries as a table, and the populations of the report: changes,
+                       calls, approvals, denials, limits, samples; cells that a spreadsheet
+                       would run as a formula begin with an apostrophe
+    ocsf.jsonl         the same events in the form that security tools read; findings.sarif
+    controls/          what the entries show of the controls of frameworks; oscal-ar.json says
+                       the same for programs
 
 CHECKS WITH THE TOOLS OF OTHERS
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 from runner.contract.audit_entry import EntryType
 
 FIELDS: Final = (
-    *("type", "code", "actor", "agent", "tool", "model", "permission", "decision", "rule"),
-    *("approval", "resource", "outcome", "isolation", "reason", "task", "commit"),
+    *("type", "code", "agent", "tool", "model", "permission", "decision", "rule"),
+    *("approval", "resource", "outcome", "isolation", "task", "commit"),
 )
-"""What may stand before the `=`."""
+"""What may stand before the `=`. Nothing that names people, or that anybody can choose: it may
+be erased one day, and the answer must not change then."""
 ANY: Final = "*"
 NONE: Final = "-"
 

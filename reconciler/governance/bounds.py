@@ -7,7 +7,15 @@ from reconciler.governance import words
 from reconciler.governance.finding import Finding, Severity
 from reconciler.governance.words import Limit
 from reconciler.governance.world import Sides
-from runner.contract.kinds import Approver, DataSource, ModelEndpoint, Namespace, Secret
+from runner.contract.kinds import (
+    Approver,
+    DataSource,
+    ModelEndpoint,
+    Namespace,
+    RetentionPolicy,
+    Secret,
+)
+from runner.contract.kinds.retention_policy import Keep, days
 
 _TTL: Final = (Limit("approvals.ttl", "/spec/approvals/ttl", lambda s: s.approvals.ttl),)
 _ROWS: Final = (Limit("max_rows", "/spec/max_rows", lambda s: s.max_rows),)
@@ -74,6 +82,24 @@ def _known(sides: Sides, old: Approver, new: Approver) -> Iterator[Finding]:
 def _key(key: str) -> str:
     kind, text, *comment = key.split()
     return " ".join([kind, f"…{text[-12:]}", *comment])
+
+
+def retention(sides: Sides) -> Iterator[Finding]:
+    """How long things are kept: less than before cannot be had back once it is erased."""
+    old, new = sides.specs(RetentionPolicy)
+    for name in Keep.model_fields:
+        was, now = (getattr(spec.keep, name) if spec else None for spec in (old, new))
+        if was == now:
+            continue
+        sentence = f"{name} are kept {_kept(now)} by {sides.key.name} (it was {_kept(was)})"
+        if now is not None and (was is None or days(now) < days(was)):
+            yield sides.widens("kept-shorter", sentence, f"/spec/keep/{name}")
+        else:
+            yield sides.narrows("kept-longer", sentence)
+
+
+def _kept(period: str | None) -> str:
+    return f"for {period}" if period else "for ever"
 
 
 def data_source(sides: Sides) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ _KINDS: Final[Mapping[str, _Compare]] = {
     "DataSource": lambda sides, before, after: bounds.data_source(sides),
     "ModelEndpoint": lambda sides, before, after: bounds.model_endpoint(sides),
     "Namespace": lambda sides, before, after: bounds.namespace(sides),
+    "RetentionPolicy": lambda sides, before, after: bounds.retention(sides),
     "Secret": lambda sides, before, after: bounds.secret(sides),
     "Tool": tools.findings,
     "ToolPermission": rules.tool_permission,

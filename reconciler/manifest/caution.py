@@ -9,13 +9,24 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.manifest.document import Path
-from runner.contract.kinds import Agent, ModelEndpoint, Secret, Spec, Task, Tool, ToolApproval
+from runner.contract.kinds import (
+    Agent,
+    ModelEndpoint,
+    RetentionPolicy,
+    Secret,
+    Spec,
+    Task,
+    Tool,
+    ToolApproval,
+)
 from runner.contract.kinds.base import Strict
+from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("execution", "memory"),
     Task: ("max_turns", "message_retry"),
 }
+_HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
 _TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql"})
@@ -32,6 +43,9 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield from _open_password("base_url", spec.base_url)
         case Secret():
             yield from _secret(spec)
+        case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
+            words = f"`entries`: {keep.entries} is less than the 6 months of the EU AI Act"
+            yield ("spec", "keep", "entries"), words
         case ToolApproval():
             yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
 

@@ -33,6 +33,9 @@ class Tree:
             number: root for number, root in connection.exec_driver_sql(_ROOTS, (full,))
         }
         self._leaves: dict[int, list[bytes]] = {}
+        self._larger: dict[
+            tuple[int, int], bytes
+        ] = {}  # Many proofs share what is above blocks.
         self._full: dict[tuple[int, int], bytes] = {}
 
     @property

@@ -1,6 +1,6 @@
 """Publishes what was signed, in a thread of its own: a remote that hangs holds up nothing.
 
-    look ─> due? ─> witnesses ─> what stands there ─> agrees with our log? ─push─> remembered
+    look ─> due? ─> what stands there ─> agrees with our log? ─cosigned, pushed─> remembered
                                   disagrees: alarm, nothing is pushed until it agrees
             failed: told once, tried again after 1 s .. 15 min
 
@@ -14,18 +14,22 @@ from typing import Final
 
 from reconciler.proof import (
     agreement,
+    beside,
     checkpoints,
     cosigning,
     keys,
+    note,
     pace,
     publication,
     troubles,
     urgency,
 )
 from reconciler.proof.agreement import Disagreement
+from reconciler.proof.checkpoints import Stored
 from reconciler.proof.pace import Facts
 from reconciler.proof.publication import Publication, Seen
 from reconciler.proof.remote import Place
+from reconciler.proof.request import Request
 from reconciler.proof.troubles import Part, Trouble
 from reconciler.proof.witnesses import Witnesses
 from runner.contract import audit, clock, errors, telemetry
@@ -34,6 +38,8 @@ from runner.contract.settings import Settings
 
 MOVES_MAX: Final = 3
 """Looks in a row at a remote that moves each time."""
+GROWTH_FILE: Final = "growth"
+"""Proves the checkpoint from the one published before: all that a witness in CI needs."""
 LAST_WITNESS_S: Final = 2.0
 """How long a witness may take when the daemon ends, so that the last checkpoint gets out."""
 _AGAIN_S: Final = 5.0
@@ -101,13 +107,14 @@ class Publisher:
             stored, known = checkpoints.newest(connection), keys.known(connection)
         if stored is None:
             raise errors.Refused("nothing is signed yet: there is no checkpoint to publish")
-        wait_s = LAST_WITNESS_S if self._stopping else cosigning.TIMEOUT_S
-        stored = replace(stored, note=self._witnesses.cosigned(stored, wait_s))
-        opened, content = self._opened(), publication.files(stored.note, known)
+        opened, content = self._opened(), None
         seen, self._seen = (None if anew else self._seen), None
         with opened.alone():
             for _ in range(MOVES_MAX):
                 seen = seen or self._looked(opened, anew=anew)
+                if content is None:  # Nobody cosigns what the remote speaks against.
+                    stored, more = self._completed(stored)
+                    content = publication.files(stored.note, known) | more
                 subject = f"Checkpoint of {stored.size} entries"
                 if (now := opened.push(seen, content, subject)) is not None:
                     self._seen = now
@@ -116,6 +123,26 @@ class Publisher:
         raise errors.SourceWaiting(
             "AuditRemoteBusy", f"{self._place.shown} moves at every try; somebody writes there"
         )
+
+    def _completed(self, stored: Stored) -> tuple[Stored, dict[str, str]]:
+        """The checkpoint with all its signatures, kept so; files that are published with it."""
+        signed = note.parse(stored.note)
+        with self._database.read() as connection:
+            log = audit.name(connection)
+            taken = checkpoints.taken(connection, self._place.shown)
+            old = 0 if taken is None else min(taken.size, stored.size)
+            proof = cosigning.growth(connection, old, stored.size)
+        more = {GROWTH_FILE: Request(old, proof, signed).head}
+        if (second := beside.signing(self._settings, log)) is not None:
+            signed = beside.added(signed, second, clock.now_us())
+            first = keys.signing(self._settings, log, make=False)
+            more |= beside.files(first, second.verifier)
+        wait_s = LAST_WITNESS_S if self._stopping else cosigning.TIMEOUT_S
+        signed = self._witnesses.cosigned(signed, wait_s)
+        if str(signed) != stored.note:
+            with self._database.write() as connection:
+                checkpoints.replace(connection, stored.size, signed)
+        return replace(stored, note=str(signed)), more
 
     def _looked(self, publication: Publication, *, anew: bool) -> Seen:
         self._asked = True

@@ -92,8 +92,9 @@ def place(settings: Settings, url: str = "") -> Place | None:
 
 
 def log_ref(log: str, year: str) -> str:
-    """The ref of a log for a year, or for `*`."""
-    assert _LOG.fullmatch(log), "names are made by us, and what a database says is checked"
+    """The ref of a log for a year, or for `*`; AuditBroken when no log of ours is called so."""
+    if not _LOG.fullmatch(log):
+        raise errors.AuditBroken(f"{log[:100]!r} cannot be the name of an audit log")
     return f"refs/audit/{log}/{year}"
 
 
@@ -113,8 +114,6 @@ class Remote:
 
     def refs(self, log: str) -> dict[str, str]:
         """The refs of a log and the commits they are at, newest year first; SourceError."""
-        if not _LOG.fullmatch(log):
-            raise errors.Refused(f"{log[:100]!r} cannot be the name of an audit log")
         found = self._listed(log_ref(log, "*"))
         years = [ref for ref in found if _YEAR.fullmatch(ref)]
         return {ref: found[ref] for ref in sorted(years, reverse=True)}

@@ -1,6 +1,6 @@
-"""The witnesses of the policy, as the publisher uses them: asked, kept, told of when they fail.
+"""The witnesses of the policy, as the publisher uses them: asked, and told of when they fail.
 
-    checkpoint to publish ──asked──> cosignatures added to what is stored ──> published
+    checkpoint to publish ──asked──> cosignatures ──> stored, published
 
 Nothing of it stops a publication: a witness that is away is a trouble that people are told of,
 and one that saw another log is an alarm. They are asked once a publication, not of every
@@ -10,9 +10,9 @@ checkpoint: a later one covers all before it.
 from collections.abc import Sequence
 from typing import Final
 
-from reconciler.proof import checkpoints, cosigning, note, troubles
-from reconciler.proof.checkpoints import Stored
+from reconciler.proof import cosigning, troubles
 from reconciler.proof.cosigning import Cosigner, Reply
+from reconciler.proof.note import Note
 from reconciler.proof.policy import Policy
 from reconciler.proof.troubles import Part, Trouble
 from runner.contract import clock, errors
@@ -32,22 +32,18 @@ class Witnesses:
         self._policy: Policy | None = None
         self._cosigner: Cosigner | None = None
 
-    def cosigned(self, stored: Stored, timeout_s: float = cosigning.TIMEOUT_S) -> str:
-        """The note of a checkpoint with the cosignatures that could be had; it is kept, too."""
+    def cosigned(self, signed: Note, timeout_s: float = cosigning.TIMEOUT_S) -> Note:
+        """The note of a checkpoint with the cosignatures that could be had."""
         try:
             cosigner = self._current()
         except errors.SettingsInvalid as error:
             self._tell([Trouble(Part.COSIGNING, UNUSABLE, str(error))])
-            return stored.note
+            return signed
         if cosigner is None:
-            return stored.note
-        signed = note.parse(stored.note)
+            return signed
         found = cosigner.cosigned(signed, timeout_s)
-        if found.signed != signed:
-            with self._database.write() as connection:
-                checkpoints.replace(connection, stored.size, found.signed)
         self._tell([_trouble(found.problems)] if found.problems else [])
-        return str(found.signed)
+        return found.signed
 
     def _current(self) -> Cosigner | None:
         """Who is asked: the file of the policy is read anew each time, and may have changed."""

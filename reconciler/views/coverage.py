@@ -43,7 +43,7 @@ def _open(covered: Covered) -> str:
 
 def stuck(covered: Covered) -> list[str]:
     """What needs a person, each as a clause."""
-    words = {"signing": "signed", "publishing": "published"}
+    words = {"signing": "signed", "publishing": "published", "cosigning": "cosigned"}
     return [
         f"the audit log is not {words.get(one.part, one.part)} ({one.reason})"
         for one in covered.troubles

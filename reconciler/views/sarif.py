@@ -5,18 +5,15 @@ a promise; what is not listed here keeps its id and goes without a description. 
 manifest stands in it that the plan does not show.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+from reconciler import sarif_result
 from reconciler.governance.finding import Finding, Severity
 from reconciler.problem import Problem
 from reconciler.problem import Severity as ProblemSeverity
 from reconciler.views.plain import plain
 
-SCHEMA: Final = (
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-)
-_SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
 _LEVELS: Final = {
     Severity.WIDENS: "warning",
     Severity.NARROWS: "note",
@@ -71,7 +68,7 @@ def sarif(
     results = [_problem(problem, rules) for problem in problems]
     results += [_finding(finding, rules) for finding in findings]
     return {
-        "$schema": SCHEMA,
+        "$schema": sarif_result.SCHEMA,
         "version": "2.1.0",
         "runs": [
             {
@@ -102,10 +99,13 @@ def _rule(name: str) -> dict[str, Any]:
 def _problem(problem: Problem, rules: list[str]) -> dict[str, Any]:
     text = problem.message if problem.hint is None else f"{problem.message} ({problem.hint})"
     result = _result(problem.rule, _LEVELS[problem.severity], text, rules)
-    result["locations"] = [_location(problem.path, problem.line, problem.column)]
+    result["locations"] = [sarif_result.location(problem.path, problem.line, problem.column)]
     if problem.flow:
         steps = [
-            {"location": _location(step.path, step.line) | {"message": _text(step.message)}}
+            {
+                "location": sarif_result.location(step.path, step.line)
+                | {"message": _text(step.message)}
+            }
             for step in problem.flow
         ]
         result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
@@ -115,7 +115,7 @@ def _problem(problem: Problem, rules: list[str]) -> dict[str, Any]:
 def _finding(finding: Finding, rules: list[str]) -> dict[str, Any]:
     level = _LEVELS[finding.severity]
     result = _result(finding.rule, level, finding.sentence, rules)
-    result["locations"] = [_location(finding.path, finding.line)]
+    result["locations"] = [sarif_result.location(finding.path, finding.line)]
     result["properties"] = {
         "severity": finding.severity.value,
         "resource": str(finding.resource),
@@ -134,24 +134,3 @@ def _result(rule: str, level: str, text: str, rules: list[str]) -> dict[str, Any
 
 def _text(text: str) -> dict[str, str]:
     return {"text": plain(text)}
-
-
-def _location(path: str, line: int, column: int | None = None) -> dict[str, Any]:
-    region = {"startLine": max(1, line)}
-    if column is not None:
-        region["startColumn"] = max(1, column)
-    return {
-        "physicalLocation": {
-            "artifactLocation": {"uri": _uri(path), "uriBaseId": "%SRCROOT%"},
-            "region": region,
-        }
-    }
-
-
-def _uri(path: str) -> str:
-    """A path as a relative reference; what may not stand in one is percent-encoded."""
-    return "".join(_encoded(path.encode("utf-8", "backslashreplace")))
-
-
-def _encoded(text: Iterable[int]) -> Iterable[str]:
-    return (chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in text)

@@ -22,9 +22,9 @@ _TIMEOUT_S: Final = 120.0  # A key on a stick waits for a touch, one in a file f
 _SIGNATURE_BYTES_MAX: Final = 65_536
 
 
-def sign(raw: bytes, key: Path) -> str:
+def sign(raw: bytes, key: Path, namespace: str = SIGNATURE_NAMESPACE) -> str:
     """The signature by a private key, or by the agent that holds it; Refused."""
-    argv = ["-Y", "sign", "-q", "-f", str(key), "-n", SIGNATURE_NAMESPACE]
+    argv = ["-Y", "sign", "-q", "-f", str(key), "-n", namespace]
     done = _run(argv, raw, interactive=True)
     if done.returncode != 0:
         raise Refused(f"ssh-keygen could not sign with {key}: {_words(done)}")

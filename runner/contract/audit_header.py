@@ -33,7 +33,13 @@ _SENTENCES: Final = frozenset(
 FILLED: Final = frozenset({EntryType.APPROVAL_GRANTED, EntryType.APPROVAL_DENIED})
 """Entries that name the permissions of a call as its arguments filled them."""
 COUNTED: Final = frozenset(
-    {EntryType.MANIFEST_APPLIED, EntryType.MANIFEST_REVERTED, EntryType.RESOURCE_MOVED}
+    {
+        EntryType.ERASURE_DONE,
+        EntryType.LOG_ARCHIVED,
+        EntryType.MANIFEST_APPLIED,
+        EntryType.MANIFEST_REVERTED,
+        EntryType.RESOURCE_MOVED,
+    }
 )
 """Entries whose outcome is made of numbers, or is the name of a manifest."""
 _enumerated: Final = re.compile(r"[a-z0-9_-]{1,64}").fullmatch

@@ -35,3 +35,5 @@ class Audit(Table):
     """Seconds after which a checkpoint is published although nothing happened."""
     policy: str = ""
     """File (c2sp.org/tlog-policy) that says whose cosignatures make a quorum. Empty: none."""
+    ml_dsa: bool = True
+    """Whether published checkpoints carry the log's ML-DSA-44 signature beside Ed25519."""

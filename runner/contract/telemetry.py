@@ -27,6 +27,8 @@ ACTIONS: Final = frozenset(
         "daemon_started",
         "daemon_stopped",
         "database_back",
+        "erased",
+        "retention_failed",
         "database_waiting",
         "drift_failed",
         "drift_found",

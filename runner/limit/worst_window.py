@@ -7,7 +7,9 @@ to its reservation, and then again to its settlement (`limits` proves that both 
 For a place among an agent's tasks the window is the moment: as many as were held at once.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,52 +74,82 @@ def worst_windows(entries: Iterable[Mapping[str, Any]]) -> list[Worst]:
 
 def worst(dimension: Dimension, scope: str, uses: list[Use]) -> Worst:
     """The window in which most of the limit was used, both attributions looked at."""
+    settled = [use for use in uses if use.settled_us is not None]
+    settled.sort(key=_settled_us)
+    return worst_of(dimension, scope, uses, settled)
+
+
+def worst_of(
+    dimension: Dimension, scope: str, reserved: Iterable[Use], settled: Iterable[Use]
+) -> Worst:
+    """The same of uses in the order of their reservations, and of their settlements.
+
+    Holds no more of them in memory than one window has. There is at least one.
+    """
+    calls = overruns = 0
+    holds, worst = True, None
+    for used, at_us, bound, over, use in _windows(dimension, reserved, settled):
+        if use is not None:
+            calls += 1
+            overruns += use.overrun > 0
+        holds = holds and used - over <= bound
+        if worst is None or used - bound > worst[0] - worst[2]:
+            worst = (used, at_us, bound)
+    assert worst is not None, "a limit that nothing counts under has no window"
+    used, at_us, bound = worst
+    return Worst(dimension, scope, used, bound, at_us, calls, overruns, holds)
+
+
+_Window = tuple[int, int, int, int, Use | None]
+"""What was used, when the window ends, the limit then, what of it nobody had foreseen, and
+the use whose reservation ends it."""
+
+
+def _windows(
+    dimension: Dimension, reserved: Iterable[Use], settled: Iterable[Use]
+) -> Iterator[_Window]:
     if dimension is Dimension.CONCURRENT_TASKS:
-        found = _at_once(uses)
-    else:
-        window_us = dimension.window_us
-        settled = [(use.settled_us, use) for use in uses if use.settled_us is not None]
-        found = _slide([(use.reserved_us, use) for use in uses], window_us)
-        found += _slide(sorted(settled, key=lambda one: one[0]), window_us)
-    used, at_us, bound, _ = max(found, key=lambda one: one[0] - one[2])
-    return Worst(
-        dimension,
-        scope,
-        used,
-        bound,
-        at_us,
-        calls=len(uses),
-        overruns=sum(use.overrun > 0 for use in uses),
-        holds=all(used - over <= bound for used, _, bound, over in found),
-    )
+        yield from _at_once(reserved, settled)
+        return
+    window_us = dimension.window_us
+    yield from _slide(reserved, window_us, _reserved_us)
+    for used, at_us, bound, over, _ in _slide(settled, window_us, _settled_us):
+        yield used, at_us, bound, over, None
 
 
-_Window = tuple[int, int, int, int]
-"""What was used, when the window ends, the limit then, and what of it nobody had foreseen."""
-
-
-def _slide(moments: list[tuple[int, Use]], window_us: int | None) -> list[_Window]:
+def _slide(
+    uses: Iterable[Use], window_us: int | None, moment: Callable[[Use], int]
+) -> Iterator[_Window]:
     """Every window that ends with a call, both ends included."""
-    found: list[_Window] = []
-    used = over = first = 0
-    for at_us, use in moments:
+    inside: deque[Use] = deque()
+    used = over = 0
+    for use in uses:
+        at_us = moment(use)
         used += use.amount
         over += use.overrun
-        while window_us is not None and moments[first][0] < at_us - window_us:
-            used -= moments[first][1].amount
-            over -= moments[first][1].overrun
-            first += 1
-        found.append((used, at_us, use.bound, over))
-    return found
+        if window_us is not None:
+            inside.append(use)
+            while moment(inside[0]) < at_us - window_us:
+                first = inside.popleft()
+                used -= first.amount
+                over -= first.overrun
+        yield used, at_us, use.bound, over, use
 
 
-def _at_once(uses: list[Use]) -> list[_Window]:
-    changes = [(use.reserved_us, 1, use) for use in uses]
-    changes += [(use.settled_us, 0, use) for use in uses if use.settled_us is not None]
-    found: list[_Window] = []
+def _at_once(reserved: Iterable[Use], settled: Iterable[Use]) -> Iterator[_Window]:
+    taken = ((_reserved_us(use), 1, use) for use in reserved)
+    given = ((_settled_us(use), 0, use) for use in settled)
     held = 0
     # What is given back in a moment is free in it.
-    for at_us, taken, use in sorted(changes, key=lambda one: one[:2]):
-        held += use.amount if taken else -use.amount
-        found.append((held, at_us, use.bound, 0))
-    return found
+    for at_us, more, use in heapq.merge(taken, given, key=lambda one: one[:2]):
+        held += use.amount if more else -use.amount
+        yield held, at_us, use.bound, 0, use if more else None
+
+
+def _reserved_us(use: Use) -> int:
+    return use.reserved_us
+
+
+def _settled_us(use: Use) -> int:
+    assert use.settled_us is not None
+    return use.settled_us

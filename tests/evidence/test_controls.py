@@ -9,15 +9,22 @@ import bundles
 import control_entries as log
 import pytest
 from control_entries import Facts, call, fact, finished, queued
+from repository import Repository
 
-from reconciler.evidence import evaluation, framework_files, observation
+from reconciler.evidence import (
+    change_checks,
+    evaluation,
+    framework_files,
+    log_checks,
+    observation,
+)
 from reconciler.evidence.checks import CHECKS, Asked, Watching
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.evaluation import FrameworkResult, Status
 from reconciler.evidence.observation import Observation
 from runner.contract import errors
 from runner.contract.audit import Stored
-from runner.contract.audit_entry import EntryType
+from runner.contract.audit_entry import Entry, EntryType
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {"approved_after_thought": 5, "kept_for": 30, "reviewed_every": 1}
@@ -35,7 +42,8 @@ def checked(name: str, entries: Sequence[Stored]) -> Observation:
 
 
 def result(name: str, entries: list[Stored], tmp_path: Path) -> FrameworkResult:
-    part = Controls(log.scope(entries, tmp_path), [log.framework(name)])
+    published = [2] if entries else []
+    part = Controls(log.scope(entries, tmp_path), [log.framework(name)], published=published)
     for entry in entries:
         part.take(entry)
     part.end()
@@ -69,18 +77,19 @@ BAD: dict[str, tuple[list[Facts], int, str]] = {
         1,
         "not set right",
     ),
-    "drills_held": ([fact(EntryType.DRILL_DONE, outcome="failed")], 1, "failed"),
+    "drills_held": ([fact(EntryType.DRILL_DONE, outcome="failed")], 1, "did not hold"),
     "fields_present": (
         [fact(EntryType.ACTION_EXECUTED, task="t1", step=1, tool="file")],
         1,
         "outcome",
     ),
+    "four_eyes": ([], 0, ""),  # What Git says is judged in TestChanges.
     "kept_for": ([], 0, ""),  # It cannot find an exception, and has tests of its own.
     "log_whole": ([queued("t1"), finished("t1") | {"edited": {"entries": 3}}], 2, "count"),
     "nothing_overridden": (
         [fact(EntryType.MANIFEST_OVERRIDDEN, outcome="freeze", resource="source/default")],
         1,
-        "freeze was let pass",
+        "was let pass: source/default",
     ),
     "programs_isolated": (
         [fact(EntryType.ACTION_EXECUTED, task="t1", tool="file", isolation="none")],
@@ -132,7 +141,9 @@ def test_every_check_is_tried_with_a_bad_entry() -> None:
     assert set(BAD) == set(CHECKS)
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize(
+    "name", sorted(set(CHECKS) - {"four_eyes", "published_without_failure"})
+)
 def test_a_log_without_a_fault_has_no_exception_and_a_population(name: str) -> None:
     seen = checked(name, log.good_log())
     assert seen.exceptions == ()
@@ -142,7 +153,7 @@ def test_a_log_without_a_fault_has_no_exception_and_a_population(name: str) -> N
     assert len(seen.seqs) == min(seen.population, observation.SEQS_MAX)
 
 
-@pytest.mark.parametrize("name", sorted(set(CHECKS) - {"kept_for"}))
+@pytest.mark.parametrize("name", sorted(set(CHECKS) - {"four_eyes", "kept_for"}))
 def test_one_bad_entry_is_an_exception_that_names_it(name: str) -> None:
     facts, seq, words = BAD[name]
     seen = checked(name, log.stored(facts))
@@ -221,6 +232,12 @@ class TestPeople:
         )
         assert "3.0 days" in checked("reviewed_every", entries).exceptions[0].what
 
+    def test_a_person_who_was_erased_evidences_nothing(self) -> None:
+        entries = log.stored([queued("t1", "p:0123456789abcdef"), *APPROVED])
+        seen = checked("somebody_else_approved", entries)
+        assert seen.exceptions == ()
+        assert "not disclosed" in (seen.untold or "")
+
 
 class TestChanges:
     def test_a_plan_that_a_person_approved_needs_no_reviewer(self) -> None:
@@ -234,8 +251,30 @@ class TestChanges:
         entries = log.stored([approved, log.applied(reviewed=False)])
         assert checked("changes_reviewed", entries).exceptions_count == 1
 
+    def test_without_git_nobody_can_tell_who_wrote_a_commit(self) -> None:
+        assert "stands in Git" in (checked("four_eyes", log.good_log()).untold or "")
+
+    def test_a_commit_that_only_its_writers_saw_is_an_exception(self) -> None:
+        seen = change_checks.four_eyes(
+            [(2, "yes", "a"), (9, "no", "no commit names a reviewer")]
+        )
+        assert seen.population == 2
+        assert [(one.seq, one.what) for one in seen.exceptions] == [
+            (9, "no commit names a reviewer")
+        ]
+
+    def test_a_commit_that_cannot_be_read_evidences_nothing(self) -> None:
+        seen = change_checks.four_eyes([(2, "yes", "a"), (9, "unknown", "it is not there")])
+        assert seen.exceptions == ()
+        assert "entry 9: it is not there" in (seen.untold or "")
+
 
 class TestLog:
+    def test_checkpoints_that_nobody_published_evidence_nothing(self) -> None:
+        seen = checked("published_without_failure", log.good_log())
+        assert log_checks.published(seen, []).population == 0
+        assert log_checks.published(seen, [4, 9]) == Observation(2, (4, 9))
+
     def test_a_missing_entry_is_an_exception(self) -> None:
         entries = log.good_log()
         del entries[5]
@@ -276,6 +315,7 @@ class TestStatus:
     ) -> None:
         found = {one.control.id: one.status for one in good.controls}
         assert found.pop("CC7.4") is Status.DEPLOYER
+        assert found.pop("CC8.1") is Status.NOT_EVIDENCED  # Without Git nobody knows who wrote.
         assert set(found.values()) == {Status.EVIDENCED}
 
     def test_one_bad_entry_makes_its_controls_exceptions_and_no_others(
@@ -403,6 +443,47 @@ class TestExport:
         assert written["controls"][0]["checkpoint"]["size"] > 0
         document = json.loads((found / "oscal-ar.json").read_text())
         assert len(document["assessment-results"]["results"]) == 2
+
+    @pytest.mark.parametrize(
+        ("column", "status"), [("NULL", "not-evidenced"), ("signed_at", "evidenced")]
+    )
+    def test_only_a_checkpoint_that_was_published_is_evidence_of_publication(
+        self, exported: bundles.Log, tmp_path: Path, column: str, status: str
+    ) -> None:
+        with exported.home.database.write() as connection:
+            connection.exec_driver_sql(f"UPDATE checkpoint SET published_at = {column}")
+        exported.export(tmp_path / "a.tar", "--framework", "hipaa")
+        found = bundles.Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
+        controls = json.loads((found / "controls/hipaa.json").read_text())["controls"]
+        (changed,) = [one for one in controls if one["id"] == "164.312(c)(1)"]
+        statuses = {one["name"]: one["status"] for one in changed["evidence"]}
+        assert statuses["published"] == status
+
+    def test_git_says_who_looked_at_a_commit(
+        self, exported: bundles.Log, tmp_path: Path
+    ) -> None:
+        repository = Repository(tmp_path)
+        seen = repository.commit("Change a\n\nReviewed-by: Grace <grace@example.com>\n")
+        unseen = repository.commit("Change it again\n")
+        repository.push()
+        exported.follow(repository)
+        for commit in (seen, unseen):
+            applied = Entry(
+                type=EntryType.MANIFEST_APPLIED,
+                actor="git:default",
+                commit=commit,
+                private=(("signer", "s"), ("reviewers", ["r"])),
+            )
+            exported.add(applied)
+        exported.sign()
+        exported.export(tmp_path / "a.tar", "--framework", "soc2")
+        found = bundles.Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
+        controls = json.loads((found / "controls/soc2.json").read_text())["controls"]
+        (changes,) = [one for one in controls if one["id"] == "CC8.1"]
+        four_eyes = next(one for one in changes["evidence"] if one["name"] == "four-eyes")
+        assert four_eyes["population"] == 2
+        assert four_eyes["exceptions"] == [{"seq": 5, "what": "no commit names a reviewer"}]
+        assert changes["status"] == "exception"
 
     def test_own_frameworks_with_a_mistake_stop_an_export_before_it_is_told_of(
         self, exported: bundles.Log, tmp_path: Path

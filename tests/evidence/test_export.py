@@ -60,9 +60,7 @@ def test_the_bundle_verifies_itself_with_nothing_of_ours(log: Log, tmp_path: Pat
         cwd=bundle.folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    *checks, left_out = done.stdout.splitlines()
-    assert {line.split()[0] for line in checks} == {"PASS"}
-    assert left_out.startswith("Not asked for: witnesses")
+    assert "NOT-CHECKED" not in done.stdout
 
 
 @ONCE

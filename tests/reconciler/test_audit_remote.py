@@ -70,7 +70,7 @@ def test_a_remote_that_is_not_there_is_an_error_that_names_the_setting(tmp_path:
         Remote(Place(str(tmp_path / "none"), 30.0), tmp_path / "m").published(LOG)
     with pytest.raises(errors.SourceStalled, match=r"audit\.remote"):
         Remote(Place("ext::sh", 30.0), tmp_path / "m")
-    with pytest.raises(errors.Refused, match="cannot be the name"):
+    with pytest.raises(errors.AuditBroken, match="cannot be the name"):
         Remote(Place(str(tmp_path), 30.0), tmp_path / "m").refs("../heads")
 
 

@@ -574,3 +574,66 @@ def test_a_witness_of_another_log_raises_an_alarm_in_the_log(
     with stored.database.read() as connection:
         alarms = list(audit.read(connection, type_prefix="log.broken"))
     assert "saw 9 entries of this log, and here it has 3" in alarms[0].fields["reason"]
+
+
+def test_what_is_published_is_signed_with_ml_dsa_too(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    publisher.publish()
+    ref = git(tmp_path / "remote", "for-each-ref", "--format=%(refname)").strip()
+    vkey = git(tmp_path / "remote", "show", f"{ref}:keys/ml-dsa-44.vkey")
+    second, first = note.parse_verifier(vkey), note.parse_verifier(stored.vkey)
+    shown = published(tmp_path / "remote")
+    assert note.verified(shown, [first, second]) == [first, second]
+    vouched = note.parse(git(tmp_path / "remote", "show", f"{ref}:keys/ml-dsa-44.note"))
+    assert note.verified(vouched, [first]) == [first]
+    assert vouched.text.endswith(f"\n{second}\n")
+    assert (stored.folder / "audit-ml-dsa.key").stat().st_mode & 0o777 == 0o600
+    stored.grow(1)
+    publisher.publish()
+    assert note.cosigned_at(published(tmp_path / "remote"), second) is not None
+
+
+def test_a_log_may_leave_ml_dsa_out(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    with (stored.folder / "orloj.toml").open("a") as opened:
+        opened.write("ml_dsa = false\n")
+    found = settings.load(stored.folder, {})
+    place = remote.place(found)
+    assert place is not None
+    Publisher(found, stored.database, place).publish()
+    assert len(published(tmp_path / "remote").signatures) == 2
+    assert not (stored.folder / "audit-ml-dsa.key").exists()
+
+
+def test_the_second_key_of_another_log_does_not_sign(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    file = stored.folder / "audit-ml-dsa.key"
+    for key in (note.generate("orloj/other", note.ML_DSA_44), LOG):
+        file.write_text(key.secret)
+        file.chmod(0o600)
+        with pytest.raises(errors.SettingsInvalid, match="not the ML-DSA-44 key of the log"):
+            publisher.publish()
+
+
+def test_a_witness_in_ci_needs_nothing_but_the_repository(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    (stored.folder / "witnesses").write_text("quorum none\n")
+    for count in (300, 1, 50):
+        publisher.publish()
+        stored.grow(count)
+    publisher.publish()
+    watching = Witness((KEY,), [note.parse_verifier(stored.vkey)], tmp_path / "ci.json")
+    folder = tmp_path / "remote"
+    sizes = []
+    for commit in git(folder, "rev-list", "--reverse", "--all").split():
+        text = git(folder, "show", f"{commit}:growth") + git(
+            folder, "show", f"{commit}:checkpoint"
+        )
+        found = watching.cosign(request.parse(text), AT_S)
+        assert isinstance(found, Cosigned)
+        sizes.append(found.checkpoint.size)
+    assert sizes == [3, 303, 304, 354]

@@ -146,6 +146,8 @@ def test_a_repository_that_is_well_again_is_told(world: Followed) -> None:
         world.secret("chat.url", chat.url + "/services/secret-path-of-slack")
         world.settings(
             '[notify.chat]\ntype = "slack"\nurl_file = "chat.url"\nseverity = "warning"\n'
+            # Not of the log, which is published to the repository that is hidden below.
+            'sources = ["default"]\n'
         )
         first = world.push({"a.yaml": agent("a")}, HOSTILE)
         with world.daemon():

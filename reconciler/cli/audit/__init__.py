@@ -7,12 +7,20 @@ import click
 from reconciler.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
+    "archive": "Write old entries to a file that can be verified by itself.",
     "checkpoint": "Sign the log as it stands now, and publish it.",
     "controls": "List the frameworks of controls, and what answers for each control.",
+    "erase": "Erase what stands beside the log of a task, a person or a field.",
+    "erasures": "List what was erased, on whose word and on what ground.",
     "export": "Write a period out: as lines, or as a bundle that proves itself.",
+    "hold": "Set, release and list legal holds.",
     "key": "Show, list and rotate the keys that sign the log.",
+    "review": "Sign off a review of a period of the log.",
+    "reviews": "List reviews, and the times without one.",
     "log": "Show entries, oldest first.",
     "prove": "Write a file that proves one entry, or check one.",
+    "review": "Sign off a review of a period of the log.",
+    "reviews": "List reviews, and the times without one.",
     "verify": "Check every entry against its hash, its number and its place.",
     "witness": "Watch that a log only grows, and cosign its checkpoints.",
 }

@@ -127,4 +127,5 @@ def _fields(out: Path, exported: Exported) -> dict[str, Any]:
         "audit_entry": exported.entry,
         "disclosed": exported.disclosed,
         "erased": exported.erased,
+        "remark": exported.remark,
     }

@@ -4,7 +4,7 @@ import click
 from rich.text import Text
 
 from reconciler.cli.context import Context, json_option
-from reconciler.proof import keys
+from reconciler.proof import beside, keys
 from reconciler.views.table import table
 from reconciler.views.times import iso, moment
 from runner.contract import clock, errors, settings
@@ -16,11 +16,18 @@ def command() -> None:
 
 
 @command.command("show")
+@click.option("--ml-dsa", is_flag=True, help="The key of the ML-DSA-44 signature instead.")
 @json_option
 @click.pass_obj
-def show(context: Context, as_json: bool) -> None:
+def show(context: Context, ml_dsa: bool, as_json: bool) -> None:
     """Print the public key of today: what others check checkpoints with."""
     one = _known(context)[-1]
+    if ml_dsa:
+        second = beside.signing(context.settings, one.key.name)
+        if second is None:
+            raise errors.NotFound("audit.ml_dsa is off: nothing is signed with ML-DSA-44 here")
+        click.echo(str(second.verifier))
+        return
     file = keys.path(context.settings)
     here = file.exists()
     if as_json:

@@ -2,6 +2,7 @@
 
 import click
 
+from reconciler.cli.asking import noted
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.parameters import Moment
 from reconciler.views import audit as view
@@ -54,6 +55,10 @@ def command(
                 newest=limit,
             )
         ]
+    seqs = [entry["seq"] for entry in entries]
+    shown = (min(seqs), max(seqs)) if seqs else None
+    asked = {"task": task_id, "agent": agent, "type": type_prefix, "decision": decision}
+    noted(context, "audit_log", asked | {"since": since, "until": until}, shown)
     if as_json:
         context.show_json(entries)
     else:

@@ -5,11 +5,13 @@ Exit codes: 0 it holds, 1 it does not, 2 what it should be compared with cannot 
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import click
 
 from reconciler.cli.context import Context, json_option
+from reconciler.privacy import archive
 from reconciler.proof import note, remote, verification
 from reconciler.proof.note import VerifierKey
 from reconciler.proof.verification import Witnessed
@@ -32,12 +34,25 @@ UNTOLD: Final = 2
 @click.option(
     "--key", "vkeys", multiple=True, metavar="VKEY", help="A key of the log that you know."
 )
+@click.option(
+    "--archive",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Check an archive instead, also against the database's own entries.",
+)
 @json_option
 @click.pass_obj
 def command(
-    context: Context, *, remotes: tuple[str, ...], vkeys: tuple[str, ...], as_json: bool
+    context: Context,
+    *,
+    remotes: tuple[str, ...],
+    vkeys: tuple[str, ...],
+    file: Path | None,
+    as_json: bool,
 ) -> int:
     """Check every byte of the log, its checkpoints, and what others keep of them."""
+    if file is not None:
+        return _archive(context, file, as_json)
     pinned = [_key(text) for text in vkeys]
     kept: list[Witnessed] = []
     try:
@@ -59,6 +74,23 @@ def command(
     else:
         context.show(view.report_words(report, compared=bool(remotes)))
     return 0 if report.holds else 1
+
+
+def _archive(context: Context, file: Path, as_json: bool) -> int:
+    """Whether an archive is whole, and is of this log as it stands."""
+    found = archive.read(file)
+    with context.database.read() as connection:
+        same = archive.matches(connection, found)
+    if as_json:
+        fields = ("log", "first", "last", "root", "digest")
+        context.show_json({name: getattr(found, name) for name in fields} | {"same": same})
+    else:
+        said = "as in the database" if same else "NOT as in the database"
+        click.echo(
+            f"{file}: entries {found.first} to {found.last} of {found.log} are whole,"
+            f" root {found.root}, and {said}"
+        )
+    return 0 if same else 1
 
 
 def _key(text: str) -> VerifierKey:

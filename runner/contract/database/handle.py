@@ -64,6 +64,13 @@ class Database(ABC):
         with self.foreseen(), self._engine.connect() as connection, self.writing(connection):
             yield connection
 
+    def emptied(self) -> bool:
+        """Whether no copy of what was deleted is left in files that we write ourselves.
+
+        What the server keeps, its log and dead rows, is its administrator's to clear.
+        """
+        return True
+
     def connect(self) -> Connection:
         """A connection to hold, for a hot path; use it with `reading` and `writing`.
 

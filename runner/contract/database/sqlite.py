@@ -52,6 +52,12 @@ class SqliteDatabase(Database):
             statement = f"PRAGMA journal_mode{change}"
             return str(connection.exec_driver_sql(statement).scalar_one())
 
+    def emptied(self) -> bool:
+        """Put the write-ahead log into the file, and cut it off; False while somebody reads."""
+        with self.foreseen(), self._alone(), self._engine.connect() as connection:
+            row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        return bool(row[0] == 0)
+
     def lease_now_us(self, connection: Connection) -> int:
         """The boot clock: every holder is a process of this host."""
         return clock.boot_us()
@@ -143,6 +149,7 @@ def _engine(path: Path) -> Engine:
             "foreign_keys = ON",
             "mmap_size = 0",
             "journal_size_limit = 67108864",
+            "secure_delete = ON",  # What was erased must not stay in the file.
         ):
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 

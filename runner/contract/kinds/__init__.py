@@ -18,6 +18,7 @@ from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, R
 from runner.contract.kinds.data_source import DataSource
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
+from runner.contract.kinds.retention_policy import RetentionPolicy
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
@@ -34,6 +35,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "DataSource": DataSource,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
+    "RetentionPolicy": RetentionPolicy,
     "Secret": Secret,
     "Task": Task,
     "TaskSchedule": TaskSchedule,
@@ -86,6 +88,7 @@ __all__ = [
     "Namespace",
     "Permission",
     "Reference",
+    "RetentionPolicy",
     "Secret",
     "Spec",
     "Task",

@@ -1,0 +1,1 @@
+"""What happened in a period: changes, calls, approvals, limits, exceptions, samples."""

@@ -1,0 +1,1 @@
+"""Why a call was made: from its entries in the log to the line, the commit and the person."""
