@@ -627,7 +627,7 @@ class Bundle:
             command = (
                 "ssh-keygen -Y verify -f approvals/allowed_signers -I {} -n orloj-approval"
             )
-            who = self.decisions[unsigned[0]].get("who")
+            who = self.decisions[unsigned[0]].get("who") or "NAME"
             one = "approvals/" + unsigned[0]
             raise NotChecked(
                 "ssh-keygen is not here; digests fit; elsewhere: "
@@ -694,6 +694,7 @@ class Following:
         self.shown, self.erased = shown, erased
         self.next_shown, self.next_erased = next(shown, None), next(erased, None)
         self.newest_us = 0
+        self.reason = ""
         self.now_us = int(time.time() * 1_000_000)
 
     def fail(self, check: str, reason: str) -> None:
@@ -748,7 +749,7 @@ class Following:
         """The values that are disclosed stand in the order of their entries."""
         bundle = self.bundle
         bundle.private += len(private)
-        disclosed = set()
+        disclosed, self.reason = set(), ""
         while self.next_shown is not None and self.next_shown["seq"] <= seq:
             one = self.next_shown
             message = one["field"].encode() + b"\x00"
@@ -759,6 +760,8 @@ class Following:
                 reason = "edited disclosure: {} of entry {} is not what it commits to"
                 self.fail("values", reason.format(one["field"], one["seq"]))
             disclosed.add(one["field"])
+            if one["field"] == "reason":
+                self.reason = str(json.loads(one["value"]))
             bundle.shown += 1
             self.next_shown = next(self.shown, None)
         while self.next_erased is not None and self.next_erased["seq"] <= seq:
@@ -777,8 +780,10 @@ class Following:
             known = self.bundle.decisions.setdefault(approval, {})
             known.update(seq=seq, digest=fields.get("digest"))
         if decided:
-            known["who"] = str(fields.get("actor")).partition(":")[2]
-            known["by_signature"] = str(fields.get("reason")).startswith("signature of ")
+            actor, reason = str(fields.get("actor")), str(fields.get("reason") or self.reason)
+            # A pseudonym names nobody: then the signature must be of anybody who is allowed.
+            known["who"] = actor[len("approver:") :] if actor.startswith("approver:") else None
+            known["by_signature"] = reason.startswith("signature of ")
 
     def end(self) -> None:
         """What is left belongs to no entry."""
@@ -805,10 +810,16 @@ def quiet(argv: List[str], given: Path | None = None) -> subprocess.CompletedPro
 def verify_ssh(program: str, folder: Path, request: str, who: str | None) -> None:
     """Failed unless who decided is who signed; by the keys that the export has for them."""
     file, signature = folder / (request + ".json"), folder / (request + ".sig")
-    argv = [program, "-Y", "verify", "-f", str(folder / "allowed_signers"), "-I", str(who)]
-    ran = quiet(argv + ["-n", "orloj-approval", "-s", str(signature)], file)
-    if ran.returncode:
-        raise Failed(f"wrong signature: approvals/{request}.sig is not of {who}")
+    allowed = ["-f", str(folder / "allowed_signers"), "-s", str(signature)]
+    principals = [who or ""]
+    if who is None:
+        found = quiet([program, "-Y", "find-principals"] + allowed)
+        principals = found.stdout.decode("utf-8", "replace").splitlines()
+    argv = [program, "-Y", "verify", "-n", "orloj-approval"] + allowed
+    for one in principals:
+        if quiet(argv + ["-I", one], file).returncode == 0:
+            return
+    raise Failed(f"wrong signature: approvals/{request}.sig is not of {who or 'an approver'}")
 
 
 def commits_of(file: Path) -> Set[str]:
