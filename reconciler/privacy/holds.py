@@ -22,7 +22,7 @@ def standing(connection: Connection) -> list[LegalHold]:
 
 
 def put(
-    connection: Connection, scope: Scope, subject: str, actor: str, reason: str, now_us: int
+    connection: Connection, scope: Scope, subject: str, *, actor: str, reason: str, now_us: int
 ) -> LegalHold:
     """Set a hold, with its entry; Refused for one that stands already."""
     if any((one.scope, one.subject) == (scope, subject) for one in standing(connection)):

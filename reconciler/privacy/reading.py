@@ -17,6 +17,7 @@ def note(
     actor: str,
     command: str,
     filters: Mapping[str, object],
+    *,
     seqs: tuple[int, int] | None,
     now_us: int,
 ) -> None:

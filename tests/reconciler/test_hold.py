@@ -25,7 +25,9 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def put(home: Home, scope: Scope, subject: str) -> holds.LegalHold:
     with home.database.write() as connection:
-        return holds.put(connection, scope, subject, "person:ada", "case 7", 1)
+        return holds.put(
+            connection, scope, subject, actor="person:ada", reason="case 7", now_us=1
+        )
 
 
 def sweep(home: Home) -> int:

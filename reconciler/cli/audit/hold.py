@@ -49,7 +49,9 @@ def set_(
     with context.database.write() as connection:
         if scope is Scope.TASK:
             subject = tasks.resolve(connection, subject)
-        hold = holds.put(connection, scope, subject, actor(), reason, clock.now_us())
+        hold = holds.put(
+            connection, scope, subject, actor=actor(), reason=reason, now_us=clock.now_us()
+        )
     click.echo(
         f"Held: {view.subject(hold)}. To let go: orloj audit hold release {hold.id} --reason …"
     )
