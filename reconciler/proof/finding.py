@@ -41,13 +41,20 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What verification saw. Numbers of entries; `head` is the root over all, in hex."""
+    """What verification saw. `head` is the root over all entries, in hex.
+
+    `signed` is how many entries the largest checkpoint that holds covers, `kept` the largest
+    of those that others keep, `cosigned` the largest that a quorum cosigned, where a policy
+    asks for one. `checkpoints` and `witnessed` count them.
+    """
 
     entries: int = 0
     head: str = ""
     checkpoints: int = 0
     signed: int = 0
     witnessed: int = 0
+    kept: int = 0
+    cosigned: int | None = None
     keys: list[VerifierKey] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -56,3 +63,8 @@ class Report:
     def holds(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+    @property
+    def told(self) -> bool:
+        """Whether anything could be told: what nobody signed may have been written anew."""
+        return bool(self.findings or self.signed or not self.entries)

@@ -49,15 +49,28 @@ def _finding(found: Finding) -> Text:
 
 def _covered(report: Report) -> Text:
     if not report.checkpoints:
-        return Text("None of them is signed.")
-    open_ = report.entries - report.signed
+        return Text("None of them is signed.", "yellow")
     keys = ", ".join(key.key_id.hex() for key in report.keys)
-    more = f"; {number(open_)} are newer than the last one" if open_ else ""
-    kept = f" {number(report.witnessed)} kept elsewhere agree." if report.witnessed else ""
-    return Text(
+    words = (
         f"{number(report.signed)} are covered by {number(report.checkpoints)} checkpoints,"
-        f" signed by {keys}{more}.{kept}"
+        f" signed by {keys}{_newer(report, report.signed)}."
     )
+    if report.witnessed:
+        words += (
+            f" {number(report.witnessed)} checkpoints kept elsewhere agree, up to entry"
+            f" {number(report.kept)}{_newer(report, report.kept)}."
+        )
+    if report.cosigned is not None:
+        words += (
+            f" A quorum cosigned {number(report.cosigned)}{_newer(report, report.cosigned)}."
+        )
+    return Text(words)
+
+
+def _newer(report: Report, covered: int) -> str:
+    """The open window: what nothing shows yet if it is changed."""
+    more = report.entries - covered
+    return f"; {number(more)} are newer" if more else ""
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -65,11 +78,14 @@ def report_json(report: Report) -> dict[str, Any]:
     first = report.findings[0] if report.findings else None
     return {
         "holds": report.holds,
+        "told": report.told,
         "entries": report.entries,
         "head": report.head,
         "signed": report.signed,
         "checkpoints": report.checkpoints,
         "witnessed": report.witnessed,
+        "kept": report.kept,
+        "cosigned": report.cosigned,
         "keys": [str(key) for key in report.keys],
         "bad_seq": None if first is None else first.seq,
         "problem": None if first is None else first.sentence,

@@ -23,6 +23,7 @@ _VERIFY = (
     "SELECT seq, raw, leaf, time, type, task, task_seq, agent, tool, decision FROM audit_entry"
     " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
+_CLOSING: Final = frozenset(type.value for type in audit_entry.CLOSING)
 _BEFORE_ALL: Final = -(2**63)
 
 
@@ -125,6 +126,8 @@ def _holding(rows: Sequence[Any], seq: int, log: str, signed: int) -> int:
             break
         if get("tool") != tool or get("decision") != decision:
             break
+        if type in _CLOSING and get("entries") != task_seq and get("v") != 1:
+            break
         count += 1
     return count
 
@@ -156,6 +159,12 @@ def _problem_within(field: Callable[[str], Any], row: Any, log: str) -> Problem:
     for name, copy in zip(_COPIES, row[3:], strict=True):
         if field(name) != copy:
             return Problem("edit", f"the copy of its {name} that filters look at was edited")
+    if row[4] in _CLOSING and field("entries") != field("task_seq") and field("v") != 1:
+        said, number = field("entries"), field("task_seq")
+        return Problem(
+            "deletion",
+            f"it ends its task and says {said} entries, and is number {number} of it",
+        )
     raise AssertionError("an entry that holds was taken for one that does not")
 
 

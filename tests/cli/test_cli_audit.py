@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from home import COMMIT, Home
 
-from runner.contract import audit
+from reconciler.proof.keeper import Keeper
+from runner.contract import audit, settings
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.clock import now_us
 
@@ -90,7 +91,12 @@ def test_a_time_that_is_none_is_refused(log: Home, orloj, time: str) -> None:
     assert "2026-11-23T03:00" in done.err
 
 
-def test_a_log_that_holds_ends_with_0_and_shows_its_head(log: Home, orloj) -> None:
+def test_a_log_that_holds_and_is_signed_ends_with_0_and_shows_its_head(
+    log: Home, orloj
+) -> None:
+    unsigned = orloj("audit", "verify")
+    assert (unsigned.code, "None of them is signed." in unsigned.out) == (2, True)
+    Keeper(settings.load(log.folder, {}), log.database, now_us).step(at_once=True)
     done = orloj("audit", "verify")
     verdict = json.loads(orloj("audit", "verify", "--json").out)
     assert done.code == 0

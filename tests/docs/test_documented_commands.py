@@ -16,7 +16,13 @@ from reconciler.cli import group
 from runner.contract.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-EXPECTED_CODES = {"orloj plan --detailed-exitcode": {0, 2}, "orloj status --exit-code": {0, 1}}
+EXPECTED_CODES = {
+    "orloj plan --detailed-exitcode": {0, 2},
+    "orloj status --exit-code": {0, 1},
+    # 2 before the daemon signed for the first time, 2 s after the first entry.
+    "orloj audit verify": {0, 2},
+    "orloj audit verify --json": {0, 2},
+}
 
 
 def sessions() -> list[Path]:

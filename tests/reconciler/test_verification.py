@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from test_keeper import Log
 
-from reconciler.proof import checkpoint, keys, note, verification, walk
+from reconciler.proof import checkpoint, checkpoints, keys, note, policy, verification, walk
 from reconciler.proof.finding import Attack, Report
 from reconciler.proof.verification import Witnessed
 from runner.contract import audit, audit_entry, merkle, settings
@@ -51,7 +51,13 @@ def first(report: Report) -> tuple[Attack, int | None]:
     return report.findings[0].attack, report.findings[0].seq
 
 
-def rewrite(log: Log, change: Callable[[dict], dict | None], *, sign: bool = False) -> None:
+def rewrite(
+    log: Log,
+    change: Callable[[dict], dict | None],
+    *,
+    sign: bool = False,
+    numbered: bool = True,
+) -> None:
     """Write the whole log anew, every hash made to fit; with the key, the checkpoints too."""
     with log.database.read() as connection:
         entries = [stored.fields for stored in audit.read(connection)]
@@ -61,7 +67,7 @@ def rewrite(log: Log, change: Callable[[dict], dict | None], *, sign: bool = Fal
     with log.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM audit_entry")
         for seq, fields in enumerate(fitting, 1):
-            fields |= {"seq": seq, "task_seq": seq}
+            fields |= {"seq": seq, "task_seq": seq} if numbered else {}
             raw = audit_entry.encoded(fields)
             leaves.append(merkle.leaf(raw))
             copies = [fields.get(n) for n in ("time", "type", "task", "task_seq")]
@@ -199,7 +205,8 @@ def test_a_rewrite_with_the_key_and_other_checkpoints_is_one_too(log: Log) -> No
     rewrite(log, denied, sign=True)
     log.tamper("DELETE FROM checkpoint WHERE size < 12")
     report = verify(log, kept=kept)
-    assert first(report) == (Attack.REWRITE_WITH_KEY, 1)
+    assert first(report) == (Attack.REWRITE_WITH_KEY, 5)
+    assert report.findings[0].until == 8
 
 
 def test_a_log_without_its_last_checkpoint_and_entries_is_shown_by_what_others_keep(
@@ -257,7 +264,8 @@ def test_a_log_that_nobody_signed_is_said_to_prove_nothing(tmp_path: Path) -> No
     log.add(3)
     report = verify(log)
     assert report.holds
-    assert "no checkpoint was ever signed" in report.warnings[0]
+    assert "no checkpoint is there" in report.warnings[0]
+    assert not report.told
     log.database.close()
 
 
@@ -302,3 +310,134 @@ def test_two_processes_find_what_one_does(
     else:
         assert first(report) == found
     log.database.close()
+
+
+def test_a_task_of_which_an_entry_is_missing_is_found_although_the_key_signed_it(
+    log: Log,
+) -> None:
+    def gap(entry: dict) -> dict:
+        number = entry["seq"] if entry["seq"] < 6 else entry["seq"] + 1
+        return {**entry, "task_seq": number}
+
+    rewrite(log, gap, sign=True, numbered=False)
+    report = verify(log)
+    assert first(report) == (Attack.DELETION, 6)
+    assert "has no entry number 6" in report.findings[0].sentence
+
+
+def test_a_task_that_ends_with_another_count_is_found(log: Log) -> None:
+    finished = Entry(type=EntryType.TASK_FINISHED, actor="runner", commit="none", task="t")
+    with log.database.write() as connection:
+        audit.append(connection, [finished], log.now_us)
+    assert verify(log).holds
+    rewrite(log, lambda entry: {**entry, "entries": 12} if entry["seq"] == 13 else entry)
+    report = verify(log)
+    assert first(report) == (Attack.DELETION, 13)
+    assert "says 12 entries, and is number 13" in report.findings[0].sentence
+
+
+def test_of_a_rewrite_that_no_program_of_ours_made_the_entry_is_named(log: Log) -> None:
+    """Under a signed root entries are not encoded anew, until it does not fit."""
+    with log.database.read() as connection:
+        raw = next(iter(audit.read(connection, after_seq=5))).raw
+    for old, new in ((b'{"actor"', b'{"actor":"x","actor"'), (b'":"', b'": "')):
+        other = raw.replace(old, new, 1)
+        log.tamper(
+            "UPDATE audit_entry SET raw = ?, leaf = ? WHERE seq = 6", other, merkle.leaf(other)
+        )
+        assert first(verify(log)) == (Attack.EDIT, 6)
+
+
+@pytest.mark.parametrize("at", [1, 256, 257, 700])
+def test_roots_of_blocks_that_were_left_alone_narrow_a_rewrite(tmp_path: Path, at: int) -> None:
+    log = Log(tmp_path)
+    log.add(1_000)
+    log.signed()
+    with log.database.read() as connection:
+        raw = next(iter(audit.read(connection, after_seq=at - 1))).raw
+    other = raw.replace(b'"code":"TSK001I"', b'"code":"TSK001W"')
+    assert other != raw
+    log.tamper(
+        "UPDATE audit_entry SET raw = ?, leaf = ? WHERE seq = ?", other, merkle.leaf(other), at
+    )
+    found = verify(log).findings[0]
+    block = (at - 1) // 256
+    assert found.attack is Attack.REWRITE
+    assert (found.seq, found.until) == (block * 256 + 1, (block + 1) * 256)
+    log.tamper("DELETE FROM audit_subtree WHERE number = 1")
+    found = verify(log).findings[0]
+    assert (found.seq, found.until) == (1, 1_000)
+    log.database.close()
+
+
+def test_a_rewrite_under_another_key_is_shown_by_what_others_keep(log: Log) -> None:
+    kept = notes(log)
+    with log.database.read() as connection:
+        ours, name = keys.known(connection)[0].key, audit.name(connection)
+    log.tamper("DELETE FROM checkpoint")
+    log.tamper("DELETE FROM audit_key")
+    (log.folder / "audit.key").write_text(note.generate(name).secret)
+    rewrite(log, denied)
+    log.keeper = log.new_keeper()
+    log.signed()
+    assert verify(log).holds, "the database vouches for itself"
+    assert first(verify(log, kept=kept)) == (Attack.WRONG_KEY, 1)
+    assert first(verify(log, pinned=[ours])) == (Attack.WRONG_KEY, None)
+
+
+def test_checkpoints_that_were_all_taken_out_are_missed(log: Log) -> None:
+    kept = notes(log)
+    with log.database.read() as connection:
+        ours = keys.known(connection)[0].key
+    log.tamper("DELETE FROM checkpoint")
+    assert not verify(log).told
+    assert first(verify(log, kept=kept)) == (Attack.SIGNATURE, None)
+    assert first(verify(log, pinned=[ours])) == (Attack.SIGNATURE, None)
+
+
+def test_the_last_checkpoint_that_was_taken_out_is_told_of(log: Log) -> None:
+    kept = notes(log)
+    log.tamper("DELETE FROM checkpoint WHERE size = 12")
+    assert (verify(log).holds, verify(log).signed) == (True, 8)
+    report = verify(log, kept=kept)
+    assert (report.holds, report.kept) == (True, 12)
+    assert "first that of 12 entries" in report.warnings[0]
+
+
+def test_two_checkpoints_that_others_keep_prove_a_fork(log: Log) -> None:
+    with log.database.read() as connection:
+        name = audit.name(connection)
+    key = keys.signing(log.settings, name)
+    text = checkpoint.Checkpoint(name, 20, merkle.leaf(b"x")).text
+    other = checkpoint.Checkpoint(name, 20, merkle.leaf(b"y")).text
+    kept = [
+        Witnessed(str(note.Note(one, (key.sign(one),))), log.now_us, where)
+        for one, where in ((text, "the remote"), (other, "the auditor"))
+    ]
+    found = verify(log, kept=kept).findings
+    shown = next(one.sentence for one in found if one.attack is Attack.FORK)
+    assert text in shown
+    assert other in shown
+
+
+def test_an_entry_older_than_what_a_witness_saw_before_it_is_back_dated(log: Log) -> None:
+    witness = note.generate("w.example", note.COSIGNATURE)
+    asked = policy.parse(f"witness w {witness.verifier}\nquorum w\n", "policy")
+    assert first(verify(log, policy=asked)) == (Attack.SIGNATURE, None), "stripped"
+    with log.database.read() as connection:
+        newest = checkpoints.newest(connection)
+    assert newest is not None
+    found = note.parse(newest.note)
+    signature = witness.sign(found.text, log.now_us // 1_000_000)
+    cosigned = note.Note(found.text, (*found.signatures, signature))
+    with log.database.write() as connection:
+        checkpoints.replace(connection, 12, cosigned)
+    report = verify(log, policy=asked)
+    assert (report.holds, report.cosigned) == (True, 12)
+    log.now_us -= 10 * MINUTE_US
+    log.add()
+    log.now_us += 10 * MINUTE_US
+    assert first(verify(log, policy=asked)) == (Attack.BACK_DATING, 13)
+    report = verify(log)
+    assert report.holds, "our own clock may have been put back"
+    assert any("entry 13" in warning for warning in report.warnings)

@@ -1,38 +1,47 @@
 """`orloj audit verify`: whether the log is what was written.
 
-Exit codes: 0 it holds, 1 it does not, 2 what it should be compared with cannot be had.
+Exit codes: 0 it holds, 1 it does not, 2 that cannot be told: nobody signed it, or what it
+should be compared with cannot be had.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
+from reconciler.cli.audit.progress import Progress
 from reconciler.cli.context import Context, json_option
 from reconciler.privacy import archive
-from reconciler.proof import note, remote, verification
+from reconciler.proof import cosigning, note, publication, remote, verification
 from reconciler.proof.note import VerifierKey
 from reconciler.proof.verification import Witnessed
 from reconciler.views import verification as view
 from runner.contract import audit, clock, errors
 
 PUBLISHED: Final = "published"
-PROGRESS_AFTER_S: Final = 1.0
+NOTE_BYTES_MAX: Final = remote.NOTE_BYTES_MAX
+BROKEN: Final = 1
 UNTOLD: Final = 2
 
 
 @click.command()
 @click.option(
     "--against",
-    "remotes",
+    "others",
     multiple=True,
-    metavar="REMOTE",
-    help="Compare with the checkpoints at a Git remote; `published`: at that of the settings.",
+    metavar="REMOTE|FILE",
+    help="Compare with the checkpoints at a Git remote, or with one that you kept in a file;"
+    " `published`: with those at the remote of the settings.",
 )
 @click.option(
     "--key", "vkeys", multiple=True, metavar="VKEY", help="A key of the log that you know."
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Whose cosignatures make a quorum. Default: the policy of the settings.",
 )
 @click.option(
     "--archive",
@@ -45,8 +54,9 @@ UNTOLD: Final = 2
 def command(
     context: Context,
     *,
-    remotes: tuple[str, ...],
+    others: tuple[str, ...],
     vkeys: tuple[str, ...],
+    policy_file: Path | None,
     file: Path | None,
     as_json: bool,
 ) -> int:
@@ -54,26 +64,30 @@ def command(
     if file is not None:
         return _archive(context, file, as_json)
     pinned = [_key(text) for text in vkeys]
-    kept: list[Witnessed] = []
-    try:
-        kept = [one for name in remotes for one in _published(context, name)]
-    except errors.SourceError as error:
-        context.say(f"Error: {error}")
-        return UNTOLD
+    settings = context.settings
+    policy = (
+        cosigning.policy_from(policy_file) if policy_file else cosigning.policy_of(settings)
+    )
+    kept, untold = _all_kept(context, others)
+    shown = Progress()
     with context.database.read() as connection:
         report = verification.verify(
             connection,
             clock.now_us(),
             pinned=pinned,
             kept=kept,
-            progress=_progress(context),
-            settings=context.settings,
+            policy=policy,
+            progress=lambda done: shown.at("read", done),
+            settings=settings,
         )
+    shown.end()
     if as_json:
         context.show_json(view.report_json(report))
     else:
-        context.show(view.report_words(report, compared=bool(remotes)))
-    return 0 if report.holds else 1
+        context.show(view.report_words(report, compared=bool(others)))
+    if not report.holds:
+        return BROKEN
+    return UNTOLD if untold or not report.told else 0
 
 
 def _archive(context: Context, file: Path, as_json: bool) -> int:
@@ -90,7 +104,34 @@ def _archive(context: Context, file: Path, as_json: bool) -> int:
             f"{file}: entries {found.first} to {found.last} of {found.log} are whole,"
             f" root {found.root}, and {said}"
         )
-    return 0 if same else 1
+    return 0 if same else BROKEN
+
+
+def _all_kept(context: Context, others: Sequence[str]) -> tuple[list[Witnessed], bool]:
+    """What others keep of this log, and whether one of them could not be asked."""
+    kept: list[Witnessed] = []
+    untold = False
+    for one in others:
+        try:
+            found = _kept(context, one)
+        except errors.SourceError as error:
+            context.say(f"Error: {error}")
+            found = []
+        untold = untold or not found
+        kept += found
+    return kept or _remembered(context), untold
+
+
+def _remembered(context: Context) -> list[Witnessed]:
+    """What this host published last, which no copy of the database takes back."""
+    place = remote.place(context.settings)
+    if place is None or not publication.folder(context.settings.home, place).is_dir():
+        return []
+    with context.database.read() as connection:
+        log = audit.name(connection)
+    found = publication.Publication(place, context.settings.home, log).remembered()
+    where = f"{place.shown}, as this host remembers,"
+    return [] if found is None else [Witnessed(found.text, found.committed_at, where)]
 
 
 def _key(text: str) -> VerifierKey:
@@ -100,10 +141,13 @@ def _key(text: str) -> VerifierKey:
         raise errors.Refused(f"--key: {error}") from None
 
 
-def _published(context: Context, name: str) -> Sequence[Witnessed]:
-    """What a remote keeps of this log; SourceError when it cannot be asked."""
-    settings = context.settings
-    place = remote.place(settings, "" if name == PUBLISHED else name)
+def _kept(context: Context, name: str) -> Sequence[Witnessed]:
+    """What others keep of this log; SourceError when they cannot be asked."""
+    file = Path(name)
+    if name != PUBLISHED and file.is_file():
+        text = file.read_text(encoding="utf-8", errors="replace")[:NOTE_BYTES_MAX]
+        return [Witnessed(text, 0, name)]
+    place = remote.place(context.settings, "" if name == PUBLISHED else name)
     if place is None:
         raise errors.Refused(
             "no remote is set to publish checkpoints to: set audit.remote, or name one with"
@@ -111,22 +155,11 @@ def _published(context: Context, name: str) -> Sequence[Witnessed]:
         )
     with context.database.read() as connection:
         log = audit.name(connection)
-    folder = settings.home / "audit" / ("remote" if name == PUBLISHED else "compared")
-    found = remote.Remote(place, folder).published(log)
+    mirror = publication.folder(context.settings.home, place)
+    # A mirror of its own: the daemon may be publishing from the other one.
+    asked = remote.Remote(place, mirror.with_name(f"{mirror.name}-verified"))
+    found = asked.published(log)
     if not found:
-        context.say(f"{place.shown} has no checkpoint of {log}.")
+        logs = ", ".join(asked.logs()) or "no log"
+        context.say(f"{place.shown} has no checkpoint of {log}; it has some of {logs}.")
     return [Witnessed(one.text, one.committed_at, place.shown) for one in found]
-
-
-def _progress(context: Context) -> Callable[[int], None]:
-    """Says how far it is, once that takes long enough to wonder."""
-    spoken_at = time.monotonic()
-
-    def say(entries: int) -> None:
-        nonlocal spoken_at
-        now = time.monotonic()
-        if now - spoken_at >= PROGRESS_AFTER_S:
-            spoken_at = now
-            context.say(f"{entries} entries …")
-
-    return say
