@@ -21,7 +21,7 @@ LOCK := .tools/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-
 lock: ## Choose the newest allowed versions anew and write the lock files
 	@sh .ci/environment dev
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade -o requirements.lock
-	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group dev -o .ci/requirements.lock
+	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group dev --extra pdf -o .ci/requirements.lock
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group benchmarks -c requirements.lock \
 		-o .ci/benchmarks.lock
 	@UV_SYSTEM_CERTS=1 $(LOCK) --upgrade --group agentdojo -c requirements.lock \

@@ -72,8 +72,8 @@ class Daemon:
         )
         self._complaint = ""
         self._lanes = Lanes(settings, database)
-        self._retention = Sweeps(database)
         self._keeping = Keeping(settings, database)
+        self._retention = Sweeps(database)
         self._leader = Leader(database)
         self._leading = False
         self.pulse = Pulse(lambda: self._wake(_LOOK))
@@ -148,8 +148,8 @@ class Daemon:
                 follower.maintain(quiet=not (ready or any(looking)))
             self._lanes.look(leading=True)
             self._tend()
-            self._retention.step()
             self._keeping.look(leading=True)
+            self._retention.step()
 
     def _pass_on(self, *, forced: bool, knocked: bool, looked_before: bool) -> None:
         """Tell each repository what may have happened to it."""

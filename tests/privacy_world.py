@@ -34,9 +34,8 @@ def ended(home: Home, *, namespace: str = "default", at_us: int = DAY_US) -> str
         )
         connection.exec_driver_sql(
             "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result,"
-            " fence, tokens_in, tokens_out, started_at)"
-            " VALUES (?, 1, 'clerk', 'tool', ?, ?, 'denied',"
-            " ?, 1, 0, 0, 1)",
+            " fence, tokens_in, tokens_out, started_at) VALUES (?, 1, 'clerk', 'tool',"
+            " ?, ?, 'denied', ?, 1, 0, 0, 1)",
             (task, CANARY, json.dumps({"arguments": CANARY}), json.dumps({"content": CANARY})),
         )
         connection.exec_driver_sql(

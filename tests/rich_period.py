@@ -8,6 +8,8 @@ from period import CLERK, SECOND_US, Period
 from repository import Repository
 
 from reconciler.evidence.population.inventory import Declares
+from reconciler.evidence.populations import Populations
+from reconciler.evidence.report import Report
 from reconciler.evidence.repositories import Commits
 from runner.contract.audit_entry import EntryType
 
@@ -36,8 +38,20 @@ _REVIEWED = "Let it flag issues\n\nReviewed-by: Eve Example <eve@example.com>\n"
 _TOOLS = ("scan-documents", "flag-issues", "search-web")
 
 
-def mirrors(repository: Repository, scratch: Path) -> dict[str, Declares]:
-    return {"default": Commits(repository.origin, scratch)}
+def write(
+    period: Period, repository: Repository, folder: Path, scratch: Path, *, pdf: bool = False
+) -> None:
+    """The report of all that is there, in a folder as an export fills it."""
+    scope = period.scope(folder)
+    mirrors: dict[str, Declares] = {"default": Commits(repository.origin, scratch)}
+    populations = Populations(scope, mirrors)
+    report = Report(scope, populations, pdf=pdf)
+    for entry in period.entries():
+        populations.take(entry)
+    populations.end()
+    report.end()
+    populations.close()
+    assert report.remark == ""
 
 
 def fill(period: Period, repository: Repository, calls: int = 60) -> None:

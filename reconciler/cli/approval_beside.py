@@ -1,6 +1,6 @@
 """The approval that a call rests on, held against the log and against its own signature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -9,7 +9,7 @@ from reconciler.why.call import Call
 from runner.approval import rows, signature
 from runner.approval.request import ApprovalRecord, digest_of
 from runner.approval.rows import Declared
-from runner.contract import clock
+from runner.contract import clock, persons
 from runner.contract.audit_entry import EntryType
 from runner.contract.errors import NotFound, Refused
 
@@ -27,7 +27,7 @@ def fields(connection: Connection, call: Call) -> dict[str, Any] | None:
         request = record.request()
     except (NotFound, Refused) as error:
         return _shown(id, None, "none", [str(error)])
-    faults = _faults(record, call)
+    faults = _faults(record, call, persons.names(connection))
     found = _signature(record, rows.approvers(connection, request.call.namespace))
     if found == "invalid":
         faults.append(f"the signature of request {id} is not the approver's")
@@ -52,14 +52,15 @@ def _shown(
     }
 
 
-def _faults(record: ApprovalRecord, call: Call) -> list[str]:
+def _faults(record: ApprovalRecord, call: Call, people: Mapping[str, str]) -> list[str]:
     """What the request's row says that the entries about it do not."""
     about = [entry for entry in call.approval if entry.text("approval") == record.id]
     faults = []
     if {entry.text("digest") for entry in about} - {None, digest_of(record.raw)}:
         faults.append(f"the log knows request {record.id} with other bytes than are kept")
     granted = [entry for entry in about if entry.type == EntryType.APPROVAL_GRANTED]
-    said = granted[-1].text("actor") if granted else None
+    actor = granted[-1].text("actor") if granted else None
+    said = people.get(actor, actor) if actor else None  # Erased: the log names nobody.
     if said and said.startswith(_APPROVER) and said != f"{_APPROVER}{record.approver}":
         faults.append(f"entry {granted[-1].seq} says {said}, and the row {record.approver}")
     if not granted and record.state.value in ("approved", "consumed"):

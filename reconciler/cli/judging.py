@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from reconciler.resource import Resource
+from reconciler.why import rows
 from reconciler.why.declared import declared
 from reconciler.why.entries import Logged
 from reconciler.why.manifest import Held
@@ -65,7 +66,7 @@ class Judge:
     """Judges decisions again; reads the manifests of a commit once, however many it judges."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
-        self._settings = settings
+        self._connection, self._settings = connection, settings
         self._pins = pinning.Pins(connection)
         self._declared: dict[str, Mapping[Key, Resource]] = {}
 
@@ -93,7 +94,10 @@ class Judge:
         same_set = kinds.digest(manifests.to_text()) == decided.text("manifests")
         if not same_set:
             notes.append("the manifests of the commit are not the set that the entry names")
-        return _compared(decided, verdict, notes, same_set=same_set)
+        withheld = rows.disclosed(self._connection, decided, "reason").value
+        said = str(decided.text("reason") or withheld or "")
+        elsewhere = said.startswith(_ELSEWHERE)
+        return _compared(decided, verdict, notes, same_set=same_set, elsewhere=elsewhere)
 
     def _at(self, held: Held) -> Mapping[Key, Resource]:
         if held.head.sha not in self._declared:
@@ -155,13 +159,20 @@ def _verdict(manifests: ManifestSet, decided: Logged, call: Call) -> Verdict:
     return policies.decide_model(manifests, agent, decided.text("model") or "", call.task)
 
 
-def _compared(decided: Logged, verdict: Verdict, notes: list[str], *, same_set: bool) -> Judged:
+def _compared(
+    decided: Logged,
+    verdict: Verdict,
+    notes: list[str],
+    *,
+    same_set: bool,
+    elsewhere: bool,
+) -> Judged:
     said, rule = decided.text("decision"), decided.text("rule")
     result, reason = (
         DIFFERENT,
         "the guard says something else under the manifests of the commit",
     )
-    if said == "deny" and verdict.decision is not Decision.DENY and _elsewhere(decided):
+    if said == "deny" and verdict.decision is not Decision.DENY and elsewhere:
         result, reason = (
             UNTOLD,
             "a limit was in the way: what was used then is not counted again",
@@ -178,8 +189,3 @@ def _compared(decided: Logged, verdict: Verdict, notes: list[str], *, same_set: 
     return Judged(
         result=result, reason=reason, verdict=verdict, manifests=same_set, notes=tuple(notes)
     )
-
-
-def _elsewhere(decided: Logged) -> bool:
-    """Whether a denial gives a reason that comes from behind the guard: of limits, or forms."""
-    return (decided.text("reason") or "").startswith(_ELSEWHERE)

@@ -22,7 +22,9 @@ import click
 from reconciler.cli.context import Context
 from reconciler.views.plain import plain
 
-STOP_EXTRA_S: Final = 5.0  # Beyond the drain, which the worker counts by itself.
+STOP_EXTRA_S: Final = 15.0
+"""Beyond the drain, which the worker counts by itself: the daemon is asked when it has ended,
+and publishes what was logged until then."""
 _PR_SET_PDEATHSIG: Final = 1
 _ROLES: Final = ("daemon", "worker")
 _CHUNK: Final = 65_536

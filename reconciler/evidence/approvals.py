@@ -2,7 +2,8 @@
 
     <request>.json    the exact bytes that were shown and signed
     <request>.sig     the SSH signature over them, where the approver signed
-    allowed_signers   the approvers' keys, as the commit says that was in force
+    allowed_signers   the approvers' keys, as the commit says that was in force, under the
+                      name that entries have for them
 
 A request holds the arguments of its call. It is shown when `arguments` are disclosed, or its
 task is; else nothing of it is here but what the entries say. A signature is here when its
@@ -25,7 +26,7 @@ from runner.contract.kinds import Approver
 ARGUMENTS: Final = "arguments"
 SIGNATURE_NAMESPACE: Final = "orloj-approval"
 _DECISIONS: Final = frozenset({EntryType.APPROVAL_GRANTED, EntryType.APPROVAL_DENIED})
-_ONE = "SELECT request, signature, approver, approver_hash FROM approval WHERE id = ?"
+_ONE = "SELECT request, signature, approver_hash FROM approval WHERE id = ?"
 _APPLIED = (
     "SELECT raw FROM audit_entry WHERE type = 'manifest.applied' AND seq <= ?"
     " ORDER BY seq DESC LIMIT 50"
@@ -68,7 +69,7 @@ class Approvals:
             row = self._connection.exec_driver_sql(_ONE, (request,)).one_or_none()
             if row is None:
                 continue  # Erased: the entries still tell of it.
-            raw, signature, approver, approver_hash = row
+            raw, signature, approver_hash = row
             if "sha256:" + _sha256(bytes(raw)) != digest:
                 raise errors.AuditBroken(
                     f"the request for approval {request} is not the one that the log knows;"
@@ -79,21 +80,26 @@ class Approvals:
             if decided is None or not signature:
                 continue
             (self._folder / f"{request}.sig").write_text(signature, encoding="ascii")
-            lines |= set(self._signers(decided, approver, approver_hash))
+            lines |= set(self._signers(decided, approver_hash))
         if lines:
             text = "".join(sorted(lines))
             (self._folder / "allowed_signers").write_text(text, encoding="ascii")
 
-    def _signers(self, decided: audit.Stored, approver: str, hash: str) -> Iterator[str]:
-        """The lines by which `ssh-keygen -Y verify` knows who decided."""
+    def _signers(self, decided: audit.Stored, hash: str) -> Iterator[str]:
+        """The lines by which `ssh-keygen -Y verify` knows who decided.
+
+        By the actor of the entry, which is a pseudonym where it is a person's: the signature
+        proves who decided without saying what they are called.
+        """
         body = self._body(decided, hash)
         if body is None:
             return
         spec = kinds.spec_of("Approver", body)
         assert isinstance(spec, Approver)
+        who = str(decided.fields["actor"]).partition(":")[2]
         for key in spec.keys:
             words = " ".join(key.split()[:2])
-            yield f'{approver} namespaces="{SIGNATURE_NAMESPACE}" {words}\n'
+            yield f'{who} namespaces="{SIGNATURE_NAMESPACE}" {words}\n'
 
     def _body(self, decided: audit.Stored, hash: str) -> str | None:
         """The approver as declared when they decided: by digest, so it can be no other."""

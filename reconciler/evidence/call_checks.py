@@ -139,7 +139,7 @@ class DecisionsTraceable:
         if fields.get("decision") == "allow":
             needed.append("rule")
         missing = [name for name in needed if not stated(fields, name)]
-        if not fields.get("tool") and not fields.get("model"):
+        if not stated(fields, "tool") and not fields.get("model"):
             missing.append("tool or model")
         if fields.get("commit") in (None, "", "none"):
             missing.append("commit")

@@ -36,7 +36,10 @@ _SECOND_US: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written; `entry` is the number of the entry that tells of it."""
+    """What was written; `entry` is the number of the entry that tells of it.
+
+    `remark` says why something that was asked for is not in it; empty: all is.
+    """
 
     covered: Covered
     digest: str
@@ -44,6 +47,7 @@ class Exported:
     entry: int
     disclosed: int
     erased: int
+    remark: str
 
 
 def write(
@@ -72,7 +76,9 @@ def write(
         _durable_name(out)
     shown = made.disclosures
     size_bytes = out.stat().st_size
-    return Exported(covered, digest, size_bytes, entry, shown.shown, shown.erased)
+    return Exported(
+        covered, digest, size_bytes, entry, shown.shown, shown.erased, made.report.remark
+    )
 
 
 def _build(
@@ -127,7 +133,6 @@ def _tell(database: Database, covered: Covered, digest: str, actor: str) -> int:
         commit=NO_COMMIT,
         resource=f"{clock.iso(asked.since_us)}/{clock.iso(asked.until_us)}",
         digest=f"sha256:{digest}",
-        outcome=f"{asked.first}-{asked.last}",
     )
     with database.write() as connection:
         end = audit.append(connection, [entry], clock.now_us())

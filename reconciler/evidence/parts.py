@@ -58,6 +58,7 @@ class Chosen:
 
     all: list[Part]
     disclosures: Disclosures
+    report: Report
 
 
 def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
@@ -78,5 +79,5 @@ def chosen(scope: Scope, sources: Sources, wanted: Wanted) -> Chosen:
     ]
     if wanted.git:
         every.append(Repositories(scope, mirrors))
-    every.append(Report(scope, populations, pdf=wanted.pdf))
-    return Chosen(every, disclosures)
+    report = Report(scope, populations, pdf=wanted.pdf)
+    return Chosen([*every, report], disclosures, report)

@@ -15,7 +15,10 @@ TO VERIFY, without any network and without us:
 
     sha256sum -c MANIFEST.sha256
     python3 verify.py .
-    python3 verify.py . --key "$(cat KEY.vkey)"   # the log's key, got from elsewhere
+    python3 verify.py . --key "$(cat KEY.vkey)" --against OLDER_CHECKPOINT
+
+The key is the log's, got from elsewhere; the checkpoint is one that you kept, or that stands
+at the Git remote: it shows what was written anew by whoever has the key.
 
 WHAT IS IN HERE
 
@@ -35,8 +38,14 @@ WHAT IS IN HERE
                        disclosed (--disclose arguments, or --disclose-task)
     repo*.bundle       the commits that the entries name, for `git clone --mirror`;
                        repositories.txt lists what is in them and what could not be
-    csv/               the entries as a table; cells that a spreadsheet would run as a formula
-                       begin with an apostrophe
+    report.html        the report, for people; report.pdf is the same on paper, where it was
+                       asked for
+    csv/               the entries as a table, and the populations of the report: changes,
+                       calls, approvals, denials, limits, samples; cells that a spreadsheet
+                       would run as a formula begin with an apostrophe
+    ocsf.jsonl         the same events in the form that security tools read; findings.sarif
+    controls/          what the entries show of the controls of frameworks; oscal-ar.json says
+                       the same for programs
 
 CHECKS WITH THE TOOLS OF OTHERS
 

@@ -69,6 +69,8 @@ class Keeping:
         """Log that the daemon ends, sign it, and publish it if the remote takes it soon."""
         self._stopping = True
         self._woken.set()
+        if self._publisher is not None:
+            self._publisher.looked.set()
         self._thread.join(LET_GO_S)
         if not self._began or self._thread.is_alive():
             return
@@ -95,7 +97,7 @@ class Keeping:
         try:
             if not self._known:
                 self._ask()
-            return self._sign(at_once=False)
+            return self._sign(at_once=False) if self._known else POLL_S
         except errors.DatabaseUnavailable:
             return AGAIN_S  # The loop says so.
         except Exception:  # noqa: BLE001  # The boundary: record, wait, go on.
@@ -106,6 +108,8 @@ class Keeping:
         """What the remote says, if it says it soon, before the first checkpoint."""
         if self._publisher is not None:
             self._publisher.looked.wait(FIRST_LOOK_S)
+        if self._stopping:
+            return  # Nothing is known yet: the next daemon signs.
         with self._database.read() as connection:
             standing = troubles.standing(connection).get(Part.SIGNING)
         self._told = None if standing is None else standing.reason

@@ -29,6 +29,7 @@ from reconciler.proof.checkpoints import Stored
 from reconciler.proof.pace import Facts
 from reconciler.proof.publication import Publication, Seen
 from reconciler.proof.remote import Place
+from reconciler.proof.request import Request
 from reconciler.proof.troubles import Part, Trouble
 from reconciler.proof.witnesses import Witnesses
 from runner.contract import audit, clock, errors, telemetry
@@ -37,6 +38,8 @@ from runner.contract.settings import Settings
 
 MOVES_MAX: Final = 3
 """Looks in a row at a remote that moves each time."""
+GROWTH_FILE: Final = "growth"
+"""Proves the checkpoint from the one published before: all that a witness in CI needs."""
 LAST_WITNESS_S: Final = 2.0
 """How long a witness may take when the daemon ends, so that the last checkpoint gets out."""
 _AGAIN_S: Final = 5.0
@@ -123,13 +126,17 @@ class Publisher:
 
     def _completed(self, stored: Stored) -> tuple[Stored, dict[str, str]]:
         """The checkpoint with all its signatures, kept so; files that are published with it."""
+        signed = note.parse(stored.note)
         with self._database.read() as connection:
             log = audit.name(connection)
-        signed, more = note.parse(stored.note), {}
+            taken = checkpoints.taken(connection, self._place.shown)
+            old = 0 if taken is None else min(taken.size, stored.size)
+            proof = cosigning.growth(connection, old, stored.size)
+        more = {GROWTH_FILE: Request(old, proof, signed).head}
         if (second := beside.signing(self._settings, log)) is not None:
             signed = beside.added(signed, second, clock.now_us())
             first = keys.signing(self._settings, log, make=False)
-            more = beside.files(first, second.verifier)
+            more |= beside.files(first, second.verifier)
         wait_s = LAST_WITNESS_S if self._stopping else cosigning.TIMEOUT_S
         signed = self._witnesses.cosigned(signed, wait_s)
         if str(signed) != stored.note:

@@ -36,8 +36,13 @@ class Request:
     proof: tuple[bytes, ...]
     signed: Note
 
+    @property
+    def head(self) -> str:
+        """What stands before the checkpoint."""
+        return f"old {self.old}\n{hashes(self.proof)}\n"
+
     def __str__(self) -> str:
-        return f"old {self.old}\n{hashes(self.proof)}\n{self.signed}"
+        return f"{self.head}{self.signed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ def exported(fields: Mapping[str, Any]) -> Text:
             f" to {fields['file']}, {number(fields['bytes'])} bytes."
         ),
         _disclosed(fields),
+        *([Text(fields["remark"], style="yellow")] if fields["remark"] else []),
         Text(f"sha256 {fields['sha256']}, as entry {fields['audit_entry']} of the log says"),
         Text(f"Next: tar -xf {fields['file']}, and read README.txt in it.", style="dim"),
     )

@@ -53,12 +53,12 @@ def holder(settings: Settings, names: Iterable[str], commit: str | None) -> Held
         return None
     for name in dict.fromkeys((*names, *settings.followed)):
         git = lineage.opened(settings, name)
-        if git is None or not git.has(commit):
+        if git is None:
             continue
         try:
             return Held(name, git, git.commit_info(commit))
         except errors.SourceError:
-            continue  # A mirror with a hole in it has the commit as little as none has.
+            continue  # This mirror does not have it, or has a hole where it was.
     return None
 
 
@@ -70,14 +70,12 @@ def line(held: Held, at: str) -> Line | None:
     number, commit = min(int(digits), _LINE_MAX), held.head.sha
     if not path.isprintable():
         return Line(path, number, fault="the path cannot be printed, so it names no manifest")
-    found = held.git.ask("rev-parse", "--verify", "--end-of-options", f"{commit}:{path}")
-    blob = found.output.decode("ascii", "replace").strip()
-    if not found.ok or not git_address.is_hash(blob):
-        return Line(path, number, fault=f"commit {commit[:12]} has no file {path}")
-    shown = held.git.ask("cat-file", "blob", "--end-of-options", blob)
-    if not shown.ok:
-        return Line(path, number, blob, fault="the mirror has lost the file's content")
-    lines = shown.output.decode("utf-8", "replace").splitlines()
+    named = f"{commit}:{path}\n".encode()
+    head, _, content = held.git.ask("cat-file", "--batch", given=named).output.partition(b"\n")
+    blob, *kind = head.decode("utf-8", "replace").split(" ")
+    if not git_address.is_hash(blob) or kind[:1] != ["blob"]:
+        return Line(path, number, fault=f"the mirror has no file {path} of that commit")
+    lines = content.removesuffix(b"\n").decode("utf-8", "replace").splitlines()
     if not 0 < number <= len(lines):
         return Line(path, number, blob, fault=f"the file has {len(lines)} lines")
     first, last = max(1, number - AROUND), min(len(lines), number + AROUND)

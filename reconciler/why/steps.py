@@ -26,6 +26,9 @@ def commands(fields: Fields) -> list[str]:
     task = (fields.get("task") or {}).get("id")
     if task is not None:
         found.append(f"orloj audit log --task {shlex.quote(task)} --json")
+    decided = ((fields.get("call") or {}).get("decided") or {}).get("entry")
+    if decided is not None and fields["proof"]["proved"]:
+        found.append(f"orloj audit prove {decided}")
     return [*found, "orloj audit verify"]
 
 

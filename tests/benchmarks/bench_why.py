@@ -67,10 +67,8 @@ def raw(connection: Connection, world: WhyWorld, found: walk.Walk) -> None:
     assert found.held is not None
     assert found.rule is not None
     git, commit, path = found.held.git, found.commit, found.rule.path
-    git.has(commit)
     git.commit_info(commit)
-    git.ask("rev-parse", "--verify", f"{commit}:{path}")
-    git.ask("cat-file", "blob", str(found.rule.blob))
+    git.ask("cat-file", "--batch", given=f"{commit}:{path}\n".encode())
     line = f"{found.rule.number},{found.rule.number}"
     git.ask("blame", "--porcelain", "-s", "-L", line, commit, "--", path)
     git.blobs(file.blob for file in git.tree(commit).files)

@@ -1,4 +1,4 @@
-"""Who looked at the log, and when, stands in it: readings by themselves, reviews on purpose."""
+"""Who looked at the log, and when, stands in it: reads by themselves, reviews on purpose."""
 
 import json
 import subprocess

@@ -125,6 +125,7 @@ def test_what_a_regulator_looks_for_is_declared(
     assert "four_eyes: true" in files["people.yaml"]
     assert ("assurance: signature" in files["people.yaml"]) == (template in SIGNED)
     assert "kind: AgentPolicy" in files["policy.yaml"]
+    assert "kind: RetentionPolicy" in files["retention.yaml"]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -108,6 +108,7 @@ class Reader:
 
 
 @pytest.mark.story
+@pytest.mark.timeout(300)  # The manual of the command line starts a hundred processes.
 @pytest.mark.parametrize("document", sessions(), ids=lambda path: path.name)
 def test_every_line_of_a_session_works(document: Path, tmp_path: Path) -> None:
     reader = Reader(tmp_path)

@@ -38,11 +38,6 @@ NAMES = {
     "suspension": "Sieglinde Neun",
     "denial": "Dorothea Zehn",
 }
-LEAKS = {
-    "comment": "the comment of an approval stands in the entry's reason",
-    "suspension": "the reason of a suspension stands in the entry's reason",
-    "denial": "the reason of a denial stands in the entry's reason",
-}
 MANIFESTS = """
 apiVersion: orloj.dev/v1
 kind: Namespace
@@ -233,18 +228,7 @@ def test_every_slot_was_filled(office: Office) -> None:
     ] * 2
 
 
-@pytest.mark.parametrize(
-    "slot",
-    [
-        pytest.param(
-            slot,
-            marks=pytest.mark.xfail(strict=True, reason=LEAKS[slot]) if slot in LEAKS else (),
-            id=slot,
-        )
-        for slot in NAMES
-        if slot != "manifest"
-    ],
-)
+@pytest.mark.parametrize("slot", [slot for slot in NAMES if slot != "manifest"])
 def test_a_name_stands_nowhere_in_an_export(plain: Bundle, slot: str) -> None:
     assert holding(plain, NAMES[slot]) == []
 
@@ -268,7 +252,7 @@ def test_only_what_was_asked_for_is_disclosed(disclosed: Bundle) -> None:
     requests = [path for path in where if path.startswith("approvals/")]
     assert where == [*requests, "disclosures.jsonl"]
     assert len(requests) == 1
-    for slot in set(NAMES) - {"argument", "manifest", *LEAKS}:
+    for slot in set(NAMES) - {"argument", "manifest"}:
         # What a model was asked holds what came before: the input and the results.
         assert set(holding(disclosed, NAMES[slot])) <= {"disclosures.jsonl"}
 
@@ -277,9 +261,14 @@ def test_ssh_keygen_checks_the_approvals_of_the_bundle(disclosed: Bundle) -> Non
     folder = disclosed.folder / "approvals"
     signed = sorted(folder.glob("*.sig"))
     assert len(signed) == 2
+    actors = {
+        entry["approval"]: entry["actor"].partition(":")[2]
+        for entry in disclosed.entries
+        if entry["type"] == "action.approval_granted"
+    }
     for signature in signed:
         command = ["ssh-keygen", "-Y", "verify", "-f", str(folder / "allowed_signers")]
-        command += ["-I", "ada", "-n", "orloj-approval", "-s", str(signature)]
+        command += ["-I", actors[signature.stem], "-n", "orloj-approval", "-s", str(signature)]
         request = signature.with_suffix(".json").read_bytes()
         assert subprocess.run(command, input=request, capture_output=True).returncode == 0
         other = request.replace(b"tickets", b"tockets")
@@ -292,6 +281,6 @@ def test_the_export_of_a_real_home_verifies(disclosed: Bundle) -> None:
         [sys.executable, "-I", "-S", "verify.py", ".", "--key", vkey.read_text().strip()],
         cwd=disclosed.folder, capture_output=True, text=True,
     )  # fmt: skip
-    outcomes = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
-    assert outcomes.pop("your-copy") == "NOT-CHECKED"
-    assert set(outcomes.values()) == {"PASS"}, done.stdout
+    assert done.returncode == 0, done.stdout
+    passed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("PASS")}
+    assert {"entries", "tree", "values", "approvals", "git"} <= passed

@@ -56,7 +56,11 @@ def test_every_changed_line_is_found(home: Home, tmp_path: Path) -> None:
             file.write_bytes(
                 gzip.compress(b"".join([*lines[:number], changed, *lines[number + 1 :]]))
             )
-            assert not same(home, file), number
+            try:
+                held = same(home, file)
+            except errors.AuditBroken:
+                continue
+            assert not held, number
 
 
 def same(home: Home, file: Path) -> bool:

@@ -107,7 +107,7 @@ def test_a_commit_holds_the_checkpoint_and_the_keys_with_their_notes(world: Worl
     world.publisher.publish()
     listed = git("ls-tree", "-r", "--name-only", world.ref, folder=world.origin).decode()
     assert listed.split() == [
-        "checkpoint", "keys/0.note", "keys/0.vkey", "keys/1.note", "keys/1.vkey",
+        "checkpoint", "growth", "keys/0.note", "keys/0.vkey", "keys/1.note", "keys/1.vkey",
         "keys/ml-dsa-44.note", "keys/ml-dsa-44.vkey",
     ]  # fmt: skip
     with world.database.read() as connection:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from home import Home
 from repository import git
 from why_world import WhyWorld
 
 from reconciler import cli
 from reconciler.history import history
 from reconciler.proof import checkpoints
-from reconciler.why import applied, entries, proof, rows
-from runner.contract import audit, clock, errors
+from reconciler.proof.keeper import Keeper
+from reconciler.why import applied, call, entries, proof, rows, walk, whole
+from runner.contract import audit, clock, errors, settings
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.database import open_database
 
@@ -200,7 +202,7 @@ def test_a_manifest_set_edited_in_the_database_is_not_believed(copy: Copy) -> No
     assert any("was changed" in note for note in again["not_evaluated"])
 
 
-@pytest.mark.parametrize("number", ["0", "31", "9223372036854775808", "99999999999999999999"])
+@pytest.mark.parametrize("number", ["0", "1000", "9223372036854775808", "99999999999999999999"])
 def test_a_number_out_of_range_is_one_clear_sentence(copy: Copy, number: str) -> None:
     with pytest.raises(errors.NotFound):
         copy.why(number)
@@ -268,3 +270,30 @@ def test_every_question_is_answered_from_an_index(copy: Copy) -> None:
             scans = [w for w in words if w.startswith("SCAN") and "checkpoint" not in w]
             assert not scans, (query, words)
     database.close()
+
+
+def test_a_walk_reads_the_same_from_each_database(tmp_path: Path, database_url: str) -> None:
+    home = Home(tmp_path / "home", database_url)
+    about = {"actor": "worker:w", "commit": "a" * 40, "task": "t1", "step": 1, "attempt": 1}
+    about |= {"agent": "clerk", "tool": "tickets", "manifests": "sha256:0"}
+    made = [
+        Entry(type=EntryType.ACTION_REQUESTED, private=(("arguments", {"a": 1}),), **about),
+        Entry(type=EntryType.ACTION_DECIDED, decision="deny", rule="a.yaml:1", **about),
+    ]
+    with home.database.write() as connection:
+        audit.append(connection, made, clock.now_us())
+    loaded = settings.load(home.folder)
+    assert Keeper(loaded, home.database, clock.now_us).step(at_once=True)
+    with home.database.read() as connection:
+        step = call.step(entries.of_step(connection, "t1", 1), "t1", 1)
+        assert step is not None
+        found = walk.walk(connection, loaded, step)
+        both = whole.whole(connection, loaded, "t1")
+    assert (step.outcome, found.arguments.value, found.proof.holds) == (
+        "denied",
+        {"a": 1},
+        True,
+    )
+    assert found.faults == ("the log tells of task t1, and there is no such row",)
+    assert (both.numbering, both.closed, both.faults) == ((), None, ())
+    home.close()

@@ -616,3 +616,24 @@ def test_the_second_key_of_another_log_does_not_sign(
         file.chmod(0o600)
         with pytest.raises(errors.SettingsInvalid, match="not the ML-DSA-44 key of the log"):
             publisher.publish()
+
+
+def test_a_witness_in_ci_needs_nothing_but_the_repository(
+    tmp_path: Path, stored: witnessing.StoredLog, publisher: Publisher
+) -> None:
+    (stored.folder / "witnesses").write_text("quorum none\n")
+    for count in (300, 1, 50):
+        publisher.publish()
+        stored.grow(count)
+    publisher.publish()
+    watching = Witness((KEY,), [note.parse_verifier(stored.vkey)], tmp_path / "ci.json")
+    folder = tmp_path / "remote"
+    sizes = []
+    for commit in git(folder, "rev-list", "--reverse", "--all").split():
+        text = git(folder, "show", f"{commit}:growth") + git(
+            folder, "show", f"{commit}:checkpoint"
+        )
+        found = watching.cosign(request.parse(text), AT_S)
+        assert isinstance(found, Cosigned)
+        sizes.append(found.checkpoint.size)
+    assert sizes == [3, 303, 304, 354]

@@ -1,5 +1,6 @@
 """A real daemon keeps the log provable at a real remote, through outages and attacks."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -134,6 +135,22 @@ def test_a_remote_that_is_down_is_told_once_and_caught_up_with(world: Kept) -> N
     assert world.sizes()[-1] == world.entries()
     assert world.types().count("log.publish_failed") == 1
     assert world.told() == ["RemoteUnreachable", "Recovered"]
+
+
+def test_a_remote_that_hangs_holds_up_no_commit(world: Kept) -> None:
+    hook, gate = world.audit / "hooks" / "pre-receive", world.folder / "gate"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {gate}.reached\ncat {gate} > {gate}.opened\n")
+    hook.chmod(0o755)
+    os.mkfifo(gate)
+    with world.daemon():
+        world.until(Path(f"{gate}.reached").exists)
+        world.applied(world.push({"a.yaml": agent("a")}))
+        assert world.published() == 0
+        hook.rename(hook.with_name("gone"))
+        gate.write_bytes(b"go on")
+        world.until(lambda: world.published() > 0)
+    assert world.sizes()[-1] == world.entries()
 
 
 def test_a_remote_that_was_put_back_is_an_alarm_until_a_person_decides(world: Kept) -> None:

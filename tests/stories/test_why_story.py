@@ -6,7 +6,9 @@ a signed log. The commands that `orloj why` prints are run by other programs.
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from why_world import WhyWorld, clerk
@@ -14,50 +16,61 @@ from why_world import WhyWorld, clerk
 pytestmark = pytest.mark.story
 
 
-def test_each_arrow_of_the_walk_can_be_checked_without_us(tmp_path: Path) -> None:
-    world = WhyWorld(tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WhyWorld, str]]:
+    world = WhyWorld(tmp_path_factory.mktemp("story"))
     with world.running():
-        task = world.ran()
-        told = world.home.orloj("why", f"{task}/2", "--json")
-        assert told.returncode == 0, told.stderr
-        found = json.loads(told.stdout)
-        assert found["people"]["signer"] == "dana@example.com"
-        assert found["people"]["reviewers"] == ["Eve <eve@example.com>"]
-        assert found["approval"]["approver"] == "ada"
-        assert found["approval"]["signature"] == "verified"
-        assert found["rule"]["written"]["author"] == "dana <dana@example.com>"
-        assert found["proof"]["proved"]
-        for command in found["check"]:
-            if command.startswith("git "):
-                done = subprocess.run(
-                    ["/bin/sh", "-c", command],
-                    cwd=world.world.repository.work,
-                    capture_output=True,
-                    text=True,
-                )
-                assert done.returncode == 0, (command, done.stderr)
-            else:
-                done = world.home.orloj(*command.split()[1:])
-                assert done.returncode == 0, (command, done.stderr)
-        (blob,) = [c for c in found["check"] if c.startswith("git rev-parse")]
-        shown = subprocess.run(
-            ["/bin/sh", "-c", blob],
-            cwd=world.world.repository.work,
-            capture_output=True,
-            text=True,
-        )
-        assert shown.stdout.strip() == found["rule"]["blob"]
+        yield world, world.ran()
 
 
-def test_a_commit_after_the_call_moves_nothing_of_its_walk(tmp_path: Path) -> None:
-    world = WhyWorld(tmp_path)
-    with world.running():
-        task, first = world.ran(), world.commit
-        later = clerk("read: tickets")
-        world.push({"agents/clerk.yaml": f"# Later.\n# Later still.\n{later}"}, "Take it back")
-        found = json.loads(world.home.orloj("why", f"{task}/2", "--json").stdout)
-        assert found["commit"]["commit"] == first
-        assert found["rule"]["at"] == "agents/clerk.yaml:13"
-        assert dict(found["rule"]["excerpt"])[13] == "      - write: tickets"
-        assert found["again"]["result"] == "same"
-        assert found["manifests"]["agent"]["commit"] == first
+def shell(world: WhyWorld, command: str) -> str:
+    """What another program answers in a clone of the repository."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=world.world.repository.work,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, (command, done.stderr)
+    return done.stdout
+
+
+def why(world: WhyWorld, subject: str) -> Any:
+    told = world.home.orloj("why", subject, "--json")
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)
+
+
+def test_each_arrow_of_the_walk_can_be_checked_without_us(
+    ran: tuple[WhyWorld, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, task = ran
+    found = why(world, f"{task}/2")
+    assert found["people"]["signer"] == "dana@example.com"
+    assert found["people"]["reviewers"] == ["Eve <eve@example.com>"]
+    assert found["approval"]["approver"] == "ada"
+    assert found["approval"]["signature"] == "verified"
+    assert found["rule"]["written"]["author"] == "dana <dana@example.com>"
+    assert found["proof"]["proved"]
+    answers = [shell(world, one) for one in found["check"] if one.startswith("git ")]
+    assert answers[0].strip() == found["rule"]["blob"]
+    assert answers[1].splitlines() == [text for _, text in found["rule"]["excerpt"]]
+    monkeypatch.chdir(tmp_path)  # One of them writes a file where it is run.
+    for command in found["check"]:
+        if command.startswith("orloj "):
+            done = world.home.orloj(*command.split()[1:])
+            assert done.returncode == 0, (command, done.stderr)
+
+
+def test_a_commit_after_the_call_moves_nothing_of_its_walk(
+    ran: tuple[WhyWorld, str],
+) -> None:
+    world, task = ran
+    first, later = world.commit, clerk("read: tickets")
+    world.push({"agents/clerk.yaml": f"# Later.\n# Later still.\n{later}"}, "Take it back")
+    found = why(world, f"{task}/2")
+    assert found["commit"]["commit"] == first
+    assert found["rule"]["at"] == "agents/clerk.yaml:13"
+    assert dict(found["rule"]["excerpt"])[13] == "      - write: tickets"
+    assert found["again"]["result"] == "same"
+    assert found["manifests"]["agent"]["commit"] == first

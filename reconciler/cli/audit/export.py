@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from reconciler.cli.asking import actor, noted
+from reconciler.cli.asking import actor
 from reconciler.cli.audit import streaming
 from reconciler.cli.audit.progress import Progress
 from reconciler.cli.context import Context, json_option
@@ -81,7 +81,6 @@ def command(
                 " --json are for bundles: add --out NAME.tar"
             )
         streaming.write(context, form, out, since, until)
-        noted(context, "audit_export", {"from": since, "to": until, "format": form}, None)
         return
     if out is None:
         raise click.UsageError("a bundle needs a file: add --out NAME.tar")
@@ -128,4 +127,5 @@ def _fields(out: Path, exported: Exported) -> dict[str, Any]:
         "audit_entry": exported.entry,
         "disclosed": exported.disclosed,
         "erased": exported.erased,
+        "remark": exported.remark,
     }

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from reconciler.cli.asking import noted
 from reconciler.cli.audit.progress import Progress
 from reconciler.cli.context import Context
 from reconciler.views import audit as view
@@ -31,6 +32,7 @@ def write(
             count += 1
             progress.at("written", count)
     progress.end()
+    noted(context, "audit_export", {"from": since, "to": until, "format": form}, None)
     if out is not None:
         context.say(f"{count} entries written to {out}")
 

@@ -38,7 +38,7 @@ UNTOLD: Final = 2
     "--archive",
     "file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Check an archive instead, also against the entries of the database.",
+    help="Check an archive instead, also against the database's own entries.",
 )
 @json_option
 @click.pass_obj
@@ -74,6 +74,23 @@ def command(
     else:
         context.show(view.report_words(report, compared=bool(remotes)))
     return 0 if report.holds else 1
+
+
+def _archive(context: Context, file: Path, as_json: bool) -> int:
+    """Whether an archive is whole, and is of this log as it stands."""
+    found = archive.read(file)
+    with context.database.read() as connection:
+        same = archive.matches(connection, found)
+    if as_json:
+        fields = ("log", "first", "last", "root", "digest")
+        context.show_json({name: getattr(found, name) for name in fields} | {"same": same})
+    else:
+        said = "as in the database" if same else "NOT as in the database"
+        click.echo(
+            f"{file}: entries {found.first} to {found.last} of {found.log} are whole,"
+            f" root {found.root}, and {said}"
+        )
+    return 0 if same else 1
 
 
 def _key(text: str) -> VerifierKey:
@@ -113,20 +130,3 @@ def _progress(context: Context) -> Callable[[int], None]:
             context.say(f"{entries} entries …")
 
     return say
-
-
-def _archive(context: Context, file: Path, as_json: bool) -> int:
-    """Whether an archive is whole, and is of this log as it stands."""
-    found = archive.read(file)
-    with context.database.read() as connection:
-        same = archive.matches(connection, found)
-    if as_json:
-        fields = ("log", "first", "last", "root", "digest")
-        context.show_json({name: getattr(found, name) for name in fields} | {"same": same})
-    else:
-        said = "as in the database" if same else "NOT as in the database"
-        click.echo(
-            f"{file}: entries {found.first} to {found.last} of {found.log} are whole,"
-            f" root {found.root}, and {said}"
-        )
-    return 0 if same else 1

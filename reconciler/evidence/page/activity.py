@@ -15,6 +15,7 @@ from reconciler.evidence.page.markup import (
     program,
     table,
     text,
+    time,
 )
 from reconciler.evidence.page.opening import mark
 from reconciler.evidence.population.calls import Tally
@@ -24,12 +25,38 @@ from reconciler.evidence.populations import Evidence
 CHANGES_MAX: Final = 100
 CALLS_MAX: Final = 200
 ORPHANS_MAX: Final = 50
+_CHANGES: Final = (
+    number("Entry"),
+    "Applied at, UTC",
+    program("Commit"),
+    "Author",
+    "Committer",
+    "Reviewers",
+    program("Signature"),
+    "Four eyes",
+    "Let pass by",
+    number("+ ~ -"),
+)
+_CALLS: Final = (
+    program("Agent"),
+    program("Tool or model"),
+    number("Requested"),
+    number("Allowed"),
+    number("Asked"),
+    number("Denied"),
+    number("Executed"),
+    number("Failed"),
+    number("Unknown"),
+    number("Cut off"),
+    number("Tokens"),
+    number("Mean time"),
+)
 
 
 def changes(evidence: Evidence) -> Markup:
     """Section 6: every commit that was applied, and who had a look at it."""
     total = evidence.change_count
-    shown = list(islice(evidence.changes(), CHANGES_MAX))
+    shown = islice(evidence.changes(), CHANGES_MAX)
     verdicts = {name: 0 for name in (YES, NO, UNKNOWN)}
     overridden = reverted = rewritten = 0
     for change in evidence.changes():
@@ -53,18 +80,7 @@ def changes(evidence: Evidence) -> Markup:
             ),
             table(
                 "Changes, oldest first",
-                [
-                    number("Entry"),
-                    "Applied at, UTC",
-                    program("Commit"),
-                    "Author",
-                    "Committer",
-                    "Reviewers",
-                    program("Signature"),
-                    "Four eyes",
-                    "Let pass by",
-                    number("+ ~ -"),
-                ],
+                _CHANGES,
                 (_change(one) for one in shown),
                 total=total,
                 rest="csv/changes.csv",
@@ -93,7 +109,7 @@ def _change(one: Change) -> tuple[Child, ...]:
     verdict = mark(one.four_eyes, good=one.four_eyes == YES, open=one.four_eyes == UNKNOWN)
     return (
         words.count(one.seq),
-        words.moment(one.time_us),
+        time(words.moment(one.time_us)),
         words.short(one.commit),
         _people(one.authors),
         "the same" if one.committers == one.authors else _people(one.committers),
@@ -122,20 +138,7 @@ def actions(evidence: Evidence) -> Markup:
             _calls_chart(tallies),
             table(
                 "Calls by agent and by tool or model",
-                [
-                    program("Agent"),
-                    program("Tool or model"),
-                    number("Requested"),
-                    number("Allowed"),
-                    number("Asked"),
-                    number("Denied"),
-                    number("Executed"),
-                    number("Failed"),
-                    number("Unknown"),
-                    number("Interrupted"),
-                    number("Tokens"),
-                    number("Mean time"),
-                ],
+                _CALLS,
                 (_tally(one) for one in tallies[:CALLS_MAX]),
                 total=len(tallies),
                 rest="csv/calls.csv",
@@ -164,7 +167,7 @@ def actions(evidence: Evidence) -> Markup:
             ),
             paragraph(
                 "Asked: the guard let the call wait for a person; it is decided again"
-                " afterwards, so allowed and denied count it once more. Interrupted: the"
+                " afterwards, so allowed and denied count it once more. Cut off: the"
                 " worker was lost or stopped during a call that may be repeated, and the log"
                 " says so.",
                 class_="note",
@@ -177,7 +180,7 @@ def _tally(one: Tally) -> tuple[Child, ...]:
     ended = one.executed + one.failed
     return (
         text(one.agent or "-"),
-        text(f"{one.target} ({one.kind})" if one.target else "-"),
+        text(f"{one.target} ({one.kind})" if one.target else words.NAMELESS),
         *(
             words.count(value)
             for value in (one.requested, one.allow, one.ask, one.deny, one.executed, one.failed)

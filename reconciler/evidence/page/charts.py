@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.evidence.page.markup import Markup, join, tag
+from reconciler.evidence.page.markup import Markup, join, plain, tag
 
 BARS_MAX: Final = 12
-_WIDTH: Final = 720
-_LABEL: Final = 230
+_WIDTH: Final = 760
+_LABEL: Final = 310
 _NUMBER: Final = 150
 _BAR: Final = 20
 _ROW: Final = 30
 _TOP: Final = 34
 _FONT: Final = 13
-_LETTERS_MAX: Final = 32
-PATTERNS: Final = ("full", "lines", "dots", "empty")
+_LETTERS_MAX: Final = 38
+_DARK: Final = "#333"
+PATTERNS: Final = ("lines", "dots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ def bars(
         width=_WIDTH,
         height=height,
     )
-    return tag("figure", picture, tag("figcaption", tag("strong", title), " ", summary))
+    return tag("figure", tag("figcaption", tag("strong", title), ". ", summary), picture)
 
 
 def _bar(row: Bar, place: int, scale: float, id: str) -> Markup:
     top, left = _TOP + place * _ROW, float(_LABEL)
-    label = row.label if len(row.label) <= _LETTERS_MAX else row.label[: _LETTERS_MAX - 1] + "…"
+    label = plain(row.label, _LETTERS_MAX)
+    if len(label) > _LETTERS_MAX:
+        label = f"{label[: _LETTERS_MAX - 1]}…"
     parts = [_words(label, _LABEL - 10, top + 15, "end")]
     for number, part in enumerate(row.parts):
         if part:
@@ -80,7 +83,7 @@ def _box(left: float, top: int, wide: float, series: int, id: str) -> Markup:
         y=top,
         width=f"{wide:.1f}",
         height=_BAR,
-        fill=f"url(#{id}-{PATTERNS[series]})",
+        fill=f"url(#{id}-{PATTERNS[series - 1]})" if series else _DARK,
         stroke="#111",
         stroke_width=1,
     )
@@ -120,7 +123,6 @@ def _legend(series: Sequence[str], id: str) -> Markup:
 def _patterns(id: str) -> Markup:
     """What fills the bars; each chart has its own, since names are of the whole page."""
     shapes = (
-        Markup('<rect width="8" height="8" fill="#333"/>'),
         Markup(
             '<rect width="8" height="8" fill="#fff"/>'
             '<path d="M-2 2l4-4M0 8l8-8M6 10l4-4" stroke="#111" stroke-width="1.6"/>'
@@ -130,7 +132,6 @@ def _patterns(id: str) -> Markup:
             '<circle cx="2" cy="2" r="1.3" fill="#111"/>'
             '<circle cx="6" cy="6" r="1.3" fill="#111"/>'
         ),
-        Markup('<rect width="8" height="8" fill="#fff"/>'),
     )
     return tag(
         "defs",

@@ -16,6 +16,7 @@ from reconciler.evidence.page.markup import (
     table,
     tag,
     text,
+    time,
 )
 from reconciler.evidence.population.sampling import Drawn, Sample
 from reconciler.evidence.populations import Evidence
@@ -98,7 +99,7 @@ def _step(entry: Mapping[str, Any]) -> tuple[Child, ...]:
         said.append(f"tokens {entry['tokens_in']} in, {entry.get('tokens_out')} out")
     return (
         words.count(entry["seq"]),
-        words.moment(entry["time"]),
+        time(words.moment(entry["time"])),
         text(entry["type"]),
         text("; ".join(said) or "-"),
     )

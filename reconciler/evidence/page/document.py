@@ -60,7 +60,7 @@ def document(
             tag("h1", text(title)),
             paragraph(period, class_="sub"),
         ),
-        tag("main", _contents(), *sections),
+        tag("main", *sections),
         tag("footer", paragraph(text(foot(evidence, integrity)))),
     )
     page = tag("html", head, body, lang="en")
@@ -98,6 +98,8 @@ def _sections(
     for place, (title, content) in enumerate(zip(TITLES, contents, strict=True), start=1):
         heading = tag("h2", f"{place}. {title}", id=f"s{place}")
         yield tag("section", heading, content, aria_labelledby=f"s{place}")
+        if place == 1:  # Whoever reads one thing reads the verdict.
+            yield _contents()
 
 
 def _contents() -> Markup:

@@ -16,6 +16,7 @@ from reconciler.evidence.page.markup import (
     table,
     tag,
     text,
+    time,
 )
 from reconciler.evidence.population.exceptions import DISPOSED, ERASURES, READINGS, WORDS
 from reconciler.evidence.populations import Evidence
@@ -243,7 +244,7 @@ def _entry(one: Mapping[str, Any]) -> tuple[Child, ...]:
     said = ": ".join(str(one[name]) for name in ("outcome", "reason") if one.get(name))
     return (
         words.count(one["seq"]),
-        words.moment(one["time"]),
+        time(words.moment(one["time"])),
         text(one["type"]),
         text(one.get("actor", "")),
         text(" · ".join(str(part) for part in about if part) or "-"),

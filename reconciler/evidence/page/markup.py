@@ -7,12 +7,15 @@ or that turn a line around are written as `\\u202e`, so that what is read is wha
 """
 
 import html
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-LENGTH_MAX: Final = 400
+LENGTH_MAX: Final = 1_000
+CELL_MAX: Final = 240
+_PARTS: Final = re.compile(r"[^/:@_-]{0,20}[/:@_-]{1,20}|[^/:@_-]{1,20}")
 _UNSEEN: Final = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp")
 _VOID: Final = ("meta", "br", "hr", "col")
 
@@ -28,12 +31,22 @@ Child = Markup | str | int
 NOTHING: Final = Markup("")
 
 
-def text(value: object, length_max: int = LENGTH_MAX) -> Markup:
-    """A value as text: escaped, on one line, and cut where it is too long."""
-    plain = "".join(_seen(letter) for letter in str(value)[: length_max + 1])
-    if len(str(value)) > length_max:
-        plain = f"{plain[:length_max]} … (cut)"
-    return Markup(html.escape(plain, quote=True))
+def text(value: object, length_max: int = CELL_MAX) -> Markup:
+    """A value as text: escaped, on one line, cut where too long, with places to break."""
+    words = plain(value, length_max).split(" ")
+    return Markup(" ".join(_breakable(word) for word in words))
+
+
+def plain(value: object, length_max: int) -> str:
+    """A value on one line, as it is read, not escaped yet."""
+    whole = str(value)
+    shown = "".join(_seen(letter) for letter in whole[:length_max])
+    return shown if len(whole) <= length_max else f"{shown} … (cut)"
+
+
+def _breakable(word: str) -> str:
+    """A word that a narrow column may break now and then, and nowhere else."""
+    return "<wbr>".join(html.escape(part) for part in _PARTS.findall(word))
 
 
 def _seen(letter: str) -> str:
@@ -56,13 +69,23 @@ def tag(name: str, /, *children: Child, **attributes: str | int | None) -> Marku
 
 def join(children: Iterable[Child], between: str = "") -> Markup:
     """Children one after another."""
-    parts = (child if isinstance(child, Markup) else text(child) for child in children)
-    return Markup(between.join(part.html for part in parts))
+    return Markup(between.join(_html(child) for child in children))
+
+
+def _html(child: Child) -> str:
+    if isinstance(child, Markup):
+        return child.html
+    return html.escape(plain(child, LENGTH_MAX))
 
 
 def code(value: object) -> Markup:
     """A name, a hash or a place, in the letters of programs."""
     return tag("code", text(value))
+
+
+def time(words: str) -> Markup:
+    """A moment, which is not broken within its date."""
+    return tag("time", words)
 
 
 def paragraph(*children: Child, **attributes: str | int | None) -> Markup:
@@ -116,7 +139,7 @@ def table(
         tag(
             "tr",
             *(
-                tag("td", cell, class_=column.style)
+                tag("td", text(cell) if isinstance(cell, str) else cell, class_=column.style)
                 for column, cell in zip(all, row, strict=True)
             ),
         )

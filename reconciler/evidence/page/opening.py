@@ -19,7 +19,7 @@ from reconciler.evidence.page.markup import (
     tag,
     text,
 )
-from reconciler.evidence.population.inventory import Granted
+from reconciler.evidence.population.inventory import Granted, Inhabitant
 from reconciler.evidence.populations import Evidence
 
 AGENTS_MAX: Final = 200
@@ -171,17 +171,6 @@ def verify(evidence: Evidence) -> Markup:
 def inventory(evidence: Evidence) -> Markup:
     """Section 4: the agents of the last revision."""
     agents = evidence.inventory.agents
-    rows = (
-        (
-            text(one.name),
-            text(one.owner or "not named"),
-            text(one.model),
-            text(", ".join(one.tools) or "none"),
-            text(", ".join(one.limits) or "none"),
-            text(one.place),
-        )
-        for one in agents[:AGENTS_MAX]
-    )
     declared = {one.name for one in agents}
     strangers = sorted(
         name
@@ -207,7 +196,7 @@ def inventory(evidence: Evidence) -> Markup:
                 program("Limits"),
                 program("Declared at"),
             ],
-            rows,
+            (_agent(one) for one in agents[:AGENTS_MAX]),
             total=len(agents),
             rest="repo.bundle",
         ),
@@ -223,6 +212,17 @@ def inventory(evidence: Evidence) -> Markup:
             )
         )
     return join(parts)
+
+
+def _agent(one: Inhabitant) -> tuple[Child, ...]:
+    return (
+        text(one.name),
+        text(one.owner or "not named"),
+        text(one.model),
+        text(", ".join(one.tools) or "none"),
+        text(", ".join(one.limits) or "none"),
+        text(one.place),
+    )
 
 
 def permissions(evidence: Evidence) -> Markup:
@@ -264,7 +264,7 @@ def _diffs(evidence: Evidence) -> Iterator[tuple[Child, ...]]:
         lines = [("gained", one) for one in revision.gained]
         lines += [("lost", one) for one in revision.lost]
         if not lines:
-            what = "in force at the beginning" if place == 0 else "no permission changed"
+            what = "the first revision known here" if place == 0 else "no permission changed"
             yield (*head, what, "", "", "")
         for what, one in lines:
             yield (*head, what, text(one.agent), text(one.permission), text(one.through))

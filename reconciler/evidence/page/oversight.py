@@ -16,6 +16,7 @@ from reconciler.evidence.page.markup import (
     table,
     tag,
     text,
+    time,
 )
 from reconciler.evidence.page.opening import mark
 from reconciler.evidence.population.oversight import Approval
@@ -26,31 +27,25 @@ APPROVALS_MAX: Final = 100
 LIMITS_MAX: Final = 100
 DENIALS_MAX: Final = 100
 _TAIL: Final = 60
+_REQUESTS: Final = (
+    program("Request"),
+    program("Agent"),
+    program("Tool"),
+    program("Permission"),
+    program("Rule"),
+    "State",
+    program("Approver"),
+    "How it is known",
+    number("Took"),
+)
 
 
 def approvals(evidence: Evidence) -> Markup:
     """Section 8: how people decided, and how fast."""
     seen, total = evidence.oversight, evidence.approval_count
-    granted = seen.decisions["granted"]
     return join(
         [
-            facts(
-                [
-                    ("Requests", words.count(total)),
-                    ("Granted", words.count(granted)),
-                    ("Denied by a person", words.count(seen.decisions["denied"])),
-                    ("Expired", words.count(seen.states["expired"])),
-                    ("Withdrawn", words.count(seen.states["withdrawn"])),
-                    ("Used for one call", words.count(seen.states["consumed"])),
-                    ("Still open when the period ended", words.count(seen.states["requested"])),
-                    ("Time to decide, median", words.lasted(seen.median_us)),
-                    ("Time to decide, longest", words.lasted(seen.longest_us)),
-                    (
-                        "Granted within 5 s",
-                        f"{words.count(seen.quick)} ({words.share(seen.quick, granted)})",
-                    ),
-                ]
-            ),
+            _summary(evidence),
             _latency_chart(evidence),
             table(
                 "Time to decide",
@@ -74,17 +69,7 @@ def approvals(evidence: Evidence) -> Markup:
             ),
             table(
                 "Requests, oldest first",
-                [
-                    program("Request"),
-                    program("Agent"),
-                    program("Tool"),
-                    program("Permission"),
-                    program("Rule"),
-                    "State",
-                    program("Approver"),
-                    "How it is known",
-                    number("Took"),
-                ],
+                _REQUESTS,
                 (_approval(one) for one in islice(evidence.approvals(), APPROVALS_MAX)),
                 total=total,
                 rest="csv/approvals.csv",
@@ -178,7 +163,7 @@ def _limit(one: Spent) -> tuple[Child, ...]:
         rest = (
             words.count(worst.used),
             words.count(worst.bound),
-            words.moment(worst.at_us),
+            time(words.moment(worst.at_us)),
             mark("yes" if worst.holds else "no", good=worst.holds),
             words.count(worst.calls),
             words.count(worst.overruns),
@@ -192,7 +177,7 @@ def _limits_chart(found: list[Spent]) -> Markup:
     for one in found:
         if one.worst is not None and one.worst.bound > 0:
             percent = round(100 * one.worst.used / one.worst.bound)
-            name = f"{one.scope} {one.field}"
+            name = f"{one.field} {one.scope}"
             end = f"{words.count(one.worst.used)} of {words.count(one.worst.bound)}"
             rows.append(Bar(name, (percent,), end, mark=100))
     rows.sort(key=lambda row: (-row.parts[0], row.label))
@@ -233,9 +218,9 @@ def denials(evidence: Evidence) -> Markup:
                         words.count(one.count),
                         text(one.rule or "-"),
                         text(one.agent),
-                        text(one.target),
+                        text(one.target or words.NAMELESS),
                         text(one.permission or "-"),
-                        text(one.reason),
+                        text(one.reason or words.BESIDE),
                         words.count(one.first),
                         words.count(one.last),
                     )
@@ -243,6 +228,28 @@ def denials(evidence: Evidence) -> Markup:
                 ),
                 total=len(found),
                 rest="csv/denials.csv",
+            ),
+        ]
+    )
+
+
+def _summary(evidence: Evidence) -> Markup:
+    seen, total = evidence.oversight, evidence.approval_count
+    granted = seen.decisions["granted"]
+    return facts(
+        [
+            ("Requests", words.count(total)),
+            ("Granted", words.count(granted)),
+            ("Denied by a person", words.count(seen.decisions["denied"])),
+            ("Expired", words.count(seen.states["expired"])),
+            ("Withdrawn", words.count(seen.states["withdrawn"])),
+            ("Used for one call", words.count(seen.states["consumed"])),
+            ("Still open when the period ended", words.count(seen.states["requested"])),
+            ("Time to decide, median", words.lasted(seen.median_us)),
+            ("Time to decide, longest", words.lasted(seen.longest_us)),
+            (
+                "Granted within 5 s",
+                f"{words.count(seen.quick)} ({words.share(seen.quick, granted)})",
             ),
         ]
     )

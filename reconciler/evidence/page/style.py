@@ -9,10 +9,10 @@ POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
 _SHEET: Final = """\
-:root { color-scheme: light; }
+:root { color-scheme: light; font-size: 15px; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 2rem 4rem; background: #fff;
-  color: #111; font: 15px/1.5 "DejaVu Sans", system-ui, -apple-system, "Segoe UI", sans-serif; }
+  color: #111; font: 1rem/1.5 "DejaVu Sans", system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-top: .6rem;
   border-top: 2px solid #111; }
@@ -20,11 +20,12 @@ h3 { font-size: 1.02rem; margin: 1.6rem 0 .4rem; }
 p, ul, ol { margin: .5rem 0; max-width: 46rem; }
 a { color: #003b8e; }
 code, pre, td.c { font-family: "DejaVu Sans Mono", ui-monospace, monospace; font-size: .86em; }
-code, td { overflow-wrap: anywhere; }
+p, li, h1, h2, h3, h4 { overflow-wrap: anywhere; }
+th, td { overflow-wrap: break-word; }
 pre { background: #f3f3f3; border: 1px solid #767676; padding: .7rem .9rem;
-  white-space: pre-wrap;  overflow-wrap: anywhere; }
+  white-space: pre-wrap; overflow-wrap: anywhere; }
 .sub { color: #444; margin-top: 0; }
-.verdict { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0;
+.verdict { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(13rem, 30%), 1fr));
   border: 2px solid #111; margin: 1.2rem 0; }
 .verdict > div { padding: .6rem .9rem; border-right: 1px solid #767676;
   border-bottom: 1px solid #767676; }
@@ -42,7 +43,7 @@ th, td { text-align: left; vertical-align: top; padding: .28rem .55rem;
   border: 1px solid #767676; }
 thead th { background: #e9e9e9; border-bottom: 2px solid #111; }
 th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.c { min-width: 5rem; }
+thead th.n { white-space: normal; }
 .facts { width: auto; max-width: 100%; }
 .facts th { background: #f3f3f3; font-weight: 600; }
 .none, .rest, .note { color: #333; font-size: .92rem; }
@@ -50,20 +51,23 @@ td.c { min-width: 5rem; }
 .item h4 { margin: .4rem 0; font-size: .95rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; break-inside: avoid; }
 figure svg { width: 100%; max-width: 45rem; height: auto; display: block; }
-figcaption { font-size: .87rem; color: #333; }
+figcaption { font-size: .87rem; color: #333; margin-bottom: .4rem; }
 nav ol { columns: 2; padding-left: 1.6rem; }
 footer { margin-top: 3rem; border-top: 1px solid #767676; font-size: .82rem; color: #333; }
 @media print {
-  body { max-width: none; padding: 0; font-size: 9.2pt; line-height: 1.4; }
+  :root { font-size: 9.2pt; }
+  body { max-width: none; padding: 0; line-height: 1.4; }
+  p, ul, ol { max-width: none; }
   h1 { font-size: 17pt; } h2 { font-size: 13pt; margin-top: 20pt; } h3 { font-size: 10.5pt; }
-  h2, h3, h4, caption { break-after: avoid; }
-  tr, figure, .verdict, .verdict > div, .facts, pre, li { break-inside: avoid; }
+  h2, h3, h4, caption, thead { break-after: avoid; }
+  tbody tr:first-child { break-before: avoid; }
+  tr, figure, .item, .verdict, .verdict > div, .facts, pre, li { break-inside: avoid; }
   thead { display: table-header-group; }
   p { orphans: 3; widows: 3; }
-  table { font-size: 7.6pt; }
-  th, td { padding: 2pt 4pt; }
+  table { font-size: 7.4pt; }
+  th, td { padding: 2pt 3pt; }
+  .note + .item { break-before: avoid; }
   td.c, code, pre { font-size: .92em; }
-  td.c { min-width: 0; }
   .wide { overflow: visible; }
   .verdict { grid-template-columns: repeat(3, 1fr); }
   a { color: #111; text-decoration: none; }

@@ -7,6 +7,9 @@ from runner.contract import clock
 _SECOND_US: Final = 1_000_000
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 SHORT: Final = 12
+NAMELESS: Final = "a tool that no manifest names"
+"""What a model made up is no name, and stands beside the log only."""
+BESIDE: Final = "kept beside the log"
 
 
 def count(value: int) -> str:

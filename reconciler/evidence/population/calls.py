@@ -219,7 +219,7 @@ class Calls:
         return _Call("", fields["seq"], self._tally(fields))
 
     def _tally(self, fields: dict[str, Any]) -> Tally:
-        kind = "tool" if fields.get("tool") else "model"
+        kind = "model" if fields.get("model") else "tool"
         key = (fields.get("agent") or "", fields.get(kind) or "", kind)
         return self.tallies.setdefault(key, Tally(*key))
 
