@@ -39,7 +39,9 @@ def noted(
 ) -> None:
     """Write down that whoever runs this command read the log."""
     with context.database.write() as connection:
-        reading.note(connection, actor(), command, filters, seqs=seqs, now_us=clock.now_us())
+        reading.note(
+            connection, actor(), command, filters=filters, seqs=seqs, now_us=clock.now_us()
+        )
 
 
 def request(context: Context, names: Sequence[str]) -> str:

@@ -43,10 +43,13 @@ def test_on_every_database_what_is_old_goes_unless_it_is_held(
     with closing(Home(tmp_path, database_url)) as made:
         policy(made, keep={"tasks": "1d", "disclosures": "1d"})
         held, free = ended(made), ended(made)
-        why = {"actor": "person:ada", "reason": "case 7", "now_us": 1}
         with made.database.write() as connection:
-            holds.put(connection, Scope.TASK, held, **why)
-            holds.put(connection, Scope.AGENT, "other", **why)
+            holds.put(
+                connection, Scope.TASK, held, actor="person:ada", reason="case 7", now_us=1
+            )
+            holds.put(
+                connection, Scope.AGENT, "other", actor="person:ada", reason="case 8", now_us=1
+            )
         assert [one.tasks for one in sweep(made, 30)] == [1]
         assert made.rows("SELECT id FROM task WHERE error = '(erased)'") == [(free,)]
         assert verdict(made.database).holds
