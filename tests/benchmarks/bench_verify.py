@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -42,7 +43,8 @@ def filled(folder: Path, count: int) -> Database:
     for first in range(0, count, SIGNED_EVERY):
         more = min(SIGNED_EVERY, count - first)
         with database.write() as connection:
-            audit.append(connection, entries(more, first, private=False), clock.now_us())
+            made = [replace(one, actor="worker:1") for one in entries(more, first, False)]
+            audit.append(connection, made, clock.now_us())
         keeper.step(at_once=True)
     return database
 
