@@ -203,6 +203,7 @@ class Journal:
         What is allowed begins as soon as this is durable, and never before.
         """
         facts = {**facts, "step": message["step"], "agent": message["agent"]}
+        withheld = facts.pop("private", ())
         decided = entry(
             EntryType.ACTION_DECIDED,
             held,
@@ -210,6 +211,7 @@ class Journal:
             decision=verdict.decision.value,
             rule=verdict.rule,
             reason=verdict.reason,
+            private=withheld,
         )
         if private is not None:
             self._log([entry(EntryType.ACTION_REQUESTED, held, **facts, private=private)])
@@ -232,7 +234,8 @@ def _named(
     except OrlojError:
         tool = None
     if tool is None:
-        return {"chain": chain}, (("tool", name),)
+        withheld = (("tool", name),)
+        return {"chain": chain, "private": withheld}, withheld
     asked = verdict.permission
     facts = {"tool": name, "permission": asked, "chain": chain}
     templates = tool.spec.requires

@@ -1,7 +1,8 @@
 """The signed notes of an export: checkpoints, what links them, and the keys that signed.
 
     checkpoint                   the smallest one that covers the period
-    checkpoints/<size>.note      every one that was stored from the period on, up to it
+    checkpoints/<size>.note      those that were stored from the period on, up to it; of a long
+                                 period one of each part of it, a thousand at most
     consistency/<old>-<new>.txt  that each of them is the one before it, grown; base64 lines
     keys/<name>.vkey             the keys, in order of use; keys/<number>.note hands over
 
@@ -23,6 +24,7 @@ from reconciler.proof.inclusion import Tree
 from reconciler.proof.keys import KnownKey
 
 CHECKPOINT: Final = "checkpoint"
+NOTES_MAX: Final = 1_000
 
 
 def write(connection: Connection, covered: Covered, folder: Path) -> None:
@@ -45,9 +47,21 @@ def _stored(
     period = covered.period
     verifiers = [one.key for one in known]
     smallest, largest = period.head_first, covered.checkpoint.size
+    width, window = _width(largest - smallest + 1), -1
     for stored in checkpoints.between(connection, smallest, largest):
+        if stored.size // width == window and stored.size != largest:
+            continue
+        window = stored.size // width
         checkpoints.trusted(stored, verifiers, period.log)
         yield stored.size, stored.note
+
+
+def _width(entries: int) -> int:
+    """Of how many entries one checkpoint is enough, so that there are not too many files."""
+    width = 1
+    while entries // width > NOTES_MAX:
+        width *= 2
+    return width
 
 
 def _newest_signer(text: str, known: list[KnownKey]) -> int:

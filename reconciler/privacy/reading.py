@@ -16,8 +16,8 @@ def note(
     connection: Connection,
     actor: str,
     command: str,
-    *,
     filters: Mapping[str, object],
+    *,
     seqs: tuple[int, int] | None,
     now_us: int,
 ) -> None:

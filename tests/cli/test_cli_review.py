@@ -4,7 +4,6 @@ import json
 import subprocess
 from pathlib import Path
 
-from conftest import Orloj
 from home import Home
 from privacy_world import ended
 
@@ -14,7 +13,7 @@ from runner.contract import audit_check
 REVIEW = ("audit", "review", "--from", "30d", "--outcome", "ok", "--note", "nothing unusual")
 
 
-def test_a_review_is_bound_to_the_log_as_it_was(home: Home, orloj: Orloj) -> None:
+def test_a_review_is_bound_to_the_log_as_it_was(home: Home, orloj) -> None:
     ended(home)
     with home.database.read() as connection:
         before = audit_check.verify(connection)
@@ -30,7 +29,7 @@ def test_a_review_is_bound_to_the_log_as_it_was(home: Home, orloj: Orloj) -> Non
     assert home.entries()[-1]["digest"] == f"sha256:{before.head}"
 
 
-def test_a_log_that_does_not_hold_is_not_reviewed_as_ok(home: Home, orloj: Orloj) -> None:
+def test_a_log_that_does_not_hold_is_not_reviewed_as_ok(home: Home, orloj) -> None:
     ended(home)
     with home.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM disclosure WHERE seq = 2")
@@ -41,7 +40,7 @@ def test_a_log_that_does_not_hold_is_not_reviewed_as_ok(home: Home, orloj: Orloj
 
 
 def test_a_signed_review_is_verified_by_ssh_keygen_alone(
-    home: Home, orloj: Orloj, tmp_path: Path
+    home: Home, orloj, tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
     subprocess.run(
@@ -60,7 +59,7 @@ def test_a_signed_review_is_verified_by_ssh_keygen_alone(
     assert subprocess.run(argv, input=other, check=False).returncode != 0
 
 
-def test_a_missed_cadence_is_named_and_ends_with_1(home: Home, orloj: Orloj) -> None:
+def test_a_missed_cadence_is_named_and_ends_with_1(home: Home, orloj) -> None:
     ended(home)
     orloj(*REVIEW)
     missed = orloj("audit", "reviews", "--every", "1d", "--since", "3d")
@@ -77,7 +76,7 @@ def test_gaps_are_counted_between_reviews_and_to_both_ends() -> None:
     ]  # fmt: skip
 
 
-def test_a_reading_is_one_entry_that_says_what_was_asked_for(home: Home, orloj: Orloj) -> None:
+def test_a_reading_is_one_entry_that_says_what_was_asked_for(home: Home, orloj) -> None:
     ended(home)
     count = len(home.entries())
     assert orloj("audit", "log", "--agent", "clerk").code == 0
@@ -90,7 +89,7 @@ def test_a_reading_is_one_entry_that_says_what_was_asked_for(home: Home, orloj: 
     assert log["actor"].startswith("person:")
 
 
-def test_a_check_of_the_log_is_no_reading_of_people(home: Home, orloj: Orloj) -> None:
+def test_a_check_of_the_log_is_no_reading_of_people(home: Home, orloj) -> None:
     ended(home)
     count = len(home.entries())
     orloj("audit", "verify")

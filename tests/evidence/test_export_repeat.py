@@ -1,5 +1,6 @@
 """The same period is the same bytes: later, elsewhere, after whatever came meanwhile."""
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from bundles import DAY_US, Bundle, Log
 from home import Home
 from repository import Repository, git
 
+from reconciler.evidence import notes
 from reconciler.proof import keys
 from runner.contract import audit, clock, settings, state_copy
 from runner.contract.audit_entry import Entry, EntryType
@@ -211,3 +213,22 @@ def test_each_repository_has_a_bundle_of_its_own(log: Log, tmp_path: Path, form:
         target = tmp_path / f"clone-{name}"
         git("clone", "-q", str(bundle.folder / file), str(target), folder=tmp_path)
         assert [found.name for found in target.glob("*.yaml")] == [f"{name}.yaml"]
+
+
+def test_of_a_long_period_a_bounded_number_of_checkpoints_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each part of it, the last one always; each is linked with the one before."""
+    monkeypatch.setattr(notes, "NOTES_MAX", 10)
+    log = Log(tmp_path / "home")
+    for _ in range(60):
+        log.fill(2)
+        log.sign()
+    log.export(tmp_path / "a.tar", "--no-pdf", "--no-git")
+    folder = Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
+    sizes = sorted(int(file.stem) for file in (folder / "checkpoints").iterdir())
+    assert len(sizes) <= 12
+    assert sizes[-1] == int((folder / "checkpoint").read_text().split("\n")[1])
+    linked = {file.stem for file in (folder / "consistency").iterdir()}
+    assert linked == {f"{old}-{new}" for old, new in itertools.pairwise(sizes)}
+    log.home.close()

@@ -137,6 +137,7 @@ RENAMED = note.VerifierKey("w.example/other", note.COSIGNATURE, KEYS["X1"].verif
         ("quorum none\r", "p:1: a control character"),
         ("\n" * policy.LINES_MAX + "quorum none", "more than"),
     ],
+    ids=range(26),  # Keys are made anew, and every process must call a test the same.
 )
 def test_what_is_wrong_is_named_with_its_line(content: str, problem: str) -> None:
     with pytest.raises(ValueError, match=r"^p:") as caught:

@@ -17,8 +17,6 @@ COMMANDS: Final = {
     "key": "Show, list and rotate the keys that sign the log.",
     "log": "Show entries, oldest first.",
     "prove": "Write a file that proves one entry, or check one.",
-    "review": "Sign off a review of a period of the log.",
-    "reviews": "List reviews, and the times without one.",
     "verify": "Check every entry against its hash, its number and its place.",
     "witness": "Watch that a log only grows, and cosign its checkpoints.",
 }
