@@ -28,7 +28,9 @@ def test_a_worker_that_does_nothing_finishes_every_task_through_the_real_runner(
     with ours.home.database.read() as connection:
         verdict = audit_check.verify(connection)
     assert verdict.holds
-    assert verdict.entries == 3 * TASKS + 1  # Queued, claimed, finished; the log's start.
+    assert (
+        verdict.entries == 3 * TASKS + 2
+    )  # Queued, claimed, finished; start and stop of the log.
     ours.close()
 
 

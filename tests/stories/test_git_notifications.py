@@ -17,7 +17,7 @@ import pytest
 from followed import Followed, agent
 from local_server import Answer, LocalServer, Received
 
-from runner.contract import audit_check
+from runner.contract import audit, audit_check
 
 pytestmark = pytest.mark.story
 
@@ -261,10 +261,8 @@ def test_what_is_refused_is_given_up_and_written_into_the_log(
         )
     with world.database.read() as connection:
         failed = [
-            json.loads(row[0])
-            for row in connection.exec_driver_sql(
-                "SELECT raw FROM audit_entry WHERE type = 'notification.failed'"
-            )
+            stored.fields
+            for stored in audit.read(connection, type_prefix="notification.failed")
         ]
         assert audit_check.verify(connection).holds
     (entry,) = failed
