@@ -30,7 +30,7 @@ def test_a_worker_that_does_nothing_finishes_every_task_through_the_real_runner(
     assert verdict.holds
     assert (
         verdict.entries == 3 * TASKS + 2
-    )  # Queued, claimed, finished; start and stop of the log.
+    )  # And that the log began and ended.
     ours.close()
 
 
