@@ -28,9 +28,7 @@ def test_a_worker_that_does_nothing_finishes_every_task_through_the_real_runner(
     with ours.home.database.read() as connection:
         verdict = audit_check.verify(connection)
     assert verdict.holds
-    assert (
-        verdict.entries == 3 * TASKS + 2
-    )  # And that the log began and ended.
+    assert verdict.entries == 3 * TASKS + 2  # And that the log began and ended.
     ours.close()
 
 
