@@ -9,7 +9,7 @@ among the entries of its task is above 1. What came before is not held against i
 
 from typing import Any, Final
 
-from reconciler.evidence.observation import Observation, Period, Tally
+from reconciler.evidence.observation import Observation, Period, Tally, Watch
 from runner.contract.audit_entry import CLOSING
 
 Fields = dict[str, Any]
@@ -60,13 +60,13 @@ class _Calls:
         self._whole.discard(fields["task"])
 
 
-class DecidedBeforeStarted:
+class DecidedBeforeStarted(Watch):
     """Every call that began had been allowed, and no call that was denied began."""
 
     types = _LIFE | _CLOSING | {"task.queued"}
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._calls = _Calls(self._tally)
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -86,18 +86,17 @@ class DecidedBeforeStarted:
             elif said not in (None, "allow"):
                 self._tally.exception(seq, f"a call began though the decision was {said}")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
+class StartedCallsEnd(Watch):
+    """Every call that began has an entry that says how it ended, before its task is over.
 
-class StartedCallsEnd:
-    """Every call that began has an entry that says how it ended, before its task is over."""
+    A call under way when the period ends is no exception.
+    """
 
     types = frozenset({"action.started", "task.queued"}) | _ENDS | _CLOSING
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._calls = _Calls(self._tally)
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -119,18 +118,11 @@ class StartedCallsEnd:
         elif isinstance(step, int) and kind in _ENDS:
             self._calls.of(fields).pop(step, None)
 
-    def end(self, period: Period) -> Observation:
-        """What was seen; a call under way when the period ends is no exception."""
-        return self._tally.observation()
 
-
-class DecisionsTraceable:
+class DecisionsTraceable(Watch):
     """Every decision names agent, commit and manifest set, and the line if it allows."""
 
     types = frozenset({"action.decided"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -146,21 +138,14 @@ class DecisionsTraceable:
         if missing:
             self._tally.exception(seq, f"the decision does not name: {', '.join(missing)}")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class FieldsPresent:
+class FieldsPresent(Watch):
     """Every entry of a call says who, what, when, from where and with which outcome."""
 
     types = frozenset(
         {"action.requested", "action.decided", "action.started", "action.executed"}
         | {"action.failed", "action.unknown", "access.read", "access.exported"}
     )
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -169,25 +154,17 @@ class FieldsPresent:
         if fields["type"] in _ENDS:
             needed.append("outcome")
         missing = [name for name in needed if not stated(fields, name)]
-        if fields["type"].startswith("action.") and not (
-            fields.get("tool") or fields.get("model")
-        ):
+        called = stated(fields, "tool") or bool(fields.get("model"))
+        if fields["type"].startswith("action.") and not called:
             missing.append("tool or model")
         if missing:
             self._tally.exception(seq, f"the entry does not say: {', '.join(missing)}")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class WithinLimits:
+class WithinLimits(Watch):
     """No call set aside or used more than a limit it falls under."""
 
     types = frozenset({"tokens.reserved", "alert.token_overrun"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -200,18 +177,11 @@ class WithinLimits:
                 what = f"{amount} were set aside for {whom} where {dimension} is {limit}"
                 self._tally.exception(seq, what)
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class ProgramsIsolated:
+class ProgramsIsolated(Watch):
     """No program of a tool ran without a sandbox."""
 
     types = frozenset({"action.executed", "action.failed"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -222,18 +192,14 @@ class ProgramsIsolated:
         if isolation == "none":
             self._tally.exception(seq, "a program of a tool ran without a sandbox")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class UnknownResolved:
+class UnknownResolved(Watch):
     """Every call whose outcome nobody saw was cleared up by a person."""
 
     types = frozenset({"action.unknown", "task.resolved", "task.cancelled"})
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._open: dict[str, int] = {}
 
     def take(self, seq: int, fields: Fields) -> None:

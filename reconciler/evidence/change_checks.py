@@ -7,7 +7,7 @@ it is there shows that somebody did. Who they were is disclosed beside the log.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reconciler.evidence.observation import Observation, Period, Tally
+from reconciler.evidence.observation import Observation, Period, Tally, Watch
 
 Fields = dict[str, Any]
 
@@ -17,13 +17,10 @@ _PLAN: Final = "plan"
 """The override that is a person's yes to a plan that the settings let wait for one."""
 
 
-class ChangesFromGit:
+class ChangesFromGit(Watch):
     """Every change was applied from a commit, none by hand."""
 
     types = _APPLIED
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -33,12 +30,8 @@ class ChangesFromGit:
         elif fields.get("commit") in (None, "none"):
             self._tally.exception(seq, "a change names no commit")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class ChangesReviewed:
+class ChangesReviewed(Watch):
     """Every commit that was applied has a reviewer, or a person's approval of its plan.
 
     What is put back after a failed canary was applied before, and is not asked for again.
@@ -47,7 +40,7 @@ class ChangesReviewed:
     types = frozenset({"manifest.applied", "manifest.overridden"})
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._approved: set[str] = set()
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -63,18 +56,11 @@ class ChangesReviewed:
             self._tally.exception(seq, "applied without a reviewer and without an approval")
         self._approved.discard(commit)
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class FourEyes:
+class FourEyes(Watch):
     """Every commit that was applied was looked at by somebody who wrote none of it."""
 
     types = frozenset({"manifest.applied"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -102,13 +88,10 @@ def four_eyes(changes: Iterable[tuple[int, str, str]]) -> Observation:
     return tally.observation()
 
 
-class ChangesSigned:
+class ChangesSigned(Watch):
     """Every commit that was applied carries a signature that was verified."""
 
     types = frozenset({"manifest.applied"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -116,18 +99,11 @@ class ChangesSigned:
         if "signer" not in (fields.get("private") or {}):
             self._tally.exception(seq, "applied without a verified signature")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class NothingOverridden:
+class NothingOverridden(Watch):
     """No commit was let pass that a rule would have stopped."""
 
     types = _APPLIED | {"manifest.overridden"}
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -137,12 +113,8 @@ class NothingOverridden:
             what = f"what a rule would have stopped was let pass: {fields.get('resource')}"
             self._tally.exception(seq, what)
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class DriftHealed:
+class DriftHealed(Watch):
     """Whatever was found not as it had been applied was set right in the period."""
 
     types = frozenset({"drift.detected", "drift.healed"}) | {
@@ -150,7 +122,7 @@ class DriftHealed:
     }
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._open: dict[str, int] = {}
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -170,20 +142,13 @@ class DriftHealed:
         return self._tally.observation()
 
 
-class DrillsHeld:
+class DrillsHeld(Watch):
     """Every drill of faults held what is promised."""
 
     types = frozenset({"drill.done"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
         self._tally.member(seq)
         if fields.get("outcome") != "held":
             self._tally.exception(seq, "a drill did not hold what is promised")
-
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()

@@ -14,6 +14,7 @@ from reconciler.evidence.observation import (
     Observation,
     Period,
     Tally,
+    Watch,
 )
 from runner.contract.audit_entry import CLOSING
 
@@ -23,13 +24,13 @@ _DAY_US: Final = 86_400_000_000
 _CLOSING: Final = frozenset(kind.value for kind in CLOSING)
 
 
-class LogWhole:
+class LogWhole(Watch):
     """Entries follow each other by number, are of one log, and each task's are all there."""
 
     types: frozenset[str] | None = None  # Every entry.
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._first: int | None = None
         self._last: int | None = None
         self._log: Any = None
@@ -76,13 +77,13 @@ class LogWhole:
         return self._tally.observation()
 
 
-class StoppedInOrder:
+class StoppedInOrder(Watch):
     """Every start of the log's writer is recorded, and so is the stop before it."""
 
     types = frozenset({"log.started", "log.stopped"})
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._running: dict[str, int] = {}
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -97,18 +98,11 @@ class StoppedInOrder:
         if self._tally.room(len(self._running)):
             self._running[actor] = seq
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class PublishedWithoutFailure:
+class PublishedWithoutFailure(Watch):
     """Checkpoints were published in the period, and none failed to be."""
 
     types = frozenset({"log.publish_failed"})
-
-    def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
 
     def take(self, seq: int, fields: Fields) -> None:
         """Look at the next entry."""
@@ -124,7 +118,7 @@ def published(failures: Observation, sizes: Sequence[int]) -> Observation:
     return replace(failures, population=len(sizes), seqs=tuple(sizes[:SEQS_MAX]))
 
 
-class KeptFor:
+class KeptFor(Watch):
     """The log still has its entries of so many days back, or all since its beginning."""
 
     types: frozenset[str] | None = None

@@ -81,3 +81,17 @@ class Tally:
             exceptions_count=self.exceptions_count,
             untold=self.untold,
         )
+
+
+class Watch:
+    """What most checks are: a tally that grows while entries go by, and what came of it.
+
+    `parameter` is the number that a mapping gives to a check that takes one.
+    """
+
+    def __init__(self, parameter: int = 0) -> None:
+        self._tally = Tally()
+
+    def end(self, period: Period) -> Observation:
+        """What was seen."""
+        return self._tally.observation()

@@ -6,7 +6,7 @@ approval_requested ──> approval_granted ──> consumed ──> started
 
 from typing import Any, Final
 
-from reconciler.evidence.observation import Observation, Period, Tally
+from reconciler.evidence.observation import Observation, Period, Tally, Watch
 
 Fields = dict[str, Any]
 
@@ -21,13 +21,13 @@ _BY_THEMSELVES: Final = ("git:", "schedule:", "worker:", "canary", "runner:", "d
 _OVER: Final = frozenset({"action.expired", "action.approval_withdrawn"})
 
 
-class ApprovedBeforeUsed:
+class ApprovedBeforeUsed(Watch):
     """Every approval that was used up had been given to that very request, and used once."""
 
     types = _OVER | {_REQUESTED, _GRANTED, _DENIED, _CONSUMED}
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._states: dict[str, tuple[str, Any]] = {}
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -56,12 +56,8 @@ class ApprovedBeforeUsed:
         else:
             self._states[request] = (kind, digest)
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class SomebodyElseApproved:
+class SomebodyElseApproved(Watch):
     """Nobody approved a call of a task that they had queued themselves."""
 
     types = frozenset({"task.queued", "task.retried", _GRANTED, "task.finished"}) | {
@@ -69,7 +65,7 @@ class SomebodyElseApproved:
     }
 
     def __init__(self, parameter: int = 0) -> None:
-        self._tally = Tally()
+        super().__init__(parameter)
         self._queued: dict[str, str | None] = {}
 
     def take(self, seq: int, fields: Fields) -> None:
@@ -92,12 +88,8 @@ class SomebodyElseApproved:
         elif approver == queued:
             self._tally.exception(seq, "whoever queued the task approved its call")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class ApprovedAfterThought:
+class ApprovedAfterThought(Watch):
     """Every approval came at least so many seconds after the call was shown."""
 
     types = _OVER | {_REQUESTED, _GRANTED, _DENIED}
@@ -121,12 +113,8 @@ class ApprovedAfterThought:
                 what = f"approved {(time - asked) / _US:.1f} s after it was asked"
                 self._tally.exception(seq, f"{what}, under {self._seconds} s")
 
-    def end(self, period: Period) -> Observation:
-        """What was seen."""
-        return self._tally.observation()
 
-
-class ReviewedEvery:
+class ReviewedEvery(Watch):
     """The log was reviewed, and no more than so many days passed without a review."""
 
     types = frozenset({"access.reviewed"})

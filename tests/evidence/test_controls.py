@@ -18,10 +18,11 @@ from reconciler.evidence import (
     log_checks,
     observation,
 )
+from reconciler.evidence.call_checks import DecisionsTraceable, FieldsPresent
 from reconciler.evidence.checks import CHECKS, Asked, Watching
 from reconciler.evidence.controls import Controls
 from reconciler.evidence.evaluation import FrameworkResult, Status
-from reconciler.evidence.observation import Observation
+from reconciler.evidence.observation import Observation, Period, Watch
 from runner.contract import errors
 from runner.contract.audit import Stored
 from runner.contract.audit_entry import Entry, EntryType
@@ -498,3 +499,21 @@ class TestExport:
         assert f"{tmp_path}/own/x.yaml:1:1: `framework` needs `" in done.stderr
         assert not (tmp_path / "a.tar").exists()
         assert not [one for one in exported.home.entries() if one["type"] == "access.exported"]
+
+
+@pytest.mark.parametrize("check", [FieldsPresent, DecisionsTraceable])
+def test_a_tool_that_is_withheld_is_one_that_is_named(check: type[Watch]) -> None:
+    """A name that a model made up stands in an entry as a commitment."""
+    said = {
+        "type": "action.decided",
+        "decision": "deny",
+        "commit": "c" * 40,
+        **dict.fromkeys(("actor", "agent", "manifests", "code"), "x"),
+        "time": 1,
+        "private": {"tool": "hmac-sha256:1", "reason": "hmac-sha256:2"},
+    }
+    period = Period("log", 0, 2, 1, 1)
+    for private, exceptions in ((said["private"], 0), ({"reason": "hmac-sha256:2"}, 1)):
+        made = check()
+        made.take(1, {**said, "private": private})
+        assert made.end(period).exceptions_count == exceptions
