@@ -42,6 +42,11 @@ class Sweeps:
                 problem=str(error),
             )  # fmt: skip
             return
+        except Exception:  # noqa: BLE001  # The boundary: record, and try again after the rest.
+            telemetry.log_exception(
+                "retention_failed", "Retention met an error nobody foresaw."
+            )
+            return
         if found:
             self._due_us = 0  # There may be more: the next turn takes it.
             telemetry.log(

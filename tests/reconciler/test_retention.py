@@ -17,6 +17,7 @@ from reconciler.privacy import holds, retention
 from reconciler.privacy.erasure import Erased
 from reconciler.privacy.record import Scope
 from reconciler.privacy.sweeps import Sweeps
+from runner.contract import telemetry
 from runner.contract.kinds import RetentionPolicy
 from runner.contract.kinds.retention_policy import days
 
@@ -163,3 +164,17 @@ def test_less_than_six_months_is_warned_of_at_its_line() -> None:
 def test_what_is_no_time_to_keep_is_refused(period: str) -> None:
     with pytest.raises(ValueError, match="180d or 6y"):
         days(period)
+
+
+def test_an_error_that_nobody_foresaw_ends_no_daemon(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.configure()
+    policy(home, keep={"tasks": "1d"})
+    ended(home)
+    with home.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE legal_hold RENAME TO gone")
+    sweeps = Sweeps(home.database)
+    sweeps.step()
+    assert "retention_failed" in capfd.readouterr().err
+    assert sweeps.wait_s() > 60, "it rests before it tries again"
