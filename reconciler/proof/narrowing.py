@@ -7,7 +7,7 @@ A root covers all entries before it. The roots of blocks of 256 that the keeper 
 narrow it, but only where they lead to the signed root: else they were written anew as well.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -28,7 +28,6 @@ _NUMBERS = (
     "SELECT seq, task_seq FROM audit_entry WHERE task = ? AND task_seq IS NOT NULL"
     " ORDER BY task_seq, seq"
 )
-_BEFORE_ALL: Final = 0
 
 
 def strange(connection: Connection, first: int, until: int) -> Finding | None:
@@ -60,7 +59,7 @@ def gap(connection: Connection) -> Finding | None:
     task: Any = connection.exec_driver_sql(_GAP).scalar_one_or_none()
     if task is None:
         return None
-    before = _BEFORE_ALL
+    before = 0
     for seq, number in connection.exec_driver_sql(_NUMBERS, (task,)):
         if number != before + 1:
             sentence = (

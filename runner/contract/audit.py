@@ -1,7 +1,7 @@
-"""The audit log: append, read, verify. There is no update and no delete.
+"""The audit log: append and read. There is no update and no delete.
 
 `append` works inside the transaction of what it describes, so that an entry and its fact
-are durable together or not at all. Verification reads the stored bytes.
+are durable together or not at all. `audit_check` verifies the stored bytes.
 """
 
 import secrets

@@ -7,7 +7,6 @@ a list; gone without one it is lost, and whoever took it away is not to pass for
 import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -15,6 +14,7 @@ from sqlalchemy import Connection
 from runner.contract import kinds, persons
 from runner.contract.audit_entry import EntryType, parsed
 from runner.contract.audit_reading import committed
+from runner.contract.database import dialect
 
 PEOPLE: Final = "person"
 """Under what pseudonyms stand in the list of an erasure; fields stand under their names."""
@@ -72,7 +72,7 @@ def first_bad(connection: Connection) -> Bad | None:
     erased, people = Erased(connection), persons.names(connection)
     known = {pseudonym.encode() for pseudonym in people}
     after = 0
-    while rows := _rows(connection, after):
+    while rows := dialect.rows(connection, _ENTRIES, (after, _PAGE)):
         last = rows[-1][0]
         kept: dict[int, dict[Any, tuple[Any, Any]]] = {}
         for seq, field, salt, value in connection.exec_driver_sql(_VALUES, (after, last)):
@@ -92,15 +92,6 @@ def first_bad(connection: Connection) -> Bad | None:
     return (
         None if foreign is None else (foreign, "a value is disclosed for an entry that is not")
     )
-
-
-def _rows(connection: Connection, after: int) -> Sequence[Any]:
-    """Entries as the driver gives them: wrapping each costs as much as looking at it."""
-    found = connection.exec_driver_sql(_ENTRIES, (after, _PAGE))
-    assert found.cursor is not None
-    rows = found.cursor.fetchall()
-    found.close()
-    return rows
 
 
 def _nothing_beside(raw: bytes, known: set[bytes]) -> bool:

@@ -14,7 +14,7 @@ Text is compared by code point on both, as Python does.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -107,3 +107,13 @@ def as_integers(connection: Connection, *columns: str) -> str:
     if connection.dialect.name == "postgresql":
         return ", ".join(columns)
     return ", ".join(f"CASE typeof({item}) WHEN 'integer' THEN {item} END" for item in columns)
+
+
+def rows(connection: Connection, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
+    """All rows as the driver gives them, for a million of them: wrapping each costs a fifth."""
+    found = connection.exec_driver_sql(query, values)
+    assert found.cursor is not None, "a query has a cursor until it is closed"
+    try:
+        return found.cursor.fetchall()
+    finally:
+        found.close()
