@@ -78,7 +78,7 @@ def verify(
     if policy is not None:
         comparison.cosigned([*marks, *others], policy, report)
     _take_dates(connection, [*marks, *others], policy, report)
-    _look_beside(connection, pinned, report)
+    _look_beside(connection, walked, pinned, report)
     return report
 
 
@@ -204,11 +204,16 @@ def _take_dates(
         report.findings.append(Finding(Attack.BACK_DATING, sentence, seq))
 
 
-def _look_beside(connection: Connection, pinned: Sequence[VerifierKey], report: Report) -> None:
+def _look_beside(
+    connection: Connection,
+    walked: Walked,
+    pinned: Sequence[VerifierKey],
+    report: Report,
+) -> None:
     """What is asked only of entries that hold: their tasks, and the values beside them."""
     if report.holds and (found := narrowing.gap(connection)):
         report.findings.append(found)
-    if report.holds and (bad := disclosures.first_bad(connection)):
+    if report.holds and (bad := disclosures.first_bad(connection, walked.beside)):
         seq, sentence = bad
         report.findings.append(Finding(Attack.DISCLOSURE, sentence, seq))
     if report.checkpoints or not report.entries:

@@ -7,6 +7,7 @@ so both see the same ones.
 """
 
 import multiprocessing
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from reconciler.proof.growth import BLOCK, Growth
-from runner.contract import audit, audit_check, database
+from runner.contract import audit, audit_check, database, merkle
 from runner.contract.audit_check import SEQ_MAX, Problem
 from runner.contract.merkle import Frontier
 from runner.contract.settings import Settings
@@ -35,7 +36,8 @@ class Walked:
 
     `blocks` are the roots of full blocks, `tails` the parts of blocks at the sizes asked for;
     `late` the first entry of a time to come, `early` those that say an earlier time than one
-    before them; `oldest` the entry with the earliest time, and that time.
+    before them; `oldest` the entry with the earliest time, and that time. `beside` are the
+    numbers of entries that have to be held against what stands beside the log.
     """
 
     size: int
@@ -46,6 +48,7 @@ class Walked:
     oldest: tuple[int, int] = (0, SEQ_MAX)
     late: int | None = None
     early: list[int] = field(default_factory=list)
+    beside: "array[int]" = field(default_factory=lambda: array("q"))
 
     def roots(self) -> dict[int, bytes]:
         """The root over the first entries, for each size that was asked for."""
@@ -109,14 +112,19 @@ def _span(connection: Connection, asked: _Asked, progress: Progress) -> Walked:
         stops = {size for size in asked.sizes if start < size <= end} | {end}
         stops |= set(range(start - start % BLOCK + BLOCK, end + 1, BLOCK))
         for stop in sorted(stops):
-            tail = tail.grown(page.leaves[found.size - start : stop - start])
+            leaves = page.leaves[found.size - start : stop - start]
             found.size = stop
-            if stop > start and stop % BLOCK == 0:
+            if len(leaves) == BLOCK:
+                found.blocks.append(merkle.perfect(leaves))
+            else:
+                tail = tail.grown(leaves)
+            if tail.size == BLOCK:
                 found.blocks.append(tail.root)
                 tail = Frontier()
             found.tails[stop] = tail
         _keep_only(found, asked.sizes, end)
         _look_at_times(found, page.times, start, asked.now_us)
+        found.beside.extend(page.beside)
         found.problem = page.problem
         progress(found.size)
     return found
@@ -159,4 +167,5 @@ def _joined(first: Walked, second: Walked) -> Walked:
         newest_us=max(first.newest_us, second.newest_us),
         late=second.late if first.late is None else first.late,
         early=sorted(set(early))[:_SHOWN],
+        beside=first.beside + second.beside,
     )

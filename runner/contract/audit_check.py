@@ -6,6 +6,7 @@ Whoever writes the database can rewrite all of that, leaves included. What shows
 root of the tree, signed and kept elsewhere: see reconciler.proof.
 """
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json
 from sqlalchemy import Connection
 
-from runner.contract import audit, audit_entry, disclosures, merkle
+from runner.contract import audit, audit_entry, disclosures, merkle, persons
 from runner.contract.database import dialect
 
 PAGE: Final = 5_120
@@ -38,11 +39,13 @@ class Problem(NamedTuple):
 class Page(NamedTuple):
     """Entries that follow each other and hold, by their leaves; and what is wrong after them.
 
-    `times` are theirs, microseconds.
+    `times` are theirs, microseconds. `beside` are the numbers of those that commit to what
+    stands beside the log, and so have to be held against it.
     """
 
     leaves: list[bytes]
     times: list[int]
+    beside: list[int]
     problem: Problem | None
 
 
@@ -66,14 +69,15 @@ class Verdict:
 
 def verify(connection: Connection) -> Verdict:
     """Whether the log is what was written: hashes, order, no gap, copies, disclosures."""
-    tree = merkle.Frontier()
+    tree, beside = merkle.Frontier(), array("q")
     for page in pages(connection):
         tree = tree.grown(page.leaves)
+        beside.extend(page.beside)
         if page.problem is not None:
             bad = tree.size + 1
             return Verdict(tree.size, tree.root.hex(), bad, page.problem.sentence)
     head = tree.root.hex()
-    if undisclosed := disclosures.first_bad(connection):
+    if undisclosed := disclosures.first_bad(connection, beside):
         return Verdict(tree.size, head, *undisclosed)
     return Verdict(tree.size, head)
 
@@ -87,29 +91,42 @@ def pages(
     signed: that they are in the one form need not be found out again.
     """
     log, seq = audit.name(connection), after
+    people = frozenset(persons.names(connection))
     while True:
         # A number below 1 sorts before all that we ever wrote, and must not be passed over.
         rows = dialect.rows(connection, _VERIFY, (seq or _BEFORE_ALL, until, PAGE))
-        first, seq = seq, seq + _holding(rows, seq, log, signed)
+        first, beside = seq, list[int]()
+        seq += _holding(rows, seq, _Of(log, people, signed), beside)
         held = rows[: seq - first]
         leaves, times = [row[2] for row in held], [row[3] for row in held]
         problem = None
         if len(held) < len(rows):
             problem = _problem(rows[len(held)], seq + 1, log)
-        yield Page(leaves, times, problem)
+        yield Page(leaves, times, beside, problem)
         if problem is not None or len(rows) < PAGE:
             return
 
 
-def _holding(rows: Sequence[Any], seq: int, log: str, signed: int) -> int:
+class _Of(NamedTuple):
+    """What entries are held against: the log they are of, and the people that are known.
+
+    The first `signed` of them need not be in the one form.
+    """
+
+    log: str
+    people: frozenset[str]
+    signed: int
+
+
+def _holding(rows: Sequence[Any], seq: int, of: _Of, beside: list[int]) -> int:  # noqa: C901
     """How many of these rows hold, one after the other. Written out: a million pass here."""
     count = 0
     for at, raw, leaf, time, type, task, task_seq, agent, tool, decision in rows:
         seq += 1
         if at != seq or not isinstance(raw, bytes) or leaf != merkle.leaf(raw):
             break
-        fields = _read(raw) if seq <= signed else _read_strictly(raw)
-        if fields is None or (fields.get("log") != log and fields.get("v") != 1):
+        fields = _read(raw) if seq <= of.signed else _read_strictly(raw)
+        if fields is None or (fields.get("log") != of.log and fields.get("v") != 1):
             break
         get = fields.get
         if get("seq") != seq or get("time") != time or get("type") != type:
@@ -120,8 +137,16 @@ def _holding(rows: Sequence[Any], seq: int, log: str, signed: int) -> int:
             break
         if type in _CLOSING and get("entries") != task_seq and get("v") != 1:
             break
+        if "private" in fields or _stranger(get("actor"), of.people):
+            beside.append(seq)
         count += 1
     return count
+
+
+def _stranger(actor: Any, people: frozenset[str]) -> bool:
+    """Whether an actor is a pseudonym that nobody is known by."""
+    known = not isinstance(actor, str) or actor in people
+    return not known and actor.startswith(persons.PREFIX)
 
 
 def _problem(row: Any, expected: int, log: str) -> Problem:

@@ -70,6 +70,20 @@ def root(leaves: Iterable[bytes]) -> bytes:
     return Frontier().grown(leaves).root
 
 
+def perfect(leaves: Sequence[bytes]) -> bytes:
+    """The tree head over a power of two of leaf hashes, level by level: twice as fast."""
+    assert leaves
+    assert len(leaves).bit_count() == 1, "levels are whole"
+    level = leaves
+    while len(level) > 1:
+        pairs = iter(level)
+        level = [
+            _sha256(b"\x01" + left + right).digest()
+            for left, right in zip(pairs, pairs, strict=True)
+        ]
+    return level[0]
+
+
 def inclusion(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The path that proves a leaf, by its number from 0, part of the tree: nearest first."""
     if not 0 <= index < len(leaves):

@@ -83,6 +83,12 @@ def test_a_tree_that_grows_in_parts_is_the_tree_of_all_of_them(parts: list[int])
     assert (frontier.size, frontier.root) == (len(tree), merkle.root(tree))
 
 
+@pytest.mark.parametrize("height", range(9))
+def test_a_perfect_tree_is_the_tree_of_its_leaves(height: int) -> None:
+    tree = leaves(1 << height)
+    assert merkle.perfect(tree) == merkle.root(tree)
+
+
 def test_what_cannot_be_proved_is_refused() -> None:
     tree = leaves(4)
     for prove in (
