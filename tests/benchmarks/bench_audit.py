@@ -1,11 +1,12 @@
 """What the audit log costs: durable appends against bare commits of the same disk.
 
-.venv/bin/python tests/benchmarks/bench_audit.py [--entries 20000] [--rounds 3]
+.venv/bin/python tests/benchmarks/bench_audit.py [--entries 20000] [--tasks 20000] [--rounds 3]
 
 *Bare* is sqlite3 with WAL and synchronous=FULL that commits one row of one column, one by
 one. Ours goes through the connection that a dispatcher holds: `BEGIN IMMEDIATE`, the entry
 with its hash and its number within its task, `COMMIT`. Rounds take turns, so that a slow
-moment of the machine strikes both; medians.
+moment of the machine strikes both; medians. Last, what the log adds to a task that does nothing
+else: the real runner drains a queue with its log, and with `append` taken out of it.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from home import opened
+from ours import HERE, Ours
 
 from runner.contract import audit
 from runner.contract.audit_entry import Entry, EntryType
@@ -76,10 +78,30 @@ def ours(database: Database, count: int, batch: int, private: bool = False) -> f
         return count / (time.perf_counter() - started)
 
 
+class Unlogged(Ours):
+    """A home whose runner writes no entries."""
+
+    def command(self, tally: Path | None = None) -> list[str]:
+        return [sys.executable, str(HERE / "unlogged_runner.py"), str(self.home.folder)]
+
+
+def drained(kind: type[Ours], count: int) -> float:
+    """Tasks a second that two workers which do nothing finish, durably."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        measured = kind(Path(name))
+        measured.submit(count)
+        with measured.runner(2):
+            measured.settle()
+        rate, _ = measured.drained()
+        measured.close()
+    return rate
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tasks", type=int, default=20_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
@@ -104,6 +126,13 @@ def main() -> None:
     for what, found in rates.items():
         rate = statistics.median(found)
         print(f"{what:<40} {rate:>10,.0f}/s  {rate / raw:>6.2f} of bare commits")
+    kinds = {"tasks with the log": Ours, "tasks without it": Unlogged}
+    drains = {
+        what: statistics.median(drained(kind, given.tasks) for _ in range(given.rounds))
+        for what, kind in kinds.items()
+    }
+    for what, rate in drains.items():
+        print(f"{what:<40} {rate:>10,.0f}/s  {1e6 / rate:>6.1f} us each")
 
 
 if __name__ == "__main__":
