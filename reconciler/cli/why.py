@@ -13,6 +13,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from reconciler.cli import approval_beside
+from reconciler.cli.asking import noted
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.judging import Judge
 from reconciler.views import why as view
@@ -51,12 +52,18 @@ def command(context: Context, subject: str, as_json: bool) -> int:
     """
     with context.database.read() as connection:
         found = _subject(connection, subject)
-        if found.call is not None:
-            return _call(context, connection, found.call, as_json)
-        if found.task is not None:
-            return _task(context, connection, found.task, as_json)
-        assert found.entry is not None
-        return _entry(context, connection, found.entry, as_json)
+        code = _shown(context, connection, found, as_json)
+    noted(context, "why", {"subject": subject}, None)
+    return code
+
+
+def _shown(context: Context, connection: Connection, found: _Subject, as_json: bool) -> int:
+    if found.call is not None:
+        return _call(context, connection, found.call, as_json)
+    if found.task is not None:
+        return _task(context, connection, found.task, as_json)
+    assert found.entry is not None
+    return _entry(context, connection, found.entry, as_json)
 
 
 def _subject(connection: Connection, text: str) -> _Subject:

@@ -95,3 +95,11 @@ def test_a_check_of_the_log_is_no_reading_of_people(home: Home, orloj) -> None:
     orloj("audit", "verify")
     orloj("status")
     assert len(home.entries()) == count
+
+
+def test_a_walk_through_the_log_is_a_reading_of_it(home: Home, orloj) -> None:
+    ended(home)
+    before = len(home.entries())
+    orloj("why", "1")
+    (noted,) = home.entries()[before:]
+    assert (noted["type"], noted["outcome"]) == ("access.read", "why")
