@@ -49,6 +49,12 @@ WHAT IS IN HERE
 
 CHECKS WITH THE TOOLS OF OTHERS
 
+    sed '/^$/,$d' checkpoint > ../text
+    (printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'
+     tail -n 1 keys/*.vkey | cut -d+ -f3- | base64 -d | tail -c 32) > ../key.der
+    sed -n 5p checkpoint | cut -d' ' -f3 | base64 -d | tail -c 64 > ../signature
+    openssl pkeyutl -verify -pubin -keyform DER -inkey ../key.der -rawin -in ../text \\
+        -sigfile ../signature
     git bundle verify repo.bundle
     git clone --mirror repo.bundle commits.git
     ssh-keygen -Y verify -f approvals/allowed_signers -I NAME -n orloj-approval \\

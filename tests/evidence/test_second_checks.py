@@ -122,3 +122,16 @@ def test_a_documented_command_tells_right_from_wrong(
 def test_the_database_in_the_test_is_a_real_one(made: tuple[Path, Path]) -> None:
     with sqlite3.connect(made[1]) as opened:
         assert opened.execute("SELECT count(*) FROM audit_entry").fetchone()[0] >= 2
+
+
+def test_the_page_in_the_export_says_how_openssl_checks_it(
+    made: tuple[Path, Path], bundle: Path
+) -> None:
+    """For whoever has the file and not the documents."""
+    text = (bundle / "README.txt").read_text(encoding="utf-8")
+    shown = text.split("CHECKS WITH THE TOOLS OF OTHERS")[1].split("git bundle")[0]
+    command = "\n".join(line.removeprefix("    ") for line in shown.splitlines())
+    assert "Verified Successfully" in run(command, bundle, made[1]).stdout
+    said = (bundle / "checkpoint").read_text(encoding="utf-8")
+    (bundle / "checkpoint").write_text("x" + said, encoding="utf-8")
+    assert run(command, bundle, made[1]).returncode != 0
