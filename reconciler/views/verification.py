@@ -6,6 +6,7 @@ from rich.text import Text
 
 from reconciler.proof.finding import Finding, Report
 from reconciler.views.plain import plain, plain_lines
+from reconciler.views.problems import counted
 from reconciler.views.table import number, paragraphs
 
 _BAD = "bold red"
@@ -52,12 +53,12 @@ def _covered(report: Report) -> Text:
         return Text("None of them is signed.", "yellow")
     keys = ", ".join(key.key_id.hex() for key in report.keys)
     words = (
-        f"{number(report.signed)} are covered by {number(report.checkpoints)} checkpoints,"
+        f"{number(report.signed)} are covered by {counted(report.checkpoints, 'checkpoint')},"
         f" signed by {keys}{_newer(report, report.signed)}."
     )
     if report.witnessed:
         words += (
-            f" {number(report.witnessed)} checkpoints kept elsewhere agree, up to entry"
+            f" Kept elsewhere: {counted(report.witnessed, 'checkpoint')} up to entry"
             f" {number(report.kept)}{_newer(report, report.kept)}."
         )
     if report.cosigned is not None:
@@ -70,7 +71,7 @@ def _covered(report: Report) -> Text:
 def _newer(report: Report, covered: int) -> str:
     """The open window: what nothing shows yet if it is changed."""
     more = report.entries - covered
-    return f"; {number(more)} are newer" if more else ""
+    return f"; {number(more)} newer" if more else ""
 
 
 def report_json(report: Report) -> dict[str, Any]:

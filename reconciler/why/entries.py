@@ -4,13 +4,14 @@ What was hashed is the truth. The columns that serve searches, and the stored le
 copies: where one says something else, somebody edited the database, and that is said.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from runner.contract import audit_entry, errors, merkle
+from runner.contract import audit_entry, audit_header, audit_reading, errors, merkle
 
 ENTRIES_MAX: Final = 20_000
 """Of one task; a task with more is refused rather than read without a bound."""
@@ -24,7 +25,10 @@ _COPIES: Final = ("time", "type", "task", "task_seq", "agent", "tool", "decision
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry: its fields as they were hashed, and what of its row does not fit them."""
+    """An entry: its fields as they were hashed, and what of its row does not fit them.
+
+    What the entry withholds stands in its place, as far as it is the text committed to.
+    """
 
     seq: int
     fields: dict[str, Any]
@@ -59,7 +63,7 @@ def one(connection: Connection, seq: int) -> Logged:
     if 0 < seq <= last:
         row = connection.exec_driver_sql(ONE, (seq,)).one_or_none()
     if row is not None:
-        return _logged(row)
+        return _revealed(connection, [_logged(row)])[0]
     if 0 < seq <= last:
         raise errors.AuditBroken(
             f"entry {seq} of the audit log is missing; run `orloj audit verify`"
@@ -78,7 +82,7 @@ def of_task(connection: Connection, task: str) -> list[Logged]:
         raise errors.Refused(
             f"task {task} has more than {ENTRIES_MAX} entries; ask for one step: TASK/NUMBER"
         )
-    return sorted(map(_logged, rows), key=lambda entry: entry.seq)
+    return _revealed(connection, sorted(map(_logged, rows), key=lambda entry: entry.seq))
 
 
 def of_step(connection: Connection, task: str, number: int) -> list[Logged]:
@@ -87,7 +91,8 @@ def of_step(connection: Connection, task: str, number: int) -> list[Logged]:
     rows = connection.exec_driver_sql(STEPS, (task,))
     kept = [row for row in rows if any(mark in bytes(row[1]) for mark in marks)]
     found = sorted(map(_logged, kept), key=lambda entry: entry.seq)
-    return [entry for entry in found if entry.whole("step") == number]
+    about = [entry for entry in found if entry.whole("step") == number]
+    return _revealed(connection, about)
 
 
 def numbering(entries: Sequence[Logged]) -> tuple[str, ...]:
@@ -103,6 +108,26 @@ def numbering(entries: Sequence[Logged]) -> tuple[str, ...]:
         if count is not None and count != place:
             wrong.append(f"entry {entry.seq} closes {count} entries and is number {place}")
     return tuple(wrong)
+
+
+def _revealed(connection: Connection, entries: Sequence[Logged]) -> list[Logged]:
+    """The entries with what they withhold; a text that is another one is a fault."""
+    asked = [entry.seq for entry in entries if audit_reading.withheld(entry.fields)]
+    kept = audit_reading.kept(connection, asked)
+    return [_with(entry, kept) if entry.seq in asked else entry for entry in entries]
+
+
+def _with(entry: Logged, kept: Mapping[tuple[int, str], tuple[Any, Any]]) -> Logged:
+    fields, faults = dict(entry.fields), list(entry.faults)
+    for name in audit_reading.withheld(entry.fields):
+        beside = kept.get((entry.seq, name))
+        if beside is None:
+            fields[name] = audit_header.ERASED
+        elif audit_reading.committed(entry.fields, name, *beside):
+            fields[name] = json.loads(beside[1])
+        else:
+            faults.append(f"entry {entry.seq}: its {name} is not the one committed to")
+    return Logged(entry.seq, fields, tuple(faults))
 
 
 def _logged(row: Sequence[Any]) -> Logged:

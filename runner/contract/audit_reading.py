@@ -93,15 +93,9 @@ def _disclosed(
     connection: Connection, people: _People, rows: Sequence[tuple[int, object]]
 ) -> Iterator[Stored]:
     found = [(seq, raw, _fields(seq, raw)) for seq, raw in rows]
-    asked = [seq for seq, _, fields in found if _withheld(fields)]
-    values: dict[tuple[int, str], tuple[Any, Any]] = {}
-    if asked:
-        for seq, field, salt, value in connection.exec_driver_sql(
-            _DISCLOSED, (json.dumps(asked),)
-        ):
-            values[seq, field] = (salt, value)
+    values = kept(connection, [seq for seq, _, fields in found if withheld(fields)])
     for seq, raw, fields in found:
-        for field in _withheld(fields):
+        for field in withheld(fields):
             fields[field] = _value(seq, field, fields, values.get((seq, field)))
         if isinstance(actor := fields.get("actor"), str):
             fields["actor"] = people.name(actor)
@@ -109,7 +103,16 @@ def _disclosed(
         yield Stored(seq, raw, fields)
 
 
-def _withheld(fields: dict[str, Any]) -> list[str]:
+def kept(connection: Connection, seqs: Sequence[int]) -> dict[tuple[int, str], tuple[Any, Any]]:
+    """Salt and text of what entries withhold, by number and field, as they stand beside."""
+    if not seqs:
+        return {}
+    rows = connection.exec_driver_sql(_DISCLOSED, (json.dumps(list(seqs)),))
+    return {(seq, field): (salt, value) for seq, field, salt, value in rows}
+
+
+def withheld(fields: dict[str, Any]) -> list[str]:
+    """The fields of an entry that stand in it as commitments."""
     private = fields.get("private")
     return [] if not isinstance(private, dict) else [
         field for field in audit_header.WITHHELD if field in private

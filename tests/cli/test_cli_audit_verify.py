@@ -78,7 +78,7 @@ def test_a_log_agrees_with_what_its_remote_keeps(log: Published, orloj) -> None:
     assert (code, said["holds"], said["told"]) == (0, True, True)
     assert (said["entries"], said["signed"], said["kept"], said["witnessed"]) == (6, 6, 6, 2)
     shown = orloj("audit", "verify", "--against", str(log.origin))
-    assert "2 checkpoints kept elsewhere agree, up to entry 6" in shown.out
+    assert "Kept elsewhere: 2 checkpoints up to entry 6" in shown.out
 
 
 def test_a_rewrite_with_the_key_holds_until_it_is_compared(log: Published, orloj) -> None:

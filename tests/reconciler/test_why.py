@@ -7,6 +7,7 @@ the copy. Nothing that is gone, edited or hostile is guessed at, hidden or print
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,36 @@ def test_a_walk_reads_the_same_from_each_database(tmp_path: Path, database_url: 
     assert found.faults == ("the log tells of task t1, and there is no such row",)
     assert (both.numbering, both.closed, both.faults) == ((), None, ())
     home.close()
+
+
+def test_what_an_entry_withholds_is_told_unless_it_was_edited_or_erased(tmp_path: Path) -> None:
+    """A tool that a model made up, and why it was denied: what is asked about at 3am."""
+    with closing(Home(tmp_path)) as home:
+        denied = Entry(
+            type=EntryType.ACTION_DECIDED,
+            actor="worker:1",
+            commit="c" * 40,
+            task="t",
+            step=1,
+            decision="deny",
+            reason="the agent is not granted the tool export-customers",
+            private=(("tool", "export-customers"),),
+        )
+        with home.database.write() as connection:
+            audit.append(connection, [denied], 1)
+        told: dict[str, Any] = {}
+        for edited in (
+            "SELECT 1",
+            "UPDATE disclosure SET value = '\"x\"' WHERE field = 'tool'",
+        ):
+            with home.database.write() as connection:
+                connection.exec_driver_sql(edited)
+                (entry,) = entries.of_step(connection, "t", 1)
+            told[edited] = (entry.text("tool"), entry.text("reason"), entry.faults)
+        whole, spoilt = told.values()
+        assert whole == ("export-customers", denied.reason, ())
+        assert (spoilt[0], spoilt[1]) == (None, denied.reason)
+        assert "its tool is not the one committed to" in spoilt[2][0]
+        with home.database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM disclosure")
+            assert entries.one(connection, 1).text("reason") == "(erased)"
