@@ -98,7 +98,7 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
+        isolation, tokens = None, 0
         try:
             permissions = tuple(map(_permission, answer.get("permissions", [])))
             if tool.builtin is not None:
@@ -117,6 +117,7 @@ class Guard:
                     ),
                 )
             isolation = answered.isolation
+            tokens = answered.tokens
             result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
@@ -126,7 +127,8 @@ class Guard:
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        used = ModelReply(None, tokens_in=tokens)
+        self._tell(facts | {"isolation": isolation}, started, outcome, result, used)
         return result
 
     def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
