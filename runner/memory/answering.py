@@ -8,6 +8,7 @@ too long is shorter and says `truncated`.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,9 +132,19 @@ async def _keep(
         for (key, value), vector in zip(texts, packed, strict=True)
     ]
     call = work.call
-    origin = Origin(call.task, call.manifests.called(call.agent), call.idempotency_key)
+    origin = Origin(call.task, call.manifests.called(call.agent), _key(call))
     await work.store.write(entries, origin, None if made is None else made.space, replaces)
     return 0 if made is None else made.tokens
+
+
+def _key(call: BuiltinCall) -> str:
+    """The same for this very call whenever it is made, and for no other.
+
+    After a crash a task may give the number of a step to another call of its; were the number
+    all, that one would pass for done.
+    """
+    said = json.dumps([call.tool, call.arguments], sort_keys=True).encode()
+    return f"{call.idempotency_key}:{hashlib.sha256(said).hexdigest()[:16]}"
 
 
 async def _search(work: _Work) -> tuple[dict[str, Any], int]:

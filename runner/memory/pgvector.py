@@ -88,6 +88,9 @@ class PostgresStore:
         if query.vector is None:
             entries = await self.under("", self.entries_max)
             return ranking.nearest(entries, query)
+        wanted = _vector(query.vector)
+        if wanted is None:
+            return []
         async with self._session() as session:
             if not await self._there(session):
                 return []
@@ -100,7 +103,7 @@ class PostgresStore:
                 "SELECT key, value, 1 - (embedding <=> %s::vector) AS score FROM {entry}"
                 " WHERE memory = %s AND embedding IS NOT NULL"
                 " ORDER BY score DESC, key LIMIT %s",
-                (_vector(query.vector), self.memory, query.top_k),
+                (wanted, self.memory, query.top_k),
             )
         return [Hit(key, value, round(score, 6)) for key, value, score in rows if score > 0]
 

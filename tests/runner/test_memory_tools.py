@@ -16,7 +16,7 @@ from runner.contract import memory_file
 from runner.contract.errors import ToolFailed
 from runner.contract.memory_file import MemoryFile
 
-SQLITE = {"provider": "sqlite"}
+SQLITE: dict[str, Any] = {"provider": "sqlite"}
 
 
 @pytest.fixture(params=["in-memory", "sqlite"])
@@ -92,6 +92,12 @@ def test_a_call_that_is_made_again_changes_nothing_twice(desk: Desk, tool: str) 
     desk.call("write", "t2:1", key="s/chunk-0001", value="theirs")
     assert desk.call(tool, "t1:3", **arguments) == first
     assert desk.call("read", key="s/chunk-0001")["value"] == "theirs"
+
+
+def test_another_call_under_the_same_number_is_not_taken_for_the_first(desk: Desk) -> None:
+    desk.call("write", "t1:3", key="a", value="v")
+    desk.call("write", "t1:3", key="b", value="v")
+    assert [one["key"] for one in desk.call("list")["entries"]] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
