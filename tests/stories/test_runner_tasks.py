@@ -198,7 +198,7 @@ def test_a_journal_longer_than_a_line_of_the_wire_is_replayed(home: Home) -> Non
     with home.database.write() as connection:
         connection.exec_driver_sql("UPDATE task SET fence = 1")
         connection.exec_driver_sql(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?)",
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?, 0)",
             [(*row, now_us, now_us) for row in rows],
         )
     with home.runner(workers=1):
