@@ -6,12 +6,12 @@ not do.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner import models, tools
 from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -22,7 +22,9 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
 
@@ -36,6 +38,7 @@ class Guard:
     manifests: ManifestSet
     secrets: dict[str, str]
     bounds: tools.Bounds
+    sessions: McpSessions = field(default_factory=McpSessions)
 
     async def ask_model(
         self, step: int, agent: PlacedAgent, conversation: Conversation
@@ -110,10 +113,15 @@ class Guard:
                     hidden=tuple(self.secrets.values()),
                     permissions=permissions,
                     sources=self._sources(agent.key.namespace, permissions),
+                    server=self._server(agent, tool),
+                    sessions=self.sessions,
                 ),
             )
             isolation = answered.isolation
             result = {"content": seal.redact(answered.text, self.secrets.values())}
+        except ToolDenied as error:
+            log("tool_denied", "A tool is not what was pinned.", **self._ids, step=step)
+            result = {"denied": seal.redact(str(error), self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
@@ -121,8 +129,10 @@ class Guard:
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
-        outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        outcome = "executed" if "content" in result else "failed"
+        # Why a call that was allowed was not made after all belongs into the log for ever.
+        seen = {"isolation": isolation, "reason": result.get("denied")}
+        self._tell(facts | seen, started, outcome, result)
         return result
 
     @property
@@ -195,6 +205,25 @@ class Guard:
             name: Source(declared[name], self._secret(declared[name].auth, namespace))
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
+
+    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
+        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
+        found = self.manifests.mcp_server(tool)
+        if found is None:
+            return None
+        key, spec = found
+        environment = {}
+        for variable in spec.env:
+            auth = variable.auth
+            value = variable.value if auth is None else self._secret(auth, key.namespace)
+            if value is None:
+                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
+            environment[variable.name] = value
+        secret = self._secret(spec.auth, key.namespace)
+        if spec.auth is not None and secret is None:
+            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
+        hidden = tuple(self.secrets.values())
+        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []

@@ -26,6 +26,7 @@ from runner.guard import Guard
 from runner.link import Link, TrustLost
 from runner.manifest_set import ManifestSet, from_text
 from runner.tools import Bounds
+from runner.tools.mcp_sessions import McpSessions
 from runner.wire import LINE_MAX, TooLong, Wire
 
 EXIT_ORPHANED: Final = 71
@@ -44,6 +45,7 @@ class Worker:
         self._link = Link(wire, self._lease_us)
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
         self._journals: dict[str, list[Step]] = {}
+        self._sessions = McpSessions()
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> NoReturn:
@@ -92,7 +94,9 @@ class Worker:
                 files=self._settings.files,
                 commands=tuple(self._settings.tools.commands),
                 output_bytes_max=self._settings.tools.output_bytes_max,
+                servers=self._settings.home / "mcp",
             ),
+            sessions=self._sessions,
         )
         journal = self._journals.pop(message["task"], [])
         running = asyncio.create_task(self._run(guard, message["input"], journal))

@@ -16,6 +16,7 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.mcp_server import McpServer
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
@@ -33,6 +34,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "AgentSystem": AgentSystem,
     "Approver": Approver,
     "DataSource": DataSource,
+    "McpServer": McpServer,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
@@ -83,6 +85,7 @@ __all__ = [
     "Approver",
     "DataSource",
     "Key",
+    "McpServer",
     "Metadata",
     "ModelEndpoint",
     "Namespace",
