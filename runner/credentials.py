@@ -57,8 +57,13 @@ def recorded(
 
 def on_host(stands_for: str, where: Settings) -> bool:
     """Whether this host has what `env:NAME` or `file:NAME` stands for; not what it is."""
+    return of_host(stands_for, where) is not None
+
+
+def of_host(stands_for: str, where: Settings) -> str | None:
+    """What `env:NAME` or `file:NAME` stands for on this host; None when it has it not."""
     how, _, name = stands_for.partition(":")
-    return (_from_file(name, where) if how == "file" else _from_env(name, where)) is not None
+    return _from_file(name, where) if how == "file" else _from_env(name, where)
 
 
 def _value(

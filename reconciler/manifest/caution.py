@@ -11,6 +11,7 @@ from typing import Final
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
     Agent,
+    McpServer,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
@@ -29,7 +30,8 @@ _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql"})
+_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql", "mcp"})
+_FETCHERS: Final = frozenset({"npx", "npm", "pnpx", "bunx", "uvx", "pipx"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
@@ -39,6 +41,8 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     match spec:
         case Tool():
             yield from _tool(spec)
+        case McpServer():
+            yield from _mcp_server(spec)
         case ModelEndpoint():
             yield from _open_password("base_url", spec.base_url)
         case Secret():
@@ -66,6 +70,17 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
     yield from _idle(tool.runtime, _IDLE_AT_RUN_TIME, ("spec", "runtime"))
     yield from _isolation(tool)
     yield from _open_password("endpoint", tool.endpoint)
+
+
+def _mcp_server(server: McpServer) -> Iterator[tuple[Path, str]]:
+    program = (server.command or "").rpartition("/")[2]
+    if program in _FETCHERS and not server.network.hosts:
+        yield (
+            ("spec", "command"),
+            f"`command`: {program} fetches what it runs, and has no network in the sandbox;"
+            " install the server and name it, or give it `network: {hosts: ['*']}`",
+        )
+    yield from _open_password("endpoint", server.endpoint)
 
 
 def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
