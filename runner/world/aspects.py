@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.contract.kinds import Key, ModelEndpoint, Secret, Spec, Tool
+from runner.contract.kinds import Key, McpServer, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
 
@@ -49,10 +49,20 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
                 yield Aspect(str(key), Look.PROGRAM, path)
         case Tool(type="http", endpoint=str(url)) if not url.startswith("{"):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
+        case McpServer():
+            yield from _mcp_server(str(key), spec)
         case ModelEndpoint():
             url = spec.base_url or BASE_URLS.get(spec.provider, "")
             if url and spec.provider != "mock":
                 yield Aspect(str(key), Look.ADDRESS, _origin(url))
+
+
+def _mcp_server(subject: str, spec: McpServer) -> Iterator[Aspect]:
+    if spec.endpoint is not None:
+        yield Aspect(subject, Look.ADDRESS, _origin(spec.endpoint), spec.network)
+    paths = [word for word in (spec.command or "", *spec.args) if word.startswith("/")]
+    for path in dict.fromkeys(paths):
+        yield Aspect(subject, Look.PROGRAM, path)
 
 
 def _secret(subject: str, spec: Secret) -> Iterator[Aspect]:

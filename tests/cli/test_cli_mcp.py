@@ -1,19 +1,24 @@
 """What agents may call of an MCP server stands in files; a change of it is a change of them."""
 
+import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import mcp_servers
 import pytest
 from mcp_servers import by_hand
 
 from reconciler import manifest
+from reconciler.cli import group
 from reconciler.manifest import writing
+from runner.contract.errors import OrlojError
 
 CANARY = "canary-5c01-token"
 SERVER = {"transport": "stdio", "command": mcp_servers.PYTHON}
@@ -24,19 +29,29 @@ def tools(cursor):
 """
 
 
-class Tree:
-    """A working tree with one server, and a person who types commands in it."""
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
 
-    def __init__(self, folder: Path) -> None:
+    code: int
+    out: str
+    error: str
+
+
+class Tree:
+    """A working tree with one server, and a person who types commands in it.
+
+    In this process: most of what a command takes is its start.
+    """
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder / "tree"
         self.folder.mkdir()
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "ORLOJ_HOME": str(folder / "home"),
-            "ORLOJ_TOOLS_COMMANDS": mcp_servers.PYTHON,
-            "ORLOJ_SECRETS_ENV": "NOTES_TOKEN",
-        }
+        self.patch = patch
+        patch.chdir(self.folder)
+        patch.setenv("ORLOJ_HOME", str(folder / "home"))
+        patch.setenv("ORLOJ_TOOLS_COMMANDS", mcp_servers.PYTHON)
+        patch.setenv("ORLOJ_SECRETS_ENV", "NOTES_TOKEN")
 
     def declare(self, change: str = "", *, name: str = "notes", **spec: Any) -> None:
         document = {
@@ -50,16 +65,15 @@ class Tree:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reconciler", "mcp", "pin", *words],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    def run(self, *words: str) -> Done:
+        out, error = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(error):
+            try:
+                code = group.main(["mcp", "pin", *words], standalone_mode=False)
+            except (OrlojError, click.ClickException) as failed:
+                code = 1
+                error.write(str(failed))
+        return Done(int(code or 0), out.getvalue(), error.getvalue())
 
     def pinned(self) -> dict[str, dict[str, Any]]:
         text = (self.folder / "notes.tools.yaml").read_bytes()
@@ -69,14 +83,13 @@ class Tree:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    return Tree(tmp_path, monkeypatch)
 
 
-def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+def said(done: Done, code: int = 0) -> str:
+    assert done.code == code, done.out + done.error
+    return done.out + done.error
 
 
 def test_what_a_server_offers_over_pages_becomes_tools_that_load(tree: Tree) -> None:
@@ -111,7 +124,7 @@ def test_what_a_person_wrote_is_kept_and_a_tool_that_is_gone_goes(tree: Tree) ->
     text = file.read_text().replace("call: notes--read", "read: notes\n  ingests: trusted")
     file.write_text(text)
     tree.declare(TWO.replace('"write"', '"erase"'), tool_filter={"include": ["read", "erase"]})
-    found = json.loads(tree.run("notes", "--json").stdout)
+    found = json.loads(tree.run("notes", "--json").out)
     assert {tool["name"]: tool["change"] for tool in found["tools"]} == {
         "notes--read": "same",
         "notes--erase": "new",
@@ -142,7 +155,7 @@ def test_a_secret_is_given_and_never_written(tree: Tree) -> None:
     assert "declares the Secret token" in said(tree.run("notes"), 1)
     tree.write("secret.yaml", SECRET)
     assert "token has no value here" in said(tree.run("notes"), 1)
-    tree.environment["NOTES_TOKEN"] = CANARY
+    tree.patch.setenv("NOTES_TOKEN", CANARY)
     answer = said(tree.run("notes"))
     assert tree.pinned()["notes--read"]["description"] == str(len(CANARY))
     written = [path.read_bytes() for path in tree.folder.rglob("*") if path.is_file()]
@@ -178,7 +191,7 @@ def test_what_cannot_be_pinned_is_one_sentence_and_nothing_is_written(
 
 def test_a_program_that_the_host_does_not_name_is_not_started(tree: Tree) -> None:
     tree.declare("open('started', 'w')")
-    del tree.environment["ORLOJ_TOOLS_COMMANDS"]
+    tree.patch.delenv("ORLOJ_TOOLS_COMMANDS")
     assert "the setting tools.commands names the programs" in said(tree.run("notes"), 1)
 
 
@@ -187,3 +200,11 @@ def test_a_file_with_a_mistake_is_not_written_over(tree: Tree) -> None:
     tree.write("notes.tools.yaml", "apiVersion: orloj.dev/v1\nkind: Tool\nmetadata: {}\n")
     assert "notes.tools.yaml:" in said(tree.run("notes"), 1)
     assert "mend it first" in said(tree.run("notes"), 1)
+
+
+def test_the_command_line_ends_with_the_code_of_the_check(tree: Tree) -> None:
+    tree.declare(TWO)
+    words = [sys.executable, "-m", "reconciler", "mcp", "pin", "notes", "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Next: orloj mcp pin notes" in done.stdout
