@@ -4,6 +4,7 @@ Only the resources that a commit touches are looked at, so the cost follows the 
 caller answers for the rest: what else will exist, and who names what is deleted.
 """
 
+import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
+from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, Tool, spec_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -20,6 +21,7 @@ _WITHOUT: Final = {
     "McpServer": "its tools cannot be called",
 }
 
+_SCHEMAS: Final = "runner.contract.input_schema"
 SUGGESTIONS_MAX: Final = 20
 NAMES_MAX: Final = 2_000
 """Comparing names costs microseconds each: a commit with many mistakes must not stall us."""
@@ -73,6 +75,7 @@ def check(
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
+        problems += _unusable_schema(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -178,3 +181,20 @@ def _no_canary(resource: Resource) -> list[Problem]:
         return []
     message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
     return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+
+
+def _unusable_schema(resource: Resource) -> list[Problem]:
+    """An error for an input_schema by which no arguments could be checked."""
+    if resource.key.kind != "Tool":
+        return []
+    tool = spec_of("Tool", resource.body)
+    assert isinstance(tool, Tool)
+    if not tool.input_schema:
+        return []
+    # Its library takes 80 ms to load, and most commits touch no schema.
+    reason = importlib.import_module(_SCHEMAS).unusable(tool.input_schema)
+    if reason is None:
+        return []
+    line = resource.lines.get("/spec/input_schema", resource.line)
+    message = f"the input_schema cannot be used: {reason}"
+    return [Problem(resource.path, line, 3, message)]

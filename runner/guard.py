@@ -11,7 +11,7 @@ from typing import Any
 
 from runner import models, tools
 from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -22,7 +22,9 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.tools import attempts
+from runner.tools.attempts import Try
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -106,41 +108,88 @@ class Guard:
         """The result as the journal keeps it: content, error or denied; Waits, LeaseLost."""
         facts = {"step": place.step, "agent": self.manifests.called(agent), "tool": call.tool}
         answer = await self._ask(
-            "tool", place, **facts, request={"call": call.id, "arguments": call.arguments}
+            "tool",
+            place,
+            **facts,
+            request={"call": call.id, "arguments": call.arguments},
+            **self._misfit(agent, call),
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"]}
+            return {"denied": answer["reason"], "code": answer["code"]}
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
-        try:
-            permissions = tuple(map(_permission, answer.get("permissions", [])))
-            answered = await tools.call(
-                tool.spec,
-                call.arguments,
-                tools.Call(
-                    idempotency_key=f"{self.task}:{place.step}",
-                    secret=self._secret(tool.spec.auth, tool.key.namespace),
-                    bounds=self.bounds,
-                    hidden=tuple(self.secrets.values()),
-                    permissions=permissions,
-                    sources=self._sources(agent.key.namespace, permissions),
-                ),
-            )
-            isolation = answered.isolation
-            result = {"content": seal.redact(answered.text, self.secrets.values())}
-        except ToolFailed as error:
-            isolation = error.isolation
-            result = {"error": seal.redact(str(error), self.secrets.values())}
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            result = {"error": f"internal error ({name})"}
+        tries: list[Try] = []
+        permissions = tuple(map(_permission, answer.get("permissions", [])))
+        brought = self._brought(f"{self.task}:{place.step}", agent, tool, permissions)
+        result, isolation = await self._made(tool, call.arguments, brought, tries)
+        if tries:
+            facts["tries"] = len(tries) + 1
+            result["tries"] = self._redacted([one.to_json() for one in tries])
+        if "error" in result:
+            facts["code"] = result["code"]
         outcome = "failed" if "error" in result else "executed"
         self._tell(facts | {"isolation": isolation}, started, outcome, result)
         return result
+
+    async def _made(
+        self, tool: PlacedTool, arguments: dict[str, Any], brought: tools.Call, tries: list[Try]
+    ) -> tuple[dict[str, Any], str | None]:
+        """The result of a call that was allowed, and how far its program was kept apart."""
+        try:
+            answered = await attempts.made(
+                tool.spec, arguments, brought, tries, self.link.trusted
+            )
+        except ToolFailed as error:
+            said = seal.redact(str(error), self.secrets.values())
+            return {"error": said, "code": error.code.value}, error.isolation
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
+            name = type(error).__name__  # Its text may hold arguments or a secret.
+            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
+            code = ToolCode.EXECUTION_FAILED.value
+            return {"error": f"internal error ({name})", "code": code}, None
+        content = seal.redact(answered.text, self.secrets.values())
+        return {"content": content}, answered.isolation
+
+    def _brought(
+        self,
+        key: str,
+        agent: PlacedAgent,
+        tool: PlacedTool,
+        permissions: tuple[kinds.Permission, ...],
+    ) -> tools.Call:
+        return tools.Call(
+            idempotency_key=key,
+            secret=self._secret(tool.spec.auth, tool.key.namespace),
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            permissions=permissions,
+            sources=self._sources(agent.key.namespace, permissions),
+            caller=tools.Caller(
+                task=self.task,
+                namespace=agent.key.namespace,
+                agent=agent.key.name,
+                tool=tool.key.name,
+            ),
+        )
+
+    def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
+        """Why a tool that was offered does not take these arguments, as the dispatcher is told.
+
+        Looked at here, where a look that takes long holds up no other task's decision. What
+        was not offered is for the dispatcher alone to refuse.
+        """
+        if call.tool not in {
+            *(one.name for one in agent.spec.tools),
+            *agent.spec.allowed_tools,
+        }:
+            return {}
+        tool = self.manifests.tool(agent, call.tool)
+        found = None if tool is None else tools.misfit(tool.spec, call.arguments)
+        return {} if found is None else {"misfit": found}
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -205,10 +254,17 @@ class Guard:
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
             return None
-        key, entry = auth.secret(namespace)
-        if not self.manifests.serves(key, namespace):
+        if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        return self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
+        first, *parts = (
+            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
+            for key, entry in auth.entries(namespace)
+        )
+        if first is not None or not parts:
+            return first
+        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
+        halves = [part for part in parts if part is not None]
+        return ":".join(halves) if len(halves) == len(parts) else None
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]

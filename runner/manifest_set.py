@@ -210,7 +210,7 @@ class ManifestSet:
                 continue
             auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
             if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
-                found.add(auth.secret(key.namespace))
+                found.update(auth.entries(key.namespace))
         return sorted(found)
 
     def serves(self, secret: Key, namespace: str) -> bool:

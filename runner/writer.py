@@ -221,6 +221,7 @@ class Writer:
         return {
             "decision": verdict.decision.value,
             "reason": verdict.reason,
+            "code": verdict.code.value,
             "output_max": verdict.output_max,
             "permissions": [str(permission) for permission in verdict.permissions],
         }

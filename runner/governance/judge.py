@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from runner.contract.errors import OrlojError
+from runner.contract.errors import OrlojError, ToolCode
 from runner.contract.kinds import Permission
+from runner.contract.kinds.tool_fields import ASKED
 from runner.governance import grants, policies, requirement
 from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 
-RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql"})
+RUNNABLE_TYPES: Final = ASKED | {"command", "python", "sql"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def _decided(manifests: ManifestSet, agent: PlacedAgent, call: Call) -> Verdict:
         return deny(f"the agent is not granted the tool {call.tool}", agent.at("/spec/tools"))
     tool = manifests.tool(agent, call.tool)
     if tool is None:
-        return deny(f"the tool {call.tool} is not declared", agent.at(place))
+        reason = f"the tool {call.tool} is not declared"
+        return deny(reason, agent.at(place), code=ToolCode.UNSUPPORTED_TOOL)
     case = _Case(
         manifests=manifests,
         agent=agent,
@@ -233,4 +235,4 @@ def _not_runnable(case: _Case) -> Verdict | None:
     if case.tool.spec.type in RUNNABLE_TYPES:
         return None
     reason = f"tools of type {case.tool.spec.type} cannot be run here"
-    return deny(reason, case.tool.at("/spec/type"), case.needs)
+    return deny(reason, case.tool.at("/spec/type"), case.needs, ToolCode.UNSUPPORTED_TOOL)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from runner.contract.kinds import Key, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
+from runner.contract.kinds.tool_fields import ASKED, grpc_place
 
 
 class Look(StrEnum):
@@ -47,7 +48,11 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
             paths = [word for word in spec.command if word.startswith("/") and "{" not in word]
             for path in dict.fromkeys(paths):
                 yield Aspect(str(key), Look.PROGRAM, path)
-        case Tool(type="http", endpoint=str(url)) if not url.startswith("{"):
+        case Tool(type="grpc", endpoint=str(place)):
+            secure, host = grpc_place(place)
+            url = f"{'https' if secure else 'http'}://{host}"
+            yield Aspect(str(key), Look.ADDRESS, url, spec.network)
+        case Tool(endpoint=str(url)) if spec.type in ASKED and not url.startswith("{"):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
         case ModelEndpoint():
             url = spec.base_url or BASE_URLS.get(spec.provider, "")
