@@ -4,6 +4,7 @@ Only the resources that a commit touches are looked at, so the cost follows the 
 caller answers for the rest: what else will exist, and who names what is deleted.
 """
 
+import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
+from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, Tool, spec_of
 from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
@@ -21,6 +22,7 @@ _WITHOUT: Final = {
     "McpServer": "its tools cannot be called",
 }
 
+_SCHEMAS: Final = "runner.contract.input_schema"
 SUGGESTIONS_MAX: Final = 20
 NAMES_MAX: Final = 2_000
 """Comparing names costs microseconds each: a commit with many mistakes must not stall us."""
@@ -74,10 +76,11 @@ def check(
             near += _names(declared, mention.target)
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
-        problems += _not_runnable(resource, declared)
+        problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
+        problems += _unusable_schema(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -134,26 +137,23 @@ def _pinning(target: Key, servers: Callable[[Key], bool]) -> str | None:
     return f"pin what the MCP server offers: orloj mcp pin {server.name}"
 
 
-def _not_runnable(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
-    """A warning for a task that would be queued and could not run."""
+def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for a task whose system has a loop, and that nothing would end."""
     if resource.key.kind != "Task":
         return []
     task = spec_of("Task", resource.body)
     assert isinstance(task, Task)
     subject = declared.get(task.subject(resource.key.namespace))
-    if task.mode != "run" or subject is None or subject.key.kind != "AgentSystem":
+    if task.max_turns or subject is None or subject.key.kind != "AgentSystem":
         return []
     system = spec_of("AgentSystem", subject.body)
     assert isinstance(system, AgentSystem)
-    try:
-        system.line()
-    except ValueError as error:
-        message = f"{subject.key}: {error}, so the task cannot run yet"
-    else:
+    if not system.loops:
         return []
     line = resource.lines.get("/spec/system", resource.line)
-    hint = f"its graph stands at {subject.path}:{subject.line}"
-    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+    message = f"the graph of {subject.key} has a loop, and nothing bounds how often it is gone"
+    hint = f"write max_turns in the task; the graph stands at {subject.path}:{subject.line}"
+    return [Problem(resource.path, line, 3, message, hint)]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
@@ -198,3 +198,20 @@ def _no_canary(resource: Resource) -> list[Problem]:
         return []
     message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
     return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+
+
+def _unusable_schema(resource: Resource) -> list[Problem]:
+    """An error for an input_schema by which no arguments could be checked."""
+    if resource.key.kind != "Tool":
+        return []
+    tool = spec_of("Tool", resource.body)
+    assert isinstance(tool, Tool)
+    if not tool.input_schema:
+        return []
+    # Its library takes 80 ms to load, and most commits touch no schema.
+    reason = importlib.import_module(_SCHEMAS).unusable(tool.input_schema)
+    if reason is None:
+        return []
+    line = resource.lines.get("/spec/input_schema", resource.line)
+    message = f"the input_schema cannot be used: {reason}"
+    return [Problem(resource.path, line, 3, message)]

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from runner import manifest_set, queue
+from runner import manifest_set, named_secrets, queue
 from runner.contract import kinds, seal, settings
 from runner.contract.errors import Refused
 from runner.contract.kinds.base import SecretAuth
@@ -25,7 +25,7 @@ def find(
 ) -> dict[str, str]:
     """The values, by `namespace/name:entry`. One that cannot be had is left out."""
     found: dict[str, str] = {}
-    for key, entry in manifests.secrets():
+    for key, entry in named_secrets.entries(manifests):
         stands_for = manifests.secret_entry(key, entry)
         value = None if stands_for is None else _value(connection, stands_for, sealer, where)
         if value is not None:

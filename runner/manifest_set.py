@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from runner import workflow
 from runner.contract import kinds
 from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
@@ -85,13 +84,19 @@ class ManifestSet:
         self._agents: dict[str, PlacedAgent] = {}
         self._tools: dict[Key, PlacedTool] = {}
         self._of_kind: dict[str, list[Placed]] = {}
+        self._chains: dict[str, tuple[PlacedAgent, ...]] = {}
+
+    @cached_property
+    def system(self) -> AgentSystem | None:
+        """The system that works on the task; None where it is one agent."""
+        if self.subject.kind == "Agent":
+            return None
+        return _spec(self.resources[self.subject], AgentSystem)
 
     @cached_property
     def order(self) -> list[str]:
-        """The agents, first to last; Refused when the system is not linear."""
-        if self.subject.kind == "Agent":
-            return [self.subject.name]
-        return workflow.order(_spec(self.resources[self.subject], AgentSystem))
+        """The agents, first to last as work comes to them."""
+        return [self.subject.name] if self.system is None else self.system.order()
 
     @cached_property
     def limited(self) -> bool:
@@ -114,10 +119,14 @@ class ManifestSet:
         return self._agents[name]
 
     def chain(self, agent: PlacedAgent) -> tuple[PlacedAgent, ...]:
-        """The agents whose work led to this one's, itself last."""
-        order = self.order
-        position = order.index(self.called(agent))
-        return tuple(self.agent(name) for name in order[: position + 1])
+        """The agents whose work can lead to this one's, itself last; NotFound."""
+        name = self.called(agent)
+        if name not in self._chains:
+            if name not in self.order:
+                raise NotFound(f"{name} is no agent of {self.subject}")
+            before = [] if self.system is None else self.system.before(name)
+            self._chains[name] = tuple(self.agent(other) for other in (*before, name))
+        return self._chains[name]
 
     def chain_names(self, agent: PlacedAgent) -> tuple[str, ...] | None:
         """The chain by name; None for an agent that works alone."""
@@ -196,29 +205,6 @@ class ManifestSet:
         if key not in self.resources:
             return None
         return stands_for(_spec(self.resources[key], Secret), entry)
-
-    def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools, servers, endpoints and sources may use.
-
-        What cannot be read can be neither called nor asked: it needs no secret.
-        """
-        found = set()
-        for key, placed in self.resources.items():
-            try:
-                spec = kinds.spec_of(key.kind, placed.body)
-            except Refused:
-                continue
-            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
-            named_ones = [] if auth is None else [auth.secret(key.namespace)]
-            # A server that no pinned tool names is never started.
-            if isinstance(spec, McpServer) and self._has_tools(key):
-                named_ones += spec.secrets(key.namespace)
-            found |= {one for one in named_ones if self.serves(one[0], key.namespace)}
-        return sorted(found)
-
-    def _has_tools(self, server: Key) -> bool:
-        tools = (PlacedTool(*_parts(placed)) for placed in self.of_kind("Tool"))
-        return any(found and found[0] == server for found in map(self.mcp_server, tools))
 
     def serves(self, secret: Key, namespace: str) -> bool:
         """Whether a namespace may use a Secret: its own, or one that says so, readably."""

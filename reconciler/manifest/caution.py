@@ -19,6 +19,7 @@ from runner.contract.kinds import (
     Task,
     Tool,
     ToolApproval,
+    tool_fields,
 )
 from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
@@ -28,9 +29,8 @@ _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Task: ("max_turns", "message_retry"),
 }
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
-_IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql", "mcp"})
+_TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql", "mcp"}
 _FETCHERS: Final = frozenset({"npx", "npm", "pnpx", "bunx", "uvx", "pipx"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
@@ -67,7 +67,6 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
     if tool.type not in _TOOLS_RUN:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
-    yield from _idle(tool.runtime, _IDLE_AT_RUN_TIME, ("spec", "runtime"))
     yield from _isolation(tool)
     yield from _open_password("endpoint", tool.endpoint)
 
@@ -88,8 +87,9 @@ def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
     if mode is None:
         return
     path = ("spec", "runtime", "isolation_mode")
-    if tool.type == "http":
-        yield path, "`isolation_mode`: an http tool starts no program; it changes nothing"
+    if tool.type in tool_fields.ASKED:
+        words = f"`isolation_mode`: a tool of type {tool.type} starts no program"
+        yield path, f"{words}; it changes nothing"
     elif mode in _NOT_GIVEN:
         yield path, f"`isolation_mode`: {mode} cannot be given yet; calls fail"
 

@@ -45,10 +45,6 @@ for _name in ("mcp", "client"):
     logging.getLogger(_name).propagate = False
 
 
-class NotSent(ToolFailed):
-    """The call was certainly not made: the session was gone before."""
-
-
 class Session:
     """An open session. `over` is set as soon as nothing can be asked any more."""
 
@@ -68,7 +64,7 @@ class Session:
         return self._offers
 
     async def call(self, name: str, arguments: Mapping[str, Any], key: str) -> dict[str, Any]:
-        """The result of a call as JSON; ToolFailed, NotSent."""
+        """The result of a call as JSON; ToolFailed, `untouched` when it was not made."""
         params = mcp_types.CallToolRequestParams(
             name=name, arguments=dict(arguments), _meta={_KEY: key}
         )
@@ -108,12 +104,12 @@ class Session:
             if error.code == mcp_types.CONNECTION_CLOSED:
                 self.over.set()
                 if gone:
-                    raise NotSent("the server ended", retryable=True) from None
+                    raise _not_made("the server ended") from None
                 words = f"the server ended before it answered{self.cause}"
-                raise ToolFailed(words) from None
+                raise ToolFailed(words, retryable=True) from None
             if error.message == "Session terminated":
                 self.over.set()
-                raise NotSent("the server forgot our session", retryable=True) from None
+                raise _not_made("the server forgot our session") from None
             raise ToolFailed(f"the server answered with an error: {error.message}") from None
         except ValidationError:
             raise ToolFailed("the server's answer is not what the protocol has") from None
@@ -150,6 +146,10 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
             raise _in_words(error, pipes) from None
         finally:
             session.over.set()
+
+
+def _not_made(words: str) -> ToolFailed:
+    return ToolFailed(words, retryable=True, untouched=True)
 
 
 def _in_words(error: Exception, pipes: Pipes | None) -> OrlojError:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from data_sources import ELSEWHERE, sqlite_pair
 
+from runner import named_secrets
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
 from runner.conversation import ToolCall
-from runner.guard import Guard
+from runner.guard import Guard, Place
 from runner.link import Link
 from runner.manifest_set import ManifestSet, Placed
 from runner.tools import Bounds
@@ -65,7 +66,7 @@ def called(folder: Path, answer: dict[str, Any], query: str) -> dict[str, Any]:
         found = manifests()
         guard = Guard(link, "t", 1, found, {}, Bounds(folder, (), 100_000))
         call = ToolCall("c", "ask", {"database": "other_db", "query": query})
-        calling = asyncio.create_task(guard.call_tool(1, found.agent("clerk"), call))
+        calling = asyncio.create_task(guard.call_tool(Place(1), found.agent("clerk"), call))
         asked = await dispatcher.receive()
         assert asked is not None
         dispatcher.send({"do": "answer", "id": asked["id"], **answer})
@@ -124,7 +125,7 @@ def test_an_answer_that_is_not_clear_opens_nothing(
 
 
 def test_a_set_names_the_secret_of_a_data_source() -> None:
-    assert manifests().secrets() == [(Key("default", "Secret", "keys"), "server")]
+    assert named_secrets.entries(manifests()) == [(Key("default", "Secret", "keys"), "server")]
 
 
 def test_a_namespace_has_its_own_data_sources() -> None:
