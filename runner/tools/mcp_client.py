@@ -114,6 +114,11 @@ class Session:
         except ValidationError:
             raise ToolFailed("the server's answer is not what the protocol has") from None
 
+    def ended(self, cause: str) -> ToolFailed:
+        """The failure to raise where a session is ended from here: calls tell the cause."""
+        self.cause = f": {cause}"
+        return ToolFailed(cause)
+
     async def heard(self, message: Any) -> None:
         """Take note that the list of tools is another."""
         if isinstance(message, mcp_types.ToolListChangedNotification):
@@ -130,7 +135,7 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
             transport: Any = _over_pipes(pipes, session)
         else:
             pipes, session = None, Session(None)
-            client = await stack.enter_async_context(_http(server))
+            client = await stack.enter_async_context(_http(server, session))
             assert server.spec.endpoint is not None
             transport = streamable_http_client(
                 server.spec.endpoint, http_client=client, max_sse_event_size=LINE_BYTES_MAX
@@ -240,7 +245,7 @@ def _offer(tool: mcp_types.Tool) -> Offer:
     )
 
 
-def _http(server: Server) -> httpx2.AsyncClient:
+def _http(server: Server, session: Session) -> httpx2.AsyncClient:
     """A client that connects where the manifest says, and reads no more than the bounds."""
     spec = server.spec
     headers = {"Accept-Encoding": "identity"}
@@ -250,27 +255,32 @@ def _http(server: Server) -> httpx2.AsyncClient:
         else:
             headers[spec.auth.header_name or "X-API-Key"] = server.secret
     where = egress.reach(spec.endpoint, spec.network)
-    return egress.client(where, transport=_Bounded(where), headers=headers)
+    return egress.client(where, transport=_Bounded(where, session), headers=headers)
 
 
 class _Bounded(egress.Transport):
     """The way out, with an end to what one answer may hold."""
+
+    def __init__(self, where: egress.Reach, session: Session) -> None:
+        super().__init__(where)
+        self._session = session
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; a packed answer is refused, since a small one may unpack huge."""
         response = await super().handle_async_request(request)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             await response.aclose()
-            raise ToolFailed("its answer is packed, which was not asked for")
+            raise self._session.ended("its answer is packed, which was not asked for")
         limit = LINE_BYTES_MAX if request.method == "POST" else STREAM_BYTES_MAX
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Counted(response.stream, limit)
+        response.stream = _Counted(response.stream, limit, self._session)
         return response
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, session: Session) -> None:
         self._inner = inner
+        self._session = session
         self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -278,7 +288,7 @@ class _Counted(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             left -= len(chunk)
             if left < 0:
-                raise ToolFailed(f"its answer is longer than {self._limit} bytes")
+                raise self._session.ended(f"its answer is longer than {self._limit} bytes")
             yield chunk
 
     async def aclose(self) -> None:
