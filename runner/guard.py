@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner import models, tools
+from runner.agent import Note
 from runner.contract import kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
@@ -63,6 +64,7 @@ class Guard:
             key=self._secret(endpoint.auth, key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
+            schema=agent.spec.execution.output_schema,
         )
         answer = await self._ask(
             "model",
@@ -159,6 +161,23 @@ class Guard:
         """Have it written down that a visit began or ended; what is asked next is after it."""
         self.link.tell("visit", **self._ids, visit=visit.to_json())
 
+    def tell_note(self, place: Place, agent: PlacedAgent, note: Note) -> None:
+        """Have a note written down; what is asked next is after it."""
+        self.link.tell(
+            "note",
+            **self._ids,
+            visit=place.visit,
+            step=place.step,
+            agent=self.manifests.called(agent),
+            tool=note.tool,
+            note=note.name,
+            request=note.request,
+            result=note.result,
+            outcome=note.outcome,
+            reason=note.reason,
+            field=note.field,
+        )
+
     def _tell(
         self,
         facts: dict[str, Any],
@@ -222,12 +241,11 @@ class Guard:
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        granted = [grant.name for grant in agent.spec.tools]
+        for name in dict.fromkeys([*granted, *agent.spec.allowed_tools]):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 

@@ -131,6 +131,18 @@ class Journal:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
 
+    def note(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down, as a step, what an agent's turn came to without a call."""
+        what = ("turn", message["note"], "done", canonical(message["result"]))
+        self._begin(held, message, what, now_us)
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        facts = {name: message[name] for name in ("step", "agent", "tool", "outcome", "reason")}
+        facts["rule"] = agent.at(f"/spec/execution/{message['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", message["result"]),)
+        if message["tool"] is not None:
+            private = (("arguments", message["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{message['note']}"), held, **facts, private=private)])
+
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
         failed = message["outcome"] == "failed"

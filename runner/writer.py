@@ -179,17 +179,18 @@ class Writer:
     def _carry_out(
         self, turn: Turn, worker: Worker, held: Held, message: Message, *, now_us: int
     ) -> Message:
+        journal = self._ledger.journal
         match message["op"]:
-            case "model":
-                verdict = self._ledger.journal.begin_model(held, message, now_us)
+            case "model" | "tool" as op:
+                begin = journal.begin_model if op == "model" else journal.begin_tool
+                verdict = begin(held, message, now_us)
                 return self._decided(turn, held, verdict, message, now_us)
-            case "tool":
-                verdict = self._ledger.journal.begin_tool(held, message, now_us)
-                return self._decided(turn, held, verdict, message, now_us)
+            case "note":
+                journal.note(held, message, now_us)
             case "visit":
-                self._ledger.journal.visit(held, message, now_us)
+                journal.visit(held, message, now_us)
             case "result":
-                self._ledger.journal.end(held, message, now_us)
+                journal.end(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]

@@ -39,6 +39,7 @@ class Request:
     """One question to a model. `key` is the endpoint's API key, if it has one.
 
     `output_max` is the most tokens that the answer may have; None: as many as the model likes.
+    `schema` is a JSON Schema that the answer is asked to fit; what comes is checked elsewhere.
     """
 
     endpoint: ModelEndpoint
@@ -47,6 +48,7 @@ class Request:
     conversation: Conversation
     tools: list[Offer]
     output_max: int | None = None
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
