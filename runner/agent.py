@@ -90,6 +90,10 @@ class Note:
     field: str
     tool: str | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """As it goes to the dispatcher."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:

@@ -6,13 +6,14 @@ not do.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import models, tools
+from runner import builtin_call, models, tools
 from runner.agent import Note
-from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, seal
+from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -23,7 +24,10 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.tools import Answered
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -51,6 +55,7 @@ class Guard:
     manifests: ManifestSet
     secrets: dict[str, str]
     bounds: tools.Bounds
+    sessions: McpSessions = field(default_factory=McpSessions)
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -116,23 +121,15 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
+        isolation, tokens = None, 0
         try:
-            permissions = tuple(map(_permission, answer.get("permissions", [])))
-            answered = await tools.call(
-                tool.spec,
-                call.arguments,
-                tools.Call(
-                    idempotency_key=f"{self.task}:{place.step}",
-                    secret=self._secret(tool.spec.auth, tool.key.namespace),
-                    bounds=self.bounds,
-                    hidden=tuple(self.secrets.values()),
-                    permissions=permissions,
-                    sources=self._sources(agent.key.namespace, permissions),
-                ),
-            )
+            answered = await self._made(place, agent, call, tool, answer)
             isolation = answered.isolation
+            tokens = answered.tokens
             result = {"content": seal.redact(answered.text, self.secrets.values())}
+        except ToolDenied as error:
+            log("tool_denied", "A tool is not what was pinned.", **self._ids, step=place.step)
+            result = {"denied": seal.redact(str(error), self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
@@ -140,9 +137,54 @@ class Guard:
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
-        outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        outcome = "executed" if "content" in result else "failed"
+        # Why a call that was allowed was not made after all belongs into the log for ever.
+        seen = {"isolation": isolation, "reason": result.get("denied")}
+        used = ModelReply(None, tokens_in=tokens)
+        self._tell(facts | seen, started, outcome, result, used)
         return result
+
+    async def _made(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        call: ToolCall,
+        tool: PlacedTool,
+        allowed: dict[str, Any],
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        return await tools.call(
+            tool.spec,
+            call.arguments,
+            tools.Call(
+                idempotency_key=f"{self.task}:{place.step}",
+                secret=self._secret(tool.spec.auth, tool.key.namespace),
+                bounds=self.bounds,
+                hidden=tuple(self.secrets.values()),
+                permissions=permissions,
+                sources=self._sources(agent.key.namespace, permissions),
+                server=self._server(agent, tool),
+                sessions=self.sessions,
+            ),
+        )
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -163,20 +205,9 @@ class Guard:
 
     def tell_note(self, place: Place, agent: PlacedAgent, note: Note) -> None:
         """Have a note written down; what is asked next is after it."""
-        self.link.tell(
-            "note",
-            **self._ids,
-            visit=place.visit,
-            step=place.step,
-            agent=self.manifests.called(agent),
-            tool=note.tool,
-            note=note.name,
-            request=note.request,
-            result=note.result,
-            outcome=note.outcome,
-            reason=note.reason,
-            field=note.field,
-        )
+        where = {"visit": place.visit, "step": place.step}
+        name = self.manifests.called(agent)
+        self.link.tell("note", **self._ids, **where, agent=name, note=note.to_json())
 
     def _tell(
         self,
@@ -239,10 +270,30 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
+    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
+        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
+        found = self.manifests.mcp_server(tool)
+        if found is None:
+            return None
+        key, spec = found
+        environment = {}
+        for variable in spec.env:
+            auth = variable.auth
+            value = variable.value if auth is None else self._secret(auth, key.namespace)
+            if value is None:
+                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
+            environment[variable.name] = value
+        secret = self._secret(spec.auth, key.namespace)
+        if spec.auth is not None and secret is None:
+            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
+        hidden = tuple(self.secrets.values())
+        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        granted = [grant.name for grant in agent.spec.tools]
-        for name in dict.fromkeys([*granted, *agent.spec.allowed_tools]):
+        names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
+        names += [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys(names):
             tool = self.manifests.tool(agent, name)
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))

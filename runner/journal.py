@@ -26,6 +26,7 @@ from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.pinning import Pins
+from runner.reviewing import Reviews
 from runner.workflow import Visit, from_json
 from runner.world.answered import Answers
 
@@ -44,6 +45,7 @@ class Journal:
         self._approvals = Approvals(connection, log)
         self.settlements = Settlements(connection, pins, log)
         self.answers = Answers(connection)
+        self.reviews = Reviews(connection, pins, self._approvals, log)
         self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
@@ -61,8 +63,21 @@ class Journal:
         """The visits of a task so far."""
         return visits.of(self._connection, task)
 
-    def visit(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down that a visit began or ended."""
+    def begin(self, held: Held, message: Message, now_us: int) -> Verdict | Message | Parking:
+        """Decide on what a worker asks for, before it is done: a model, a tool, a review."""
+        match message["op"]:
+            case "model":
+                return self.begin_model(held, message, now_us)
+            case "tool":
+                return self.begin_tool(held, message, now_us)
+        return self.reviews.begin(held, message, now_us)
+
+    def take(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down what a worker tells: how a step ended, a note, where a visit stands."""
+        if message["op"] != "visit":
+            write = self.end if message["op"] == "result" else self._note
+            write(held, message, now_us)
+            return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
@@ -131,17 +146,19 @@ class Journal:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
 
-    def note(self, held: Held, message: Message, now_us: int) -> None:
+    def _note(self, held: Held, message: Message, now_us: int) -> None:
         """Write down, as a step, what an agent's turn came to without a call."""
-        what = ("turn", message["note"], "done", canonical(message["result"]))
-        self._begin(held, message, what, now_us)
+        note = message["note"]
+        what = ("turn", note["name"], "done", canonical(note["result"]))
+        self._begin(held, message | {"request": note["request"]}, what, now_us)
         agent = self._pins.load(held.manifests).agent(message["agent"])
-        facts = {name: message[name] for name in ("step", "agent", "tool", "outcome", "reason")}
-        facts["rule"] = agent.at(f"/spec/execution/{message['field']}")
-        private: tuple[tuple[str, Any], ...] = (("result", message["result"]),)
-        if message["tool"] is not None:
-            private = (("arguments", message["request"]["arguments"]), *private)
-        self._log([entry(EntryType(f"turn.{message['note']}"), held, **facts, private=private)])
+        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
+        facts |= {"step": message["step"], "agent": message["agent"]}
+        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
+        if note["tool"] is not None:
+            private = (("arguments", note["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
@@ -166,6 +183,7 @@ class Journal:
                     model=message.get("model"),
                     outcome=message["outcome"],
                     isolation=message.get("isolation"),
+                    reason=message.get("reason"),
                     tokens_in=tokens[0],
                     tokens_out=tokens[1],
                     duration_us=message["duration_us"],
