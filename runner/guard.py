@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner import models, tools
+from runner import model_choice, models, tools
 from runner.contract import kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
@@ -23,6 +23,7 @@ from runner.conversation import (
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.model_choice import Choice
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -54,13 +55,41 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
-        key, endpoint, model = self.manifests.endpoint(agent)
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
+        failures: list[tuple[Choice, ModelFailed]] = []
+        choices = model_choice.choices(self.manifests, agent)
+        for number, choice in enumerate(choices):
+            try:
+                return await self._ask_one(place, agent, conversation, choice, number=number)
+            except ModelFailed as error:
+                if not failures and not error.retryable:
+                    raise
+                failures.append((choice, error))
+            if choice is not choices[-1]:
+                facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+                log("model_fallback", "The next model is asked.", **self._ids, **facts)
+        raise model_choice.together(failures)
+
+    async def _ask_one(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        conversation: Conversation,
+        choice: Choice,
+        *,
+        number: int,
+    ) -> ModelReply:
+        """The reply of one endpoint; ModelFailed, also when the guard denies it."""
+        endpoint, model = choice.endpoint, choice.model
         facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
+        facts |= {"choice": number} if number else {}
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, key.namespace),
+            key=self._secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
         )
@@ -68,17 +97,22 @@ class Guard:
             "model",
             place,
             **facts,
-            endpoint=key.name,
+            endpoint=choice.key.name,
             request={"exchanges": len(conversation.exchanges)},
             # Only the dispatcher knows what is left; only here is what will be sent.
             tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
+        request = replace(request, output_max=answer.get("output_max"))
+        return await self._answered(facts, request)
+
+    async def _answered(self, facts: dict[str, Any], request: models.Request) -> ModelReply:
+        """Ask what was allowed, and tell what came of it; ModelFailed."""
         started = time.monotonic_ns()
         reply: ModelReply | None = None
         try:
-            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = await models.ask(request)
             reply = checked(reply)
         except ModelFailed as error:
             raise self._model_failed(facts, started, error, reply) from None
