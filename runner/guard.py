@@ -6,39 +6,33 @@ not do.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import model_choice, models, tools
-from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner import builtin_call, model_choice, models, tools
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, seal
+from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
     ModelReply,
     ToolCall,
+    charge,
     checked,
     counted,
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.masked import masked
 from runner.model_choice import Choice
+from runner.place import Place, Waits
+from runner.tools import Answered
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 from runner.workflow import Visit
-
-
-class Waits(Exception):
-    """The call must wait for people or for room, and other agents of the task still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in its task a call stands; `alone`: no other agent of the task works now."""
-
-    step: int
-    visit: int = 1
-    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,7 @@ class Guard:
     manifests: ManifestSet
     secrets: dict[str, str]
     bounds: tools.Bounds
+    sessions: McpSessions = field(default_factory=McpSessions)
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -59,19 +54,16 @@ class Guard:
 
         While an endpoint is busy or out of reach, the next is asked, each by the same rules.
         """
-        failures: list[tuple[Choice, ModelFailed]] = []
+
+        async def ask(number: int, choice: Choice) -> ModelReply:
+            return await self._ask_one(place, agent, conversation, choice, number=number)
+
+        def passed(choice: Choice) -> None:
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+
         choices = model_choice.choices(self.manifests, agent)
-        for number, choice in enumerate(choices):
-            try:
-                return await self._ask_one(place, agent, conversation, choice, number=number)
-            except ModelFailed as error:
-                if not failures and not error.retryable:
-                    raise
-                failures.append((choice, error))
-            if choice is not choices[-1]:
-                facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
-                log("model_fallback", "The next model is asked.", **self._ids, **facts)
-        raise model_choice.together(failures)
+        return await model_choice.first(choices, ask, passed)
 
     async def _ask_one(
         self,
@@ -119,7 +111,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = self._redacted(reply.to_json())
+        said = masked(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
@@ -148,23 +140,15 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
+        isolation, tokens = None, 0
         try:
-            permissions = tuple(map(_permission, answer.get("permissions", [])))
-            answered = await tools.call(
-                tool.spec,
-                call.arguments,
-                tools.Call(
-                    idempotency_key=f"{self.task}:{place.step}",
-                    secret=self._secret(tool.spec.auth, tool.key.namespace),
-                    bounds=self.bounds,
-                    hidden=tuple(self.secrets.values()),
-                    permissions=permissions,
-                    sources=self._sources(agent.key.namespace, permissions),
-                ),
-            )
+            answered = await self._made(place, agent, call, tool, answer)
             isolation = answered.isolation
+            tokens = answered.tokens
             result = {"content": seal.redact(answered.text, self.secrets.values())}
+        except ToolDenied as error:
+            log("tool_denied", "A tool is not what was pinned.", **self._ids, step=place.step)
+            result = {"denied": seal.redact(str(error), self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
@@ -172,9 +156,54 @@ class Guard:
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
-        outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        outcome = "executed" if "content" in result else "failed"
+        # Why a call that was allowed was not made after all belongs into the log for ever.
+        seen = {"isolation": isolation, "reason": result.get("denied")}
+        used = ModelReply(None, tokens_in=tokens)
+        self._tell(facts | seen, started, outcome, result, used)
         return result
+
+    async def _made(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        call: ToolCall,
+        tool: PlacedTool,
+        allowed: dict[str, Any],
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        return await tools.call(
+            tool.spec,
+            call.arguments,
+            tools.Call(
+                idempotency_key=f"{self.task}:{place.step}",
+                secret=self._secret(tool.spec.auth, tool.key.namespace),
+                bounds=self.bounds,
+                hidden=tuple(self.secrets.values()),
+                permissions=permissions,
+                sources=self._sources(agent.key.namespace, permissions),
+                server=self._server(agent, tool),
+                sessions=self.sessions,
+            ),
+        )
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -213,28 +242,9 @@ class Guard:
             result=result,
             tokens_in=0 if reply is None else reply.tokens_in,
             tokens_out=0 if reply is None else reply.tokens_out,
-            charge=_charge(reply, error),
+            charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
-
-    def _redacted(self, value: Any) -> Any:
-        """A JSON value without any secret in it, in case an endpoint echoes what it is sent.
-
-        Half of a surrogate pair, which cannot be stored, becomes the `?` that is stored: a
-        tool is given what the log says, and nothing else.
-        """
-        if isinstance(value, str):
-            storable = value.encode("utf-8", "replace").decode()
-            return seal.redact(storable, self.secrets.values())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            digits = str(value)
-            masked = seal.redact(digits, self.secrets.values())
-            return value if masked == digits else masked
-        if isinstance(value, dict):
-            return {self._redacted(key): self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._redacted(item) for item in value]
-        return value
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
@@ -254,23 +264,34 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
+    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
+        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
+        found = self.manifests.mcp_server(tool)
+        if found is None:
+            return None
+        key, spec = found
+        environment = {}
+        for variable in spec.env:
+            auth = variable.auth
+            value = variable.value if auth is None else self._secret(auth, key.namespace)
+            if value is None:
+                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
+            environment[variable.name] = value
+        secret = self._secret(spec.auth, key.namespace)
+        if spec.auth is not None and secret is None:
+            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
+        hidden = tuple(self.secrets.values())
+        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own]):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 
 def _permission(text: str) -> kinds.Permission:
     return kinds.Permission.model_validate(text)
-
-
-def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
-    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
-    if reply is not None and reply.usage:
-        return "usage"
-    return "nothing" if error is not None and error.untouched else "estimate"

@@ -7,13 +7,14 @@ reach. Each question is decided, reserved and logged for itself. No endpoint is 
 for the same model, and what a fallback falls back on is not followed: the list ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from runner.contract.errors import ModelFailed, NotFound
 from runner.contract.kinds import Key, ModelEndpoint
 from runner.contract.kinds.model_endpoint import FALLBACKS
+from runner.conversation import ModelReply
 from runner.manifest_set import ManifestSet, PlacedAgent
 
 OWN: Final = 0
@@ -64,9 +65,31 @@ def named_at(manifests: ManifestSet, agent: PlacedAgent, model: str, at: str) ->
     return next((one.at for one in found if (one.model, one.at) == (model, at)), None)
 
 
-def together(failures: list[tuple[Choice, ModelFailed]]) -> ModelFailed:
+async def first(
+    choices: Sequence[Choice],
+    ask: Callable[[int, Choice], Awaitable[ModelReply]],
+    passed: Callable[[Choice], None],
+) -> ModelReply:
+    """The first reply of those that are asked in order; ModelFailed when nobody answers.
+
+    A mistake of the first is told at once: it would not be the smaller elsewhere. `passed`
+    is told of each that the next is asked instead of.
+    """
+    failures: list[tuple[Choice, ModelFailed]] = []
+    for number, choice in enumerate(choices):
+        try:
+            return await ask(number, choice)
+        except ModelFailed as error:
+            if number == OWN and not error.retryable:
+                raise
+            failures.append((choice, error))
+        if choice is not choices[-1]:
+            passed(choice)
+    raise _together(failures)
+
+
+def _together(failures: list[tuple[Choice, ModelFailed]]) -> ModelFailed:
     """What to say when nobody answered: each reason, and whether to come back and when."""
-    assert failures
     if len(failures) == 1:
         return failures[0][1]
     waits = [one.retry_after_s for _, one in failures if one.retry_after_s is not None]

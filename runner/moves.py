@@ -13,8 +13,9 @@ from runner import agent
 from runner.agent import AskModel, CallTool, Finish, GiveUp, Step
 from runner.contract.errors import Refused
 from runner.conversation import Conversation
-from runner.guard import Guard, Place, Waits
+from runner.guard import Guard
 from runner.manifest_set import PlacedAgent
+from runner.place import Place, Waits
 from runner.workflow import Visit
 
 
