@@ -96,6 +96,13 @@ def counted(reply: ModelReply) -> ModelReply:
     )
 
 
+def charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
+    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
+    if reply is not None and reply.usage:
+        return "usage"
+    return "nothing" if error is not None and error.untouched else "estimate"
+
+
 def _deeper(value: Any, levels: int) -> bool:
     if not isinstance(value, dict | list):
         return False

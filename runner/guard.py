@@ -9,8 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import builtin_call, models, tools
-from runner.agent import Note
+from runner import builtin_call, model_choice, models, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
@@ -19,30 +18,20 @@ from runner.conversation import (
     Conversation,
     ModelReply,
     ToolCall,
+    charge,
     checked,
     counted,
     reply_from_json,
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.masked import masked
+from runner.model_choice import Choice
+from runner.place import Place, Waits
 from runner.tools import Answered
 from runner.tools.mcp_server import Server
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
-from runner.workflow import Visit
-
-
-class Waits(Exception):
-    """The call must wait for people or for room, and other agents of the task still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in its task a call stands; `alone`: no other agent of the task works now."""
-
-    step: int
-    visit: int = 1
-    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,13 +49,38 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
-        key, endpoint, model = self.manifests.endpoint(agent)
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
+
+        async def ask(number: int, choice: Choice) -> ModelReply:
+            return await self._ask_one(place, agent, conversation, choice, number=number)
+
+        def passed(choice: Choice) -> None:
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+
+        choices = model_choice.choices(self.manifests, agent)
+        return await model_choice.first(choices, ask, passed)
+
+    async def _ask_one(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        conversation: Conversation,
+        choice: Choice,
+        *,
+        number: int,
+    ) -> ModelReply:
+        """The reply of one endpoint; ModelFailed, also when the guard denies it."""
+        endpoint, model = choice.endpoint, choice.model
         facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
+        facts |= {"choice": number} if number else {}
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, key.namespace),
+            key=self._secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
             schema=agent.spec.execution.output_schema,
@@ -75,24 +89,29 @@ class Guard:
             "model",
             place,
             **facts,
-            endpoint=key.name,
+            endpoint=choice.key.name,
             request={"exchanges": len(conversation.exchanges)},
             # Only the dispatcher knows what is left; only here is what will be sent.
             tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
+        request = replace(request, output_max=answer.get("output_max"))
+        return await self._answered(facts, request)
+
+    async def _answered(self, facts: dict[str, Any], request: models.Request) -> ModelReply:
+        """Ask what was allowed, and tell what came of it; ModelFailed."""
         started = time.monotonic_ns()
         reply: ModelReply | None = None
         try:
-            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = await models.ask(request)
             reply = checked(reply)
         except ModelFailed as error:
             raise self._model_failed(facts, started, error, reply) from None
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = self._redacted(reply.to_json())
+        said = masked(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
@@ -199,15 +218,9 @@ class Guard:
             raise Waits
         return answer
 
-    def tell_visit(self, visit: Visit) -> None:
-        """Have it written down that a visit began or ended; what is asked next is after it."""
-        self.link.tell("visit", **self._ids, visit=visit.to_json())
-
-    def tell_note(self, place: Place, agent: PlacedAgent, note: Note) -> None:
-        """Have a note written down; what is asked next is after it."""
-        where = {"visit": place.visit, "step": place.step}
-        name = self.manifests.called(agent)
-        self.link.tell("note", **self._ids, **where, agent=name, note=note.to_json())
+    def tell(self, op: str, **message: Any) -> None:
+        """Have written down what asks for nothing; what is asked next is after it."""
+        self.link.tell(op, **self._ids, **message)
 
     def _tell(
         self,
@@ -229,28 +242,9 @@ class Guard:
             result=result,
             tokens_in=0 if reply is None else reply.tokens_in,
             tokens_out=0 if reply is None else reply.tokens_out,
-            charge=_charge(reply, error),
+            charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
-
-    def _redacted(self, value: Any) -> Any:
-        """A JSON value without any secret in it, in case an endpoint echoes what it is sent.
-
-        Half of a surrogate pair, which cannot be stored, becomes the `?` that is stored: a
-        tool is given what the log says, and nothing else.
-        """
-        if isinstance(value, str):
-            storable = value.encode("utf-8", "replace").decode()
-            return seal.redact(storable, self.secrets.values())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            digits = str(value)
-            masked = seal.redact(digits, self.secrets.values())
-            return value if masked == digits else masked
-        if isinstance(value, dict):
-            return {self._redacted(key): self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._redacted(item) for item in value]
-        return value
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
@@ -302,10 +296,3 @@ class Guard:
 
 def _permission(text: str) -> kinds.Permission:
     return kinds.Permission.model_validate(text)
-
-
-def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
-    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
-    if reply is not None and reply.usage:
-        return "usage"
-    return "nothing" if error is not None and error.untouched else "estimate"

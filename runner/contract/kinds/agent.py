@@ -25,6 +25,7 @@ from runner.contract.kinds.base import (
     named,
     only_one_of,
 )
+from runner.contract.kinds.model_endpoint import FALLBACKS, FALLBACKS_MAX
 
 MODEL_ENDPOINT_DEFAULT = "default"
 
@@ -165,10 +166,14 @@ class Limits(Strict):
 
 
 class Agent(Spec):
-    """An agent. `model` is a model's name, `model_ref` names a ModelEndpoint."""
+    """An agent. `model` is a model's name, `model_ref` names a ModelEndpoint.
+
+    `fallback_model_refs` are asked, in order, when that one is busy or out of reach.
+    """
 
     model: str | None = Field(default=None, min_length=1)
     model_ref: str | None = Field(default=None, min_length=1)
+    fallback_model_refs: list[str] = Field(default=[], max_length=FALLBACKS_MAX)
     description: Text = ""
     prompt: Text = ""
     tools: list[Annotated[ToolGrant, BeforeValidator(_grant)]] = []
@@ -206,9 +211,17 @@ class Agent(Spec):
             return named("ModelEndpoint", self.model_ref, namespace), None
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
 
+    def fallbacks(self, namespace: str) -> list[Reference]:
+        """The endpoints to ask when its own does not answer."""
+        return [
+            Reference(named("ModelEndpoint", name, namespace), ("spec", FALLBACKS, index))
+            for index, name in enumerate(self.fallback_model_refs)
+        ]
+
     def references(self, namespace: str) -> list[Reference]:
-        """Its endpoint if named, tools, roles and memory; what is not there is denied."""
-        found = [
+        """Its endpoints if named, tools, roles and memory; what is not there is denied."""
+        found = self.fallbacks(namespace)
+        found += [
             Reference(named(kind, name, namespace), ("spec", field, index), required=False)
             for kind, field, names in (
                 ("Tool", "tools", [tool.name for tool in self.tools]),
