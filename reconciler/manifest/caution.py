@@ -10,7 +10,6 @@ from typing import Final
 
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
-    Agent,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
@@ -22,9 +21,6 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
-_IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("execution", "memory"),
-}
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
@@ -34,7 +30,6 @@ _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
-    yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
         case Tool():
             yield from _tool(spec)
