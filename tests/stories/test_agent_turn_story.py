@@ -1,11 +1,13 @@
 """What a turn must hold is held to by a real runner, and the log and the journal tell of it."""
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 from home import Home
-from local_server import Answer, LocalServer
+from local_server import Answer, LocalServer, Received
 from model_server import ModelServer, completion
 
 from runner.contract import audit_check
@@ -25,7 +27,8 @@ def clerk(home: Home, url: str, script: list[dict[str, Any]], **execution: Any) 
 
 
 def agent(home: Home, url: str, execution: dict[str, Any]) -> Key:
-    home.record("Tool", "search", {"type": "http", "endpoint": url, "requires": [NEEDS]})
+    spec = {"type": "http", "endpoint": url, "requires": [NEEDS], "idempotent": True}
+    home.record("Tool", "search", spec)
     grant = [{"name": "search", "permissions": [NEEDS]}]
     return home.record("Agent", "clerk", {"model": "m", "tools": grant, "execution": execution})
 
@@ -69,8 +72,32 @@ def test_a_contract_is_repaired_and_a_call_is_made_once(home: Home) -> None:
         ("turn", "repair", "done"),
         ("turn", "repeated", "done"),
     ]
+    lines = [line.split("  ")[3:6] for line in home.orloj("logs").stdout.splitlines()]
+    assert ["turn", "repair"] in [line[:2] for line in lines]
+    assert ["search", "repeated", "answered as in step 4"] in lines
     with home.database.read() as connection:
         assert audit_check.verify(connection).holds
+
+
+def test_a_turn_goes_on_after_its_worker_was_killed_without_being_told_again(
+    home: Home,
+) -> None:
+    received = 0
+
+    def killing(_: Received) -> Answer:
+        nonlocal received
+        received += 1
+        if received == 1:
+            os.kill(home.rows("SELECT pid FROM worker")[0][0], signal.SIGKILL)
+        return Answer(200, b"3 papers")
+
+    script = [{"reply": "early"}, CALL, CALL, {"reply": "done"}]
+    with LocalServer(killing).running() as server:
+        policy = {"duplicate_tool_call_policy": "deny"}
+        state, output, _ = ran(home, clerk(home, server.url, script, **CONTRACT, **policy))
+    assert (state, output, received) == ("succeeded", "done", 2)
+    assert [entry["type"] for entry in home.entries() if entry["type"] == "task.released"]
+    assert [name for name, _, _ in told(home)] == ["turn.repair", "turn.repeated"]
 
 
 @pytest.mark.parametrize(
