@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import builtin_call, mcp_given, models, redaction, tools
+from runner import builtin_call, mcp_given, model_choice, models, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
@@ -18,30 +18,20 @@ from runner.conversation import (
     Conversation,
     ModelReply,
     ToolCall,
+    charge,
     checked,
     counted,
     reply_from_json,
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.masked import masked
+from runner.model_choice import Choice
+from runner.place import Place, Waits
 from runner.tools import Answered, attempts
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
-from runner.workflow import Visit
-
-
-class Waits(Exception):
-    """The call must wait for people or for room, and other agents of the task still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in its task a call stands; `alone`: no other agent of the task works now."""
-
-    step: int
-    visit: int = 1
-    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,38 +49,69 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
-        key, endpoint, model = self.manifests.endpoint(agent)
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
+
+        async def ask(number: int, choice: Choice) -> ModelReply:
+            return await self._ask_one(place, agent, conversation, choice, number=number)
+
+        def passed(choice: Choice) -> None:
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+
+        choices = model_choice.choices(self.manifests, agent)
+        return await model_choice.first(choices, ask, passed)
+
+    async def _ask_one(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        conversation: Conversation,
+        choice: Choice,
+        *,
+        number: int,
+    ) -> ModelReply:
+        """The reply of one endpoint; ModelFailed, also when the guard denies it."""
+        endpoint, model = choice.endpoint, choice.model
         facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
+        facts |= {"choice": number} if number else {}
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, key.namespace),
+            key=self._secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
+            schema=agent.spec.execution.output_schema,
         )
         answer = await self._ask(
             "model",
             place,
             **facts,
-            endpoint=key.name,
+            endpoint=choice.key.name,
             request={"exchanges": len(conversation.exchanges)},
             # Only the dispatcher knows what is left; only here is what will be sent.
             tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
+        request = replace(request, output_max=answer.get("output_max"))
+        return await self._answered(facts, request)
+
+    async def _answered(self, facts: dict[str, Any], request: models.Request) -> ModelReply:
+        """Ask what was allowed, and tell what came of it; ModelFailed."""
         started = time.monotonic_ns()
         reply: ModelReply | None = None
         try:
-            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = await models.ask(request)
             reply = checked(reply)
         except ModelFailed as error:
             raise self._model_failed(facts, started, error, reply) from None
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = self._redacted(reply.to_json())
+        said = masked(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
@@ -126,7 +147,7 @@ class Guard:
         result, answered = await self._made(place, agent, call, needs, tries)
         if tries:
             facts["tries"] = len(tries) + 1
-            result["tries"] = self._redacted([one.to_json() for one in tries])
+            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
         outcome = "executed" if "content" in result else "failed"
         # Why a call that was allowed was not made after all stays in the log for ever.
         facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
@@ -229,9 +250,9 @@ class Guard:
             raise Waits
         return answer
 
-    def tell_visit(self, visit: Visit) -> None:
-        """Have it written down that a visit began or ended; what is asked next is after it."""
-        self.link.tell("visit", **self._ids, visit=visit.to_json())
+    def tell(self, op: str, **message: Any) -> None:
+        """Have written down what asks for nothing; what is asked next is after it."""
+        self.link.tell(op, **self._ids, **message)
 
     def _tell(
         self,
@@ -253,12 +274,9 @@ class Guard:
             result=result,
             tokens_in=0 if reply is None else reply.tokens_in,
             tokens_out=0 if reply is None else reply.tokens_out,
-            charge=_charge(reply, error),
+            charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
-
-    def _redacted(self, value: Any) -> Any:
-        return redaction.redacted(value, self.secrets.values())
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
@@ -287,8 +305,9 @@ class Guard:
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        for name in dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own]):
+        names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
+        names += [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys(names):
             tool = self.manifests.tool(agent, name)
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
@@ -297,10 +316,3 @@ class Guard:
 
 def _permission(text: str) -> kinds.Permission:
     return kinds.Permission.model_validate(text)
-
-
-def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
-    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
-    if reply is not None and reply.usage:
-        return "usage"
-    return "nothing" if error is not None and error.untouched else "estimate"
