@@ -6,12 +6,13 @@ not do.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import models, tools
-from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolFailed
+from runner import builtin_call, models, tool_result, tools
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, masking, seal
+from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -23,8 +24,10 @@ from runner.conversation import (
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.tools import attempts
+from runner.tools import Answered, attempts
 from runner.tools.attempts import Try
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -52,6 +55,7 @@ class Guard:
     manifests: ManifestSet
     secrets: dict[str, str]
     bounds: tools.Bounds
+    sessions: McpSessions = field(default_factory=McpSessions)
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -87,14 +91,14 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = self._redacted(reply.to_json())
+        said = masking.redact_json(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = seal.redact(str(error), self.secrets.values())
+        message = self._masked(str(error))
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
@@ -120,61 +124,41 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        tries: list[Try] = []
-        permissions = tuple(map(_permission, answer.get("permissions", [])))
-        brought = self._brought(f"{self.task}:{place.step}", agent, tool, permissions)
-        result, isolation = await self._made(tool, call.arguments, brought, tries)
-        if tries:
-            facts["tries"] = len(tries) + 1
-            result["tries"] = self._redacted([one.to_json() for one in tries])
-        if "error" in result:
-            facts["code"] = result["code"]
-        outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
-        return result
+
+        async def made(tries: list[Try]) -> Answered:
+            return await self._made(place, agent, call, (tool, answer), tries=tries)
+
+        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
+        used = ModelReply(None, tokens_in=became.tokens)
+        self._tell(facts | became.facts, started, became.outcome, became.result, used)
+        return became.result
 
     async def _made(
-        self, tool: PlacedTool, arguments: dict[str, Any], brought: tools.Call, tries: list[Try]
-    ) -> tuple[dict[str, Any], str | None]:
-        """The result of a call that was allowed, and how far its program was kept apart."""
-        try:
-            answered = await attempts.made(
-                tool.spec, arguments, brought, tries, self.link.trusted
-            )
-        except ToolFailed as error:
-            said = seal.redact(str(error), self.secrets.values())
-            return {"error": said, "code": error.code.value}, error.isolation
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            code = ToolCode.EXECUTION_FAILED.value
-            return {"error": f"internal error ({name})", "code": code}, None
-        content = seal.redact(answered.text, self.secrets.values())
-        return {"content": content}, answered.isolation
-
-    def _brought(
         self,
-        key: str,
+        place: Place,
         agent: PlacedAgent,
-        tool: PlacedTool,
-        permissions: tuple[kinds.Permission, ...],
-    ) -> tools.Call:
-        return tools.Call(
-            idempotency_key=key,
+        call: ToolCall,
+        allowed: tuple[PlacedTool, dict[str, Any]],
+        *,
+        tries: list[Try],
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        tool, answer = allowed
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, answer.get("permissions", [])))
+        brought = tools.Call(
+            idempotency_key=f"{self.task}:{place.step}",
             secret=self._secret(tool.spec.auth, tool.key.namespace),
             bounds=self.bounds,
             hidden=tuple(self.secrets.values()),
             permissions=permissions,
             sources=self._sources(agent.key.namespace, permissions),
-            caller=tools.Caller(
-                task=self.task,
-                namespace=agent.key.namespace,
-                agent=agent.key.name,
-                tool=tool.key.name,
-            ),
+            server=self._server(agent, tool),
+            sessions=self.sessions,
+            caller=tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name),
         )
+        return await attempts.made(tool.spec, call.arguments, brought, tries, self.link.trusted)
 
     def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
         """Why a tool that was offered does not take these arguments, as the dispatcher is told.
@@ -182,14 +166,26 @@ class Guard:
         Looked at here, where a look that takes long holds up no other task's decision. What
         was not offered is for the dispatcher alone to refuse.
         """
-        if call.tool not in {
-            *(one.name for one in agent.spec.tools),
-            *agent.spec.allowed_tools,
-        }:
+        if call.tool not in self._given(agent):
             return {}
         tool = self.manifests.tool(agent, call.tool)
         found = None if tool is None else tools.misfit(tool.spec, call.arguments)
         return {} if found is None else {"misfit": found}
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -232,39 +228,15 @@ class Guard:
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
-    def _redacted(self, value: Any) -> Any:
-        """A JSON value without any secret in it, in case an endpoint echoes what it is sent.
-
-        Half of a surrogate pair, which cannot be stored, becomes the `?` that is stored: a
-        tool is given what the log says, and nothing else.
-        """
-        if isinstance(value, str):
-            storable = value.encode("utf-8", "replace").decode()
-            return seal.redact(storable, self.secrets.values())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            digits = str(value)
-            masked = seal.redact(digits, self.secrets.values())
-            return value if masked == digits else masked
-        if isinstance(value, dict):
-            return {self._redacted(key): self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._redacted(item) for item in value]
-        return value
+    def _masked(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
             return None
         if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        first, *parts = (
-            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
-            for key, entry in auth.entries(namespace)
-        )
-        if first is not None or not parts:
-            return first
-        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
-        halves = [part for part in parts if part is not None]
-        return ":".join(halves) if len(halves) == len(parts) else None
+        return auth.value(namespace, self.secrets)
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]
@@ -276,14 +248,36 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
+    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
+        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
+        found = self.manifests.mcp_server(tool)
+        if found is None:
+            return None
+        key, spec = found
+        environment = {}
+        for variable in spec.env:
+            auth = variable.auth
+            value = variable.value if auth is None else self._secret(auth, key.namespace)
+            if value is None:
+                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
+            environment[variable.name] = value
+        secret = self._secret(spec.auth, key.namespace)
+        if spec.auth is not None and secret is None:
+            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
+        hidden = tuple(self.secrets.values())
+        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
+
+    def _given(self, agent: PlacedAgent) -> dict[str, None]:
+        """The names of the tools that the agent's manifest gives it, each once."""
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        return dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own])
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        for name in self._given(agent):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 

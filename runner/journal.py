@@ -183,6 +183,7 @@ class Journal:
                     tool_code=message.get("code"),
                     tries=message.get("tries"),
                     isolation=message.get("isolation"),
+                    reason=message.get("reason"),
                     tokens_in=tokens[0],
                     tokens_out=tokens[1],
                     duration_us=message["duration_us"],
@@ -229,7 +230,7 @@ class Journal:
         row = (held.task, held.fence, message["step"], message["agent"], kind, name)
         request = canonical(message["request"])
         if not queue.begin_step(
-            self._connection, (*row, request, phase, result, message["visit"]), now_us
+            self._connection, (*row, request, phase, result, message.get("visit", 1)), now_us
         ):
             raise LeaseLost
 

@@ -8,9 +8,9 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from runner.contract import kinds
+from runner.contract import builtin, kinds
 from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
@@ -19,6 +19,8 @@ from runner.contract.kinds import (
     AgentSystem,
     DataSource,
     Key,
+    McpServer,
+    Memory,
     ModelEndpoint,
     Namespace,
     Secret,
@@ -28,6 +30,7 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import named
 
 S = TypeVar("S", bound=Spec)
+_WITH_AUTH: Final = (DataSource, Memory, ModelEndpoint, Tool)
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,13 @@ class Placed:
 
     def at(self, pointer: str) -> str:
         """`path:line` of a JSON pointer, or of the nearest place around it."""
+        return f"{self.path}:{self.line_at(pointer)}"
+
+    def line_at(self, pointer: str) -> int:
+        """The line of a JSON pointer, or of the nearest place around it."""
         while pointer and pointer not in self.lines:
             pointer = pointer.rpartition("/")[0]
-        return f"{self.path}:{self.lines.get(pointer, self.line)}"
+        return self.lines.get(pointer, self.line)
 
     def to_json(self) -> list[Any]:
         """As the set's text keeps it."""
@@ -66,12 +73,14 @@ class PlacedAgent(Placed):
 
 @dataclass(frozen=True)
 class PlacedTool(Placed):
-    """A Tool."""
+    """A Tool. A built-in one stands where the agent's manifest gives it."""
+
+    builtin: Tool | None = field(default=None, hash=False, compare=False)
 
     @cached_property
     def spec(self) -> Tool:
         """What it declares."""
-        return _spec(self, Tool)
+        return self.builtin or _spec(self, Tool)
 
 
 class ManifestSet:
@@ -154,13 +163,25 @@ class ManifestSet:
         return agent.key.name if same else f"{agent.key.namespace}/{agent.key.name}"
 
     def tool(self, agent: PlacedAgent, name: str) -> PlacedTool | None:
-        """A tool as an agent names it; None when nobody declared it."""
+        """A tool as an agent names it; None when nobody declared or gave it."""
+        own = builtin.find(agent.spec, agent.key.namespace, name)
+        if own is not None:
+            key, line = Key(agent.key.namespace, "Tool", name), agent.line_at(own.pointer)
+            return PlacedTool(key, "", agent.path, line, {}, agent.by, own.spec)
         key = named("Tool", name, agent.key.namespace)
         if key not in self.resources:
             return None
         if key not in self._tools:
             self._tools[key] = PlacedTool(*_parts(self.resources[key]))
         return self._tools[key]
+
+    def mcp_server(self, tool: PlacedTool) -> tuple[Key, McpServer] | None:
+        """The MCP server of a tool; None when it names none, or one that is not declared."""
+        ref = tool.spec.mcp_server_ref
+        key = None if ref is None else named("McpServer", ref, tool.key.namespace)
+        if key is None or key not in self.resources:
+            return None
+        return key, _spec(self.resources[key], McpServer)
 
     def endpoint(self, agent: PlacedAgent) -> tuple[Key, ModelEndpoint, str]:
         """The endpoint an agent asks, and the model to ask for; NotFound.
@@ -198,7 +219,7 @@ class ManifestSet:
         return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools, endpoints and data sources may use.
+        """Every secret entry that tools, servers, endpoints, sources and memories may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -208,10 +229,17 @@ class ManifestSet:
                 spec = kinds.spec_of(key.kind, placed.body)
             except Refused:
                 continue
-            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
-            if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
-                found.update(auth.entries(key.namespace))
+            auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
+            named_ones = [] if auth is None else auth.entries(key.namespace)
+            # A server that no pinned tool names is never started.
+            if isinstance(spec, McpServer) and self._has_tools(key):
+                named_ones += spec.secrets(key.namespace)
+            found |= {one for one in named_ones if self.serves(one[0], key.namespace)}
         return sorted(found)
+
+    def _has_tools(self, server: Key) -> bool:
+        tools = (PlacedTool(*_parts(placed)) for placed in self.of_kind("Tool"))
+        return any(found and found[0] == server for found in map(self.mcp_server, tools))
 
     def serves(self, secret: Key, namespace: str) -> bool:
         """Whether a namespace may use a Secret: its own, or one that says so, readably."""

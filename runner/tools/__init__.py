@@ -7,7 +7,7 @@ own secret and no other, an idempotency key, and bounds on time and output.
 import asyncio
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Permission, Tool
 from runner.contract.kinds.base import seconds
 from runner.contract.kinds.tool_fields import ASKED
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
 _SCHEMAS: Final = "runner.contract.input_schema"
@@ -28,6 +30,7 @@ _MODULES: Final = {
     "command": "runner.tools.command",
     "python": "runner.tools.python",
     "sql": "runner.tools.sql",
+    "mcp": "runner.tools.mcp",
 }
 
 
@@ -38,6 +41,16 @@ class Bounds:
     files: Path
     commands: tuple[str, ...]
     output_bytes_max: int
+    memory: Path = Path("memory")
+    memory_entries_max: int = 10_000
+    memory_value_bytes_max: int = 65_536
+    servers: Path | None = None
+    """Where MCP servers have their folders; None: beside the files."""
+
+    @property
+    def servers_folder(self) -> Path:
+        """The folder that each MCP server has one of its own in."""
+        return self.servers or self.files.parent / "mcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +79,22 @@ class Call:
     caller: Caller = Caller()
     attempt: int = 1
     """Which try of this call it is, from 1."""
+    server: Server | None = None
+    """The MCP server of a tool of that type."""
+    sessions: McpSessions = field(default_factory=McpSessions)
+    """The sessions with MCP servers that the worker keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a tool said, and how far it was kept apart; None: nothing was started here."""
+    """What a tool said, and how far it was kept apart; None: nothing was started here.
+
+    `tokens` are those that a model was given for it, as one that embeds.
+    """
 
     text: str
     isolation: str | None = None
+    tokens: int = 0
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """What the text may not hold besides the secrets of the task: a token, a password."""
 
@@ -113,11 +134,11 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
             f"no answer within runtime.timeout ({tool.runtime.timeout})",
             code=ToolCode.TIMEOUT,
             retryable=True,
-            isolation=_isolation(tool),
+            isolation=_isolation(tool, call.server),
         ) from None
     hidden = (*call.hidden, *answered.hidden)
     text = _bounded(answered.text, call.bounds.output_bytes_max, hidden)
-    return Answered(text, answered.isolation)
+    return replace(answered, text=text)
 
 
 def may_be_bare(tool: Tool) -> bool:
@@ -132,10 +153,15 @@ def may_be_bare(tool: Tool) -> bool:
     return mode == "none"
 
 
-def _isolation(tool: Tool) -> str | None:
+def _isolation(tool: Tool, server: Server | None) -> str | None:
     """The level of a call that did not live to tell."""
     if tool.type in ASKED:
         return None
+    if server is not None:
+        if server.spec.transport == "http":
+            return None
+        bare = server.spec.default_tool_runtime.isolation_mode == "none"
+        return sandbox.Level.NONE if bare else sandbox.available().level
     return sandbox.Level.NONE if may_be_bare(tool) else sandbox.available().level
 
 
