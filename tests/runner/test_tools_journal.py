@@ -12,6 +12,8 @@ from canaries import in_files
 from home import Home
 from local_server import Answer, LocalServer, Received
 
+from runner import past
+
 READ = {"read": "orders"}
 GRANT = [{"name": "orders", "permissions": [READ]}]
 SCHEMA = {
@@ -62,6 +64,8 @@ def test_arguments_that_do_not_fit_ask_nobody_and_reach_no_server(home: Home) ->
     assert (decided["decision"], decided["tool_code"]) == ("deny", "invalid_input")
     assert "/additionalProperties of its input_schema" in str(decided)
     assert "canary" not in json.dumps(home.entries(task))
+    with home.database.read() as connection:  # Other rules could not have allowed it either.
+        assert list(past.calls(connection, None, 0)) == []
 
 
 def test_a_tool_that_was_not_given_is_denied_before_its_schema_tells_anything(

@@ -97,7 +97,7 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
     output = dict(home.rows("SELECT id, output FROM task"))
     assert output[before] == "old, through"
     assert output[after].startswith(
-        ("new, Denied (permission_denied): the agent is not granted the tool gate")
+        "new, Denied (permission_denied): the agent is not granted the tool gate"
     )
     sets = {
         entry["task"]: entry["manifests"] for entry in home.entries() if "manifests" in entry
