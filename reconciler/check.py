@@ -20,6 +20,7 @@ _WITHOUT: Final = {
     "Tool": "every call to it is denied",
     "Secret": "what needs it fails",
     "McpServer": "its tools cannot be called",
+    "Memory": "every call to it is denied",
 }
 
 _SCHEMAS: Final = "runner.contract.input_schema"

@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import mcp_given, models, redaction, tools
-from runner.contract import kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
+from runner import builtin_call, mcp_given, models, tool_result, tools
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, masking, seal
+from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -23,7 +24,7 @@ from runner.conversation import (
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.tools import attempts
+from runner.tools import Answered, attempts
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
@@ -89,14 +90,14 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = self._redacted(reply.to_json())
+        said = masking.redact_json(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = seal.redact(str(error), self.secrets.values())
+        message = self._masked(str(error))
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
@@ -118,69 +119,46 @@ class Guard:
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"], "code": answer.get("code")}
+            return {"denied": answer["reason"], "code": answer["code"]}
+        tool = self.manifests.tool(agent, call.tool)
+        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        tries: list[Try] = []
-        needs = answer.get("permissions", [])
-        result, isolation = await self._made(place, agent, call, needs, tries)
-        if tries:
-            facts["tries"] = len(tries) + 1
-            result["tries"] = self._redacted([one.to_json() for one in tries])
-        outcome = "executed" if "content" in result else "failed"
-        # Why a call that was allowed was not made after all stays in the log for ever.
-        facts |= {"isolation": isolation, "reason": result.get("denied")}
-        self._tell(facts | {"code": result.get("code")}, started, outcome, result)
-        return result
+
+        async def made(tries: list[Try]) -> Answered:
+            return await self._made(place, agent, call, (tool, answer), tries=tries)
+
+        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
+        used = ModelReply(None, tokens_in=became.tokens)
+        self._tell(facts | became.facts, started, became.outcome, became.result, used)
+        return became.result
 
     async def _made(
         self,
         place: Place,
         agent: PlacedAgent,
         call: ToolCall,
-        needs: list[str],
+        allowed: tuple[PlacedTool, dict[str, Any]],
+        *,
         tries: list[Try],
-    ) -> tuple[dict[str, Any], str | None]:
-        """The result of a call that was allowed, and how far its program was kept apart."""
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
-        try:
-            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
-            spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
-            brought = replace(brought, server=server)
-            ours = self.link.trusted
-            answered = await attempts.made(spec, call.arguments, brought, tries, ours)
-        except ToolFailed as error:
-            said = seal.redact(str(error), self.secrets.values())
-            how = "denied" if isinstance(error, ToolDenied) else "error"
-            return {how: said, "code": error.code.value}, error.isolation
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            code = ToolCode.EXECUTION_FAILED.value
-            return {"error": f"internal error ({name})", "code": code}, None
-        content = seal.redact(answered.text, self.secrets.values())
-        return {"content": content}, answered.isolation
-
-    def _brought(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        tool: PlacedTool,
-        permissions: tuple[kinds.Permission, ...],
-    ) -> tools.Call:
-        of = tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name)
-        return tools.Call(
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        tool, answer = allowed
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, answer.get("permissions", [])))
+        brought = tools.Call(
             idempotency_key=f"{self.task}:{place.step}",
             secret=self._secret(tool.spec.auth, tool.key.namespace),
             bounds=self.bounds,
             hidden=tuple(self.secrets.values()),
             permissions=permissions,
             sources=self._sources(agent.key.namespace, permissions),
-            caller=of,
             sessions=self.sessions,
+            caller=tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name),
         )
+        spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
+        brought = replace(brought, server=server)
+        return await attempts.made(spec, call.arguments, brought, tries, self.link.trusted)
 
     def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
         """Why a tool that was offered does not take these arguments, as the dispatcher is told.
@@ -188,14 +166,26 @@ class Guard:
         Looked at here, where a look that takes long holds up no other task's decision. What
         was not offered is for the dispatcher alone to refuse.
         """
-        if call.tool not in {
-            *(one.name for one in agent.spec.tools),
-            *agent.spec.allowed_tools,
-        }:
+        if call.tool not in self._given(agent):
             return {}
         tool = self.manifests.tool(agent, call.tool)
         found = None if tool is None else tools.misfit(tool.spec, call.arguments)
         return {} if found is None else {"misfit": found}
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -238,23 +228,15 @@ class Guard:
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
-    def _redacted(self, value: Any) -> Any:
-        return redaction.redacted(value, self.secrets.values())
+    def _masked(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
             return None
         if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        first, *parts = (
-            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
-            for key, entry in auth.entries(namespace)
-        )
-        if first is not None or not parts:
-            return first
-        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
-        halves = [part for part in parts if part is not None]
-        return ":".join(halves) if len(halves) == len(parts) else None
+        return auth.value(namespace, self.secrets)
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]
@@ -266,14 +248,17 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
+    def _given(self, agent: PlacedAgent) -> dict[str, None]:
+        """The names of the tools that the agent's manifest gives it, each once."""
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        return dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own])
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        for name in self._given(agent):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 

@@ -48,8 +48,8 @@ class Worker:
         self._link = Link(wire, self._lease_us)
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
         self._journals: dict[str, list[Step]] = {}
-        self._sessions = McpSessions()
         self._visits: dict[str, list[Visit]] = {}
+        self._sessions = McpSessions()
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> NoReturn:
@@ -101,6 +101,9 @@ class Worker:
                 files=self._settings.files,
                 commands=tuple(self._settings.tools.commands),
                 output_bytes_max=self._settings.tools.output_bytes_max,
+                memory=self._settings.memories,
+                memory_entries_max=self._settings.memory.entries_max,
+                memory_value_bytes_max=self._settings.memory.value_bytes_max,
                 servers=self._settings.home / "mcp",
             ),
             sessions=self._sessions,

@@ -16,7 +16,7 @@ from runner.contract.kinds import (
     RetentionPolicy,
     Secret,
     Spec,
-    Task,
+    TaskApproval,
     Tool,
     ToolApproval,
     tool_fields,
@@ -26,7 +26,6 @@ from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("execution", "memory"),
-    Task: ("max_turns", "message_retry"),
 }
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
@@ -52,6 +51,8 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield ("spec", "keep", "entries"), words
         case ToolApproval():
             yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
+        case TaskApproval():
+            yield ("spec", "task_ref"), "a TaskApproval in a repository approves nothing"
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:
@@ -68,6 +69,9 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
     yield from _isolation(tool)
+    if tool.capabilities and tool.requires and tool.type not in tool_fields.TOLD:
+        words = "`capabilities`: with `requires` they decide nothing, and nobody is told them"
+        yield ("spec", "capabilities"), words
     yield from _open_password("endpoint", tool.endpoint)
 
 

@@ -7,7 +7,7 @@ own secret and no other, an idempotency key, and bounds on time and output.
 import asyncio
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,9 @@ class Bounds:
     files: Path
     commands: tuple[str, ...]
     output_bytes_max: int
+    memory: Path = Path("memory")
+    memory_entries_max: int = 10_000
+    memory_value_bytes_max: int = 65_536
     servers: Path | None = None
     """Where MCP servers have their folders; None: beside the files."""
 
@@ -73,21 +76,25 @@ class Call:
     """What the call needs, with its arguments filled in; all of it was allowed."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """The data sources that these permissions name."""
+    caller: Caller = Caller()
+    attempt: int = 1
+    """Which try of this call it is, from 1."""
     server: Server | None = None
     """The MCP server of a tool of that type."""
     sessions: McpSessions = field(default_factory=McpSessions)
     """The sessions with MCP servers that the worker keeps."""
-    caller: Caller = Caller()
-    attempt: int = 1
-    """Which try of this call it is, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a tool said, and how far it was kept apart; None: nothing was started here."""
+    """What a tool said, and how far it was kept apart; None: nothing was started here.
+
+    `tokens` are those that a model was given for it, as one that embeds.
+    """
 
     text: str
     isolation: str | None = None
+    tokens: int = 0
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """What the text may not hold besides the secrets of the task: a token, a password."""
 
@@ -131,7 +138,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
         ) from None
     hidden = (*call.hidden, *answered.hidden)
     text = _bounded(answered.text, call.bounds.output_bytes_max, hidden)
-    return Answered(text, answered.isolation)
+    return replace(answered, text=text)
 
 
 def may_be_bare(tool: Tool) -> bool:

@@ -96,7 +96,9 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
             home.wait([before, after], {"succeeded"})
     output = dict(home.rows("SELECT id, output FROM task"))
     assert output[before] == "old, through"
-    assert output[after].startswith("new, Denied: the agent is not granted the tool gate")
+    assert output[after].startswith(
+        "new, Denied (permission_denied): the agent is not granted the tool gate"
+    )
     sets = {
         entry["task"]: entry["manifests"] for entry in home.entries() if "manifests" in entry
     }
@@ -106,7 +108,10 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ({"agents": ["a"], "graph": {"a": {"next": "a"}}}, "not one line"),
+        (
+            {"agents": ["a"], "graph": {"a": {"next": "a"}}},
+            "has a loop: only a Task with max_turns",
+        ),
         ({"agents": ["a", "ghost"]}, "agent/default/ghost is not declared"),
     ],
     ids=["a loop", "a missing agent"],
@@ -198,7 +203,7 @@ def test_a_journal_longer_than_a_line_of_the_wire_is_replayed(home: Home) -> Non
     with home.database.write() as connection:
         connection.exec_driver_sql("UPDATE task SET fence = 1")
         connection.exec_driver_sql(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?)",
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?, 0)",
             [(*row, now_us, now_us) for row in rows],
         )
     with home.runner(workers=1):
@@ -217,7 +222,9 @@ def test_a_tool_with_a_bug_is_an_answer_and_is_logged_without_its_text(home: Hom
     with home.runner(workers=1):
         tasks = home.submit(agent)
         home.wait(tasks, {"succeeded"})
-    assert home.rows("SELECT output FROM task") == [("Error: internal error (ValueError)",)]
+    assert home.rows("SELECT output FROM task") == [
+        ("Error (execution_failed): internal error (ValueError)",)
+    ]
     types = [entry["type"] for entry in home.entries(tasks[0])]
     assert "action.failed" in types
     log = (home.folder / "runner.log").read_text(encoding="utf-8")
