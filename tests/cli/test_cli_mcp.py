@@ -13,7 +13,8 @@ from typing import Any
 import click
 import mcp_servers
 import pytest
-from mcp_servers import by_hand
+from local_server import Answer, LocalServer
+from mcp_servers import Hand, by_hand
 
 from reconciler import manifest
 from reconciler.cli import group
@@ -200,6 +201,29 @@ def test_a_file_with_a_mistake_is_not_written_over(tree: Tree) -> None:
     tree.write("notes.tools.yaml", "apiVersion: orloj.dev/v1\nkind: Tool\nmetadata: {}\n")
     assert "notes.tools.yaml:" in said(tree.run("notes"), 1)
     assert "mend it first" in said(tree.run("notes"), 1)
+
+
+def test_a_server_behind_an_address_is_told_who_we_are(tree: Tree) -> None:
+    hand = Hand(lambda message: Answer(500))
+    tree.write("secret.yaml", SECRET)
+    tree.patch.setenv("NOTES_TOKEN", CANARY)
+    with LocalServer(hand).running() as server:
+        document = {
+            "apiVersion": "orloj.dev/v1",
+            "kind": "McpServer",
+            "metadata": {"name": "notes"},
+            "spec": {
+                "transport": "http",
+                "endpoint": server.url,
+                "auth": {"secretRef": "token"},
+            },
+        }
+        tree.write("server.yaml", writing.text([document]))
+        said(tree.run("notes"))
+    assert sorted(tree.pinned()) == ["notes--echo"]
+    assert "tools/call" not in hand.methods
+    sent = [one.get("authorization") or one.get("Authorization") for one in hand.headers]
+    assert set(sent) == {f"Bearer {CANARY}"}
 
 
 def test_the_command_line_ends_with_the_code_of_the_check(tree: Tree) -> None:

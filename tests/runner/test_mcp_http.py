@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gzip
-import json
 import socket
 import subprocess
 import time
@@ -13,8 +12,8 @@ from typing import Any
 
 import mcp_servers
 import pytest
-from local_server import Answer, LocalServer, Received
-from mcp_servers import pinned
+from local_server import Answer, LocalServer
+from mcp_servers import JSON, Hand, answered, pinned
 
 from runner import tools
 from runner.contract.errors import ToolDenied, ToolFailed
@@ -104,53 +103,9 @@ def test_a_server_by_the_sdk_is_asked_over_http(worker: Worker) -> None:
             worker.call(url, {"text": "hi"})
 
 
-class Hand:
-    """A server by hand that remembers what it was sent, and can be told to misbehave."""
-
-    def __init__(self, called: Callable[[dict[str, Any]], Answer]) -> None:
-        self._called = called
-        self.methods: list[str] = []
-        self.headers: list[dict[str, str]] = []
-
-    def __call__(self, request: Received) -> Answer:
-        self.headers.append(request.headers)
-        if request.method != "POST":
-            return Answer(405)
-        message = json.loads(request.body)
-        self.methods.append(message["method"])
-        match message["method"]:
-            case "initialize":
-                version = message["params"]["protocolVersion"]
-                result = {
-                    "protocolVersion": version,
-                    "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "hand", "version": "1"},
-                }
-                return said(message, result, {"Mcp-Session-Id": f"s{len(self.methods)}"})
-            case "tools/list":
-                tool = {"name": "echo", "description": "Say it back."}
-                schema = {"inputSchema": {"type": "object"}}
-                return said(message, {"tools": [tool | schema]})
-            case "tools/call":
-                return self._called(message)
-            case "server/discover":
-                error = {"code": -32601, "message": "no such method"}
-                body = {"jsonrpc": "2.0", "id": message["id"], "error": error}
-                return Answer(200, json.dumps(body).encode(), JSON)
-        return Answer(202)
-
-
-JSON = {"Content-Type": "application/json"}
-
-
-def said(message: dict[str, Any], result: Any, more: dict[str, str] | None = None) -> Answer:
-    body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-    return Answer(200, json.dumps(body).encode(), {**JSON, **(more or {})})
-
-
 def spoken(message: dict[str, Any]) -> Answer:
     text = message["params"]["arguments"].get("text", "")
-    return said(message, {"content": [{"type": "text", "text": text}]})
+    return answered(message, {"content": [{"type": "text", "text": text}]})
 
 
 @pytest.mark.parametrize(
