@@ -170,6 +170,11 @@ def test_a_secret_is_given_and_never_written(tree: Tree) -> None:
         ("", ["other"], "no file here declares the McpServer other"),
         ("sys.exit(1)", ["notes"], "ended without an answer"),
         (
+            "sys.exit('\\x1b[2J' + 'no licence')",
+            ["notes"],
+            "\\x1b[2Jno licence",
+        ),
+        (
             'def tools(c): return {"tools": [tool("a/b"), tool("a b")]}',
             ["notes"],
             "two tools of the server would both be notes--a-b",
@@ -180,7 +185,13 @@ def test_a_secret_is_given_and_never_written(tree: Tree) -> None:
             "what the server says cannot be a manifest",
         ),
     ],
-    ids=["no such server", "it ends", "two of one name", "a huge description"],
+    ids=[
+        "no such server",
+        "it ends",
+        "it steers a terminal",
+        "two of one name",
+        "a huge description",
+    ],
 )
 def test_what_cannot_be_pinned_is_one_sentence_and_nothing_is_written(
     tree: Tree, change: str, words: Sequence[str], reason: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import mcp_servers
 import pytest
-from local_server import Answer, LocalServer
+from local_server import Answer, LocalServer, Received
 from mcp_servers import JSON, Hand, answered, pinned
 
 from runner import tools
@@ -201,3 +201,17 @@ def test_a_server_that_is_not_there_is_tried_as_declared_and_told(worker: Worker
         with pytest.raises(ToolFailed, match=r"notes cannot be used.*ConnectError") as failed:
             worker.call(url)
     assert failed.value.untouched
+
+
+def test_a_server_that_takes_no_goodbye_is_left(worker: Worker) -> None:
+    hand = Hand(spoken)
+
+    def slow(request: Received) -> Answer:
+        # A body that never ends, where the SDK waits for one.
+        endless = request.method == "DELETE"
+        return Answer(200, b"x" * 1_000, drip_s=60) if endless else hand(request)
+
+    with LocalServer(slow).running() as server:
+        assert worker.call(server.url, {"text": "a"}) == "a"
+        worker.run(worker.sessions.close())
+        assert [one.method for one in server.received].count("DELETE") == 1

@@ -207,6 +207,12 @@ def test_what_a_server_asks_of_us_is_refused(
             "more than 1000 tools",
         ),
         (
+            "def tools(cursor):\n"
+            " n = int(cursor or 0)\n"
+            ' return {"tools": [tool(f"t{n}", "x" * 3_000_000)], "nextCursor": str(n + 1)}',
+            "list is longer than 8388608 bytes",
+        ),
+        (
             'def tools(cursor): return {"tools": [tool("echo"), tool("echo", "other")]}',
             "twice, and differently",
         ),
@@ -236,6 +242,7 @@ def test_what_a_server_asks_of_us_is_refused(
     ids=[
         "endless list",
         "a thousand tools",
+        "a long list",
         "two of a name",
         "dies",
         "a huge answer",
