@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner.contract import seal
 from runner.contract.errors import OrlojError, ToolFailed
 from runner.contract.kinds.mcp_offer import Offer
-from runner.tools import egress
+from runner.tools import mcp_address
 from runner.tools.mcp_process import LINE_BYTES_MAX, Pipes, Place, started
 from runner.tools.mcp_server import Server
 
@@ -33,9 +33,7 @@ TOOLS_MAX: Final = 1_000
 PAGES_MAX: Final = 100
 UNASKED_MAX: Final = 2_000
 """Messages that a server may send on its own account while it owes an answer."""
-STREAM_BYTES_MAX: Final = 64 * 1024 * 1024
 LIST_BYTES_MAX: Final = 8 * 1024 * 1024
-GOODBYE_S: Final = 2.0
 _WORDS: Final = 2_000
 _KEY: Final = "orloj.dev/idempotency-key"
 _ANSWER: Final[TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult]] = (
@@ -149,7 +147,7 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
             transport: Any = _over_pipes(pipes, session)
         else:
             pipes, session = None, Session(None, server.hidden)
-            client = await stack.enter_async_context(_http(server, session))
+            client = await stack.enter_async_context(mcp_address.client(server, session.ended))
             assert server.spec.endpoint is not None
             transport = streamable_http_client(
                 server.spec.endpoint, http_client=client, max_sse_event_size=LINE_BYTES_MAX
@@ -258,58 +256,3 @@ def _offer(tool: mcp_types.Tool) -> Offer:
         if annotations is None
         else annotations.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
-
-
-def _http(server: Server, session: Session) -> httpx2.AsyncClient:
-    """A client that connects where the manifest says, and reads no more than the bounds."""
-    spec = server.spec
-    headers = {"Accept-Encoding": "identity"}
-    if spec.auth is not None and server.secret is not None:
-        if spec.auth.profile == "bearer":
-            headers["Authorization"] = f"Bearer {server.secret}"
-        else:
-            headers[spec.auth.header_name or "X-API-Key"] = server.secret
-    where = egress.reach(spec.endpoint, spec.network)
-    return egress.client(where, transport=_Bounded(where, session), headers=headers)
-
-
-class _Bounded(egress.Transport):
-    """The way out, with an end to what one answer may hold."""
-
-    def __init__(self, where: egress.Reach, session: Session) -> None:
-        super().__init__(where)
-        self._session = session
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; a packed answer is refused, since a small one may unpack huge."""
-        if request.method == "DELETE":
-            # How the SDK says goodbye, and waits: who does not answer is left all the same.
-            async with asyncio.timeout(GOODBYE_S):
-                await (await super().handle_async_request(request)).aclose()
-            return httpx2.Response(204, request=request)
-        response = await super().handle_async_request(request)
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            await response.aclose()
-            raise self._session.ended("its answer is packed, which was not asked for")
-        limit = LINE_BYTES_MAX if request.method == "POST" else STREAM_BYTES_MAX
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Counted(response.stream, limit, self._session)
-        return response
-
-
-class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, session: Session) -> None:
-        self._inner = inner
-        self._session = session
-        self._limit = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._limit
-        async for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise self._session.ended(f"its answer is longer than {self._limit} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
