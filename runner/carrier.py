@@ -8,9 +8,7 @@ from typing import Any
 
 from runner import builtin_call, mcp_given, tools
 from runner.builtin_call import BuiltinCall
-from runner.contract import builtin, kinds, seal
-from runner.contract.errors import LeaseLost, ToolCode, ToolDenied, ToolFailed
-from runner.contract.telemetry import log
+from runner.contract import builtin, kinds
 from runner.conversation import ToolCall
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
@@ -40,38 +38,16 @@ class Carrier:
         call: ToolCall,
         needs: list[str],
         tries: list[Try],
-    ) -> tuple[dict[str, Any], Answered]:
-        """The result of a call that was allowed, and what is known of how it was made."""
+    ) -> Answered:
+        """What an allowed call says; ToolFailed, LeaseLost between two tries."""
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
-        try:
-            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
-            spec, server = mcp_given.server(self.manifests, tool, brought, self.secret)
-            brought = replace(brought, server=server)
-            ours = self.link.trusted
-            if tool.builtin is not None:
-                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
-            else:
-                answered = await attempts.made(spec, call.arguments, brought, tries, ours)
-        except ToolFailed as error:
-            said = seal.redact(str(error), self.secrets.values())
-            how = "denied" if isinstance(error, ToolDenied) else "error"
-            return {how: said, "code": error.code.value}, Answered("", error.isolation)
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log(
-                "tool_failed",
-                "A tool met an error nobody foresaw.",
-                task=self.task,
-                fence=self.fence,
-                error=name,
-            )
-            code = ToolCode.EXECUTION_FAILED.value
-            return {"error": f"internal error ({name})", "code": code}, Answered("")
-        content = seal.redact(answered.text, self.secrets.values())
-        return {"content": content}, answered
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
+        spec, server = mcp_given.server(self.manifests, tool, brought, self.secret)
+        brought = replace(brought, server=server)
+        return await attempts.made(spec, call.arguments, brought, tries, self.link.trusted)
 
     def _brought(
         self,
@@ -127,15 +103,7 @@ class Carrier:
             return None
         if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        first, *parts = (
-            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
-            for key, entry in auth.entries(namespace)
-        )
-        if first is not None or not parts:
-            return first
-        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
-        halves = [part for part in parts if part is not None]
-        return ":".join(halves) if len(halves) == len(parts) else None
+        return auth.value(namespace, self.secrets)
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from runner import model_choice, models, tools
+from runner import model_choice, models, tool_result, tools
 from runner.carrier import Carrier
-from runner.contract import builtin, seal
+from runner.contract import builtin, masking, seal
 from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
@@ -26,9 +26,9 @@ from runner.conversation import (
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
-from runner.masked import masked
 from runner.model_choice import Choice
 from runner.place import Place, Review, Waits
+from runner.tools import Answered
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
 
@@ -122,14 +122,14 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = masked(reply.to_json(), self.secrets.values())
+        said = masking.redact_json(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = seal.redact(str(error), self.secrets.values())
+        message = self._masked(str(error))
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
@@ -158,20 +158,19 @@ class Guard:
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"], "code": answer.get("code")}
+            return {"denied": answer["reason"], "code": answer["code"]}
+        tool = self.manifests.tool(agent, call.tool)
+        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        tries: list[Try] = []
         needs = answer.get("permissions", [])
-        result, answered = await self._carrier.made(place, agent, call, needs, tries)
-        if tries:
-            facts["tries"] = len(tries) + 1
-            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
-        outcome = "executed" if "content" in result else "failed"
-        # Why a call that was allowed was not made after all stays in the log for ever.
-        facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
-        used = ModelReply(None, tokens_in=answered.tokens)
-        self._tell(facts | {"code": result.get("code")}, started, outcome, result, used)
-        return result
+
+        async def made(tries: list[Try]) -> Answered:
+            return await self._carrier.made(place, agent, call, needs, tries)
+
+        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
+        used = ModelReply(None, tokens_in=became.tokens)
+        self._tell(facts | became.facts, started, became.outcome, became.result, used)
+        return became.result
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -213,6 +212,9 @@ class Guard:
             charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
+
+    def _masked(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
