@@ -15,7 +15,6 @@ from runner.contract.kinds import (
     RetentionPolicy,
     Secret,
     Spec,
-    Task,
     Tool,
     ToolApproval,
 )
@@ -24,7 +23,6 @@ from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("execution", "memory"),
-    Task: ("max_turns", "message_retry"),
 }
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _IDLE_AT_RUN_TIME: Final = ("retry",)

@@ -262,8 +262,6 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("Task", "  agent: a\n  max_turns: 3\n", "`max_turns`: accepted, not yet"),
-        ("Task", "  agent: a\n  messageRetry: {maxAttempts: 3}\n", "`message_retry`: accepted"),
         ("ToolApproval", "  task_ref: t\n  tool: x\n", "approves nothing"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
         ("Tool", "  endpoint: http://x\n  runtime: {retry: {maxAttempts: 3}}\n", "`retry`"),
@@ -275,8 +273,6 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
         ),
     ],
     ids=[
-        "turns",
-        "messages",
         "approval",
         "isolation",
         "retry",
