@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "run": "Run an agent once and show its answer.",
     "schedules": "List schedules, their last and their next runs.",
     "schema": "Print the JSON Schema of the manifests.",
+    "secret": "Seal values so that they may stand in Git, and keep their keys.",
     "state": "Move the state to another database.",
     "status": "Show what is applied, what runs and what is stuck.",
     "suspend": "Stop applying repositories until they are resumed.",

@@ -86,6 +86,8 @@ def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:
 def _secret(secret: Secret) -> Iterator[tuple[Path, str]]:
     for field, values in (("stringData", secret.string_data), ("data", secret.data)):
         if values:
-            message = f"`{field}`: secret value stands in Git; use fromEnv or fromFile"
+            message = (
+                f"`{field}`: secret value stands in Git; seal it, or use fromEnv or fromFile"
+            )
             yield ("spec", field), message
             return

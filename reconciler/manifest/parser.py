@@ -30,10 +30,19 @@ from reconciler.manifest.sealing import Seal
 from reconciler.manifest.wording import Finding
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
+from runner.contract.kinds import (
+    API_VERSION,
+    KINDS,
+    Key,
+    Metadata,
+    SealedSecret,
+    Spec,
+    canonical,
+    digest,
+)
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
-MEANING: Final = 5  # Count up when the same text comes to mean something else.
+MEANING: Final = 6  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
@@ -119,10 +128,11 @@ class _Part:
         metadata = self._valid(Metadata, manifest, "metadata", metadata_shape)
         if kind is None:
             return None
+        declared = "Secret" if kind == "SealedSecret" else kind
         if isinstance(metadata, Metadata):
-            self.key = Key(metadata.namespace, kind, metadata.name)
-            self._problems_of(origin.mistakes(kind, metadata))
-            self._problems_of(annotations.mistakes(kind, metadata))
+            self.key = Key(metadata.namespace, declared, metadata.name)
+            self._problems_of(origin.mistakes(declared, metadata))
+            self._problems_of(annotations.mistakes(declared, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             self._problems_of(mistakes)
@@ -131,6 +141,8 @@ class _Part:
             return None
         assert isinstance(metadata, Metadata)
         assert isinstance(spec, Spec)
+        if isinstance(spec, SealedSecret):
+            metadata = self._with_template(metadata, spec)
         return self._built(kind, metadata, spec)
 
     def _kind(self, manifest: dict[str, Any]) -> str | None:
@@ -179,6 +191,14 @@ class _Part:
                 self._find(finding)
         return None
 
+    def _with_template(self, metadata: Metadata, spec: SealedSecret) -> Metadata:
+        """The metadata of the Secret: that of the manifest, then what its template adds."""
+        changed = {
+            "labels": spec.template.labels | metadata.labels,
+            "annotations": spec.template.annotations | metadata.annotations,
+        }
+        return metadata.model_copy(update=changed)
+
     def _find(self, finding: Finding, severity: Severity = Severity.ERROR) -> None:
         document, path = self._document, finding.path
         if any(path[: len(flaw)] == flaw for flaw in document.flawed):
@@ -194,8 +214,9 @@ class _Part:
 
     def _built(self, kind: str, metadata: Metadata, spec: Spec) -> Resource:
         document, namespace = self._document, metadata.namespace
-        body = canonical(metadata, spec)
         known = shape(kind)
+        kind, stored = ("Secret", spec.secret()) if type(spec) is SealedSecret else (kind, spec)
+        body = canonical(metadata, stored)
         for path, message in caution.cautions(spec):
             finding = Finding(document.written(path, known), True, message)
             self._find(finding, Severity.WARNING)

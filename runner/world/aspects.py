@@ -7,6 +7,7 @@ from enum import StrEnum
 from runner.contract.kinds import Key, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
+from runner.contract.kinds.sealed_secret import SealedEntry
 
 
 class Look(StrEnum):
@@ -18,6 +19,8 @@ class Look(StrEnum):
     """A variable of the runner's environment: only whether it is there."""
     FILE = "file"
     """A file of the credentials folder: only whether it is there."""
+    SEALING_KEY = "sealing-key"
+    """The private key of values that stand sealed in Git: only whether it is there."""
     ADDRESS = "address"
     """Where a tool or a model is asked: whether it takes a connection."""
 
@@ -60,6 +63,8 @@ def _secret(subject: str, spec: Secret) -> Iterator[Aspect]:
         yield Aspect(subject, Look.VARIABLE, name)
     for name in sorted(set(spec.from_file.values())):
         yield Aspect(subject, Look.FILE, name)
+    for name in sorted({SealedEntry.of(text).key_id for text in spec.sealed.values()}):
+        yield Aspect(subject, Look.SEALING_KEY, name)
 
 
 def _origin(url: str) -> str:

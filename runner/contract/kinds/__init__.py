@@ -19,6 +19,7 @@ from runner.contract.kinds.data_source import DataSource
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
+from runner.contract.kinds.sealed_secret import SealedSecret
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
@@ -36,6 +37,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
+    "SealedSecret": SealedSecret,
     "Secret": Secret,
     "Task": Task,
     "TaskSchedule": TaskSchedule,
@@ -89,6 +91,7 @@ __all__ = [
     "Permission",
     "Reference",
     "RetentionPolicy",
+    "SealedSecret",
     "Secret",
     "Spec",
     "Task",
