@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner import models, tools
-from runner.contract import kinds, seal
+from runner import builtin_call, models, tools
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
@@ -22,7 +23,8 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.tools import Answered
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -114,22 +116,11 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
+        isolation, tokens = None, 0
         try:
-            permissions = tuple(map(_permission, answer.get("permissions", [])))
-            answered = await tools.call(
-                tool.spec,
-                call.arguments,
-                tools.Call(
-                    idempotency_key=f"{self.task}:{place.step}",
-                    secret=self._secret(tool.spec.auth, tool.key.namespace),
-                    bounds=self.bounds,
-                    hidden=tuple(self.secrets.values()),
-                    permissions=permissions,
-                    sources=self._sources(agent.key.namespace, permissions),
-                ),
-            )
+            answered = await self._made(place, agent, call, tool, answer)
             isolation = answered.isolation
+            tokens = answered.tokens
             result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
@@ -139,8 +130,49 @@ class Guard:
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        used = ModelReply(None, tokens_in=tokens)
+        self._tell(facts | {"isolation": isolation}, started, outcome, result, used)
         return result
+
+    async def _made(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        call: ToolCall,
+        tool: PlacedTool,
+        allowed: dict[str, Any],
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        return await tools.call(
+            tool.spec,
+            call.arguments,
+            tools.Call(
+                idempotency_key=f"{self.task}:{place.step}",
+                secret=self._secret(tool.spec.auth, tool.key.namespace),
+                bounds=self.bounds,
+                hidden=tuple(self.secrets.values()),
+                permissions=permissions,
+                sources=self._sources(agent.key.namespace, permissions),
+            ),
+        )
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -222,12 +254,11 @@ class Guard:
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own]):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 

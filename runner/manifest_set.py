@@ -8,9 +8,9 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from runner.contract import kinds
+from runner.contract import builtin, kinds
 from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
@@ -19,6 +19,7 @@ from runner.contract.kinds import (
     AgentSystem,
     DataSource,
     Key,
+    Memory,
     ModelEndpoint,
     Namespace,
     Secret,
@@ -28,6 +29,7 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import named
 
 S = TypeVar("S", bound=Spec)
+_WITH_AUTH: Final = (DataSource, Memory, ModelEndpoint, Tool)
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,13 @@ class Placed:
 
     def at(self, pointer: str) -> str:
         """`path:line` of a JSON pointer, or of the nearest place around it."""
+        return f"{self.path}:{self.line_at(pointer)}"
+
+    def line_at(self, pointer: str) -> int:
+        """The line of a JSON pointer, or of the nearest place around it."""
         while pointer and pointer not in self.lines:
             pointer = pointer.rpartition("/")[0]
-        return f"{self.path}:{self.lines.get(pointer, self.line)}"
+        return self.lines.get(pointer, self.line)
 
     def to_json(self) -> list[Any]:
         """As the set's text keeps it."""
@@ -66,12 +72,14 @@ class PlacedAgent(Placed):
 
 @dataclass(frozen=True)
 class PlacedTool(Placed):
-    """A Tool."""
+    """A Tool. A built-in one stands where the agent's manifest gives it."""
+
+    builtin: Tool | None = field(default=None, hash=False, compare=False)
 
     @cached_property
     def spec(self) -> Tool:
         """What it declares."""
-        return _spec(self, Tool)
+        return self.builtin or _spec(self, Tool)
 
 
 class ManifestSet:
@@ -154,7 +162,11 @@ class ManifestSet:
         return agent.key.name if same else f"{agent.key.namespace}/{agent.key.name}"
 
     def tool(self, agent: PlacedAgent, name: str) -> PlacedTool | None:
-        """A tool as an agent names it; None when nobody declared it."""
+        """A tool as an agent names it; None when nobody declared or gave it."""
+        own = builtin.find(agent.spec, agent.key.namespace, name)
+        if own is not None:
+            key, line = Key(agent.key.namespace, "Tool", name), agent.line_at(own.pointer)
+            return PlacedTool(key, "", agent.path, line, {}, agent.by, own.spec)
         key = named("Tool", name, agent.key.namespace)
         if key not in self.resources:
             return None
@@ -198,7 +210,7 @@ class ManifestSet:
         return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools, endpoints and data sources may use.
+        """Every secret entry that the set's tools, endpoints, sources and memories may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -208,7 +220,7 @@ class ManifestSet:
                 spec = kinds.spec_of(key.kind, placed.body)
             except Refused:
                 continue
-            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
+            auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
             if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
                 found.add(auth.secret(key.namespace))
         return sorted(found)
