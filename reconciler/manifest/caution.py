@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.manifest.document import Path
+from reconciler.manifest.wording import Finding
 from runner.contract.kinds import (
     Agent,
+    Metadata,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
@@ -18,7 +20,7 @@ from runner.contract.kinds import (
     Tool,
     ToolApproval,
 )
-from runner.contract.kinds.base import Strict
+from runner.contract.kinds.base import DEFAULT_NAMESPACE, Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
@@ -46,6 +48,13 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield ("spec", "keep", "entries"), words
         case ToolApproval():
             yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
+
+
+def misplaced(kind: str, metadata: Metadata) -> Iterator[Finding]:
+    """What stands in a namespace that it cannot be of."""
+    if kind == "Worker" and metadata.namespace != DEFAULT_NAMESPACE:
+        message = f"a host is of no namespace: a Worker stands in {DEFAULT_NAMESPACE}"
+        yield Finding(("metadata", "namespace"), False, message, "remove the field")
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:

@@ -48,7 +48,7 @@ PROBLEMS_MAX: Final = 100
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
 _TOP_SHAPE: Final = Shape({name: (name, None) for name in _TOP})
-_KINDS_ELSEWHERE: Final = ("McpServer", "TaskWebhook", "Worker")
+_KINDS_ELSEWHERE: Final = ("McpServer", "TaskWebhook")
 
 
 @cache
@@ -133,6 +133,7 @@ class _Part:
             self.key = Key(metadata.namespace, declared, metadata.name)
             self._problems_of(origin.mistakes(declared, metadata))
             self._problems_of(annotations.mistakes(declared, metadata))
+            self._problems_of(caution.misplaced(declared, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             self._problems_of(mistakes)

@@ -21,7 +21,6 @@ PENDING: frozenset[str] = frozenset(
         "examples/resources/mcp-servers/mcp_server_everything_stdio.yaml",
         "examples/resources/task-webhooks/generic_webhook.yaml",
         "examples/resources/task-webhooks/github_push_webhook.yaml",
-        "examples/resources/workers/worker_a.yaml",
         "examples/use-cases/event-driven-webhook/task-webhook.yaml",
     }
 )

@@ -27,6 +27,7 @@ from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
 from runner.contract.kinds.tool_approval import ToolApproval
 from runner.contract.kinds.tool_permission import ToolPermission
+from runner.contract.kinds.worker import Worker
 
 KINDS: Final[dict[str, type[Spec]]] = {
     "Agent": Agent,
@@ -46,6 +47,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Tool": Tool,
     "ToolApproval": ToolApproval,
     "ToolPermission": ToolPermission,
+    "Worker": Worker,
 }
 
 
@@ -102,6 +104,7 @@ __all__ = [
     "Tool",
     "ToolApproval",
     "ToolPermission",
+    "Worker",
     "canonical",
     "digest",
     "spec_of",
