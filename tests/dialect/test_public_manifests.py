@@ -18,7 +18,6 @@ FILES = sorted(PUBLIC.rglob("*.yaml"))
 NAMES = [str(path.relative_to(PUBLIC)) for path in FILES]
 PENDING: frozenset[str] = frozenset(
     {
-        "examples/resources/mcp-servers/mcp_server_everything_stdio.yaml",
         "examples/resources/task-webhooks/generic_webhook.yaml",
         "examples/resources/task-webhooks/github_push_webhook.yaml",
         "examples/use-cases/event-driven-webhook/task-webhook.yaml",
