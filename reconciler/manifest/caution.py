@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.manifest.document import Path
-from reconciler.manifest.wording import Finding
 from runner.contract.kinds import (
     Agent,
-    Metadata,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
     Spec,
     Tool,
-    ToolApproval,
 )
-from runner.contract.kinds.base import DEFAULT_NAMESPACE, Strict
+from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
@@ -46,15 +43,6 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
         case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
             words = f"`entries`: {keep.entries} is less than the 6 months of the EU AI Act"
             yield ("spec", "keep", "entries"), words
-        case ToolApproval():
-            yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
-
-
-def misplaced(kind: str, metadata: Metadata) -> Iterator[Finding]:
-    """What stands in a namespace that it cannot be of."""
-    if kind == "Worker" and metadata.namespace != DEFAULT_NAMESPACE:
-        message = f"a host is of no namespace: a Worker stands in {DEFAULT_NAMESPACE}"
-        yield Finding(("metadata", "namespace"), False, message, "remove the field")
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:

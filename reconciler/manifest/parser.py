@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from reconciler.manifest import (
     annotations,
     caution,
+    elsewhere,
     excerpt,
     origin,
     positions,
@@ -48,7 +49,6 @@ PROBLEMS_MAX: Final = 100
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
 _TOP_SHAPE: Final = Shape({name: (name, None) for name in _TOP})
-_KINDS_ELSEWHERE: Final = ("TaskWebhook",)
 
 
 @cache
@@ -133,7 +133,7 @@ class _Part:
             self.key = Key(metadata.namespace, declared, metadata.name)
             self._problems_of(origin.mistakes(declared, metadata))
             self._problems_of(annotations.mistakes(declared, metadata))
-            self._problems_of(caution.misplaced(declared, metadata))
+            self._problems_of(elsewhere.misplaced(declared, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             self._problems_of(mistakes)
@@ -154,8 +154,8 @@ class _Part:
             )
         if isinstance(kind, str) and kind in KINDS:
             return kind
-        if kind in _KINDS_ELSEWHERE:
-            self._find(Finding(("kind",), False, f"kind {kind} is not supported yet"))
+        if refused := elsewhere.refused(kind):
+            self._find(refused)
         elif "kind" in manifest:
             hint = wording.one_of(kind, list(KINDS))
             self._find(Finding(("kind",), False, "unknown kind", hint))
@@ -221,6 +221,8 @@ class _Part:
         for path, message in caution.cautions(spec):
             finding = Finding(document.written(path, known), True, message)
             self._find(finding, Severity.WARNING)
+        for path, message in elsewhere.of_servers(document.value):
+            self._find(Finding(path, True, message), Severity.WARNING)
         mentions = []
         for reference in spec.references(namespace):
             line, column = document.value_at(document.written(reference.path, known))

@@ -26,7 +26,6 @@ from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
-from runner.contract.kinds.tool_approval import ToolApproval
 from runner.contract.kinds.tool_permission import ToolPermission
 from runner.contract.kinds.worker import Worker
 
@@ -47,7 +46,6 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Task": Task,
     "TaskSchedule": TaskSchedule,
     "Tool": Tool,
-    "ToolApproval": ToolApproval,
     "ToolPermission": ToolPermission,
     "Worker": Worker,
 }
@@ -105,7 +103,6 @@ __all__ = [
     "Task",
     "TaskSchedule",
     "Tool",
-    "ToolApproval",
     "ToolPermission",
     "Worker",
     "canonical",
