@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "audit": "Read, verify and export the audit log.",
     "can-i": "Say whether an agent may do something, and why.",
     "cancel": "Stop tasks, wherever they are.",
+    "convert": "Write manifests in the native or the public form.",
     "daemon": "Run the reconciler: make the state follow the repository.",
     "dead": "List, show, retry and drop dead letters.",
     "deny": "Say no to a call.",
