@@ -67,6 +67,7 @@ class EntryType(StrEnum):
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
+    WEBHOOK_RECEIVED = "webhook.received"
     DRILL_DONE = "drill.done"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
@@ -127,6 +128,7 @@ CODES: Final = {
     EntryType.SCHEDULE_FIRED: "SCH001I",
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",
+    EntryType.WEBHOOK_RECEIVED: "WHK001I",
     EntryType.ACTION_REQUESTED: "ACT001I",
     EntryType.ACTION_DECIDED: "ACT002I",
     EntryType.ACTION_STARTED: "ACT003I",

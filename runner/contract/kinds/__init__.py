@@ -22,6 +22,7 @@ from runner.contract.kinds.retention_policy import RetentionPolicy
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
+from runner.contract.kinds.task_webhook import TaskWebhook
 from runner.contract.kinds.tool import Tool
 from runner.contract.kinds.tool_approval import ToolApproval
 from runner.contract.kinds.tool_permission import ToolPermission
@@ -39,6 +40,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Secret": Secret,
     "Task": Task,
     "TaskSchedule": TaskSchedule,
+    "TaskWebhook": TaskWebhook,
     "Tool": Tool,
     "ToolApproval": ToolApproval,
     "ToolPermission": ToolPermission,
@@ -93,6 +95,7 @@ __all__ = [
     "Spec",
     "Task",
     "TaskSchedule",
+    "TaskWebhook",
     "Tool",
     "ToolApproval",
     "ToolPermission",
