@@ -108,6 +108,15 @@ def standings(connection: Connection) -> Mapping[Key, Standing]:
     }
 
 
+def state_of(connection: Connection, task: str | None) -> str | None:
+    """The state of a task; None when there is none any more."""
+    if task is None:
+        return None
+    return connection.exec_driver_sql(
+        "SELECT state FROM task WHERE id = ?", (task,)
+    ).scalar_one_or_none()
+
+
 def note(connection: Connection, key: Key, more: Standing) -> None:
     """Count deliveries, and write down how the last went. The `problem` "" is one less."""
     connection.exec_driver_sql(

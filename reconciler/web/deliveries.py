@@ -18,6 +18,7 @@ from reconciler.delivery import rows as delivery_rows
 from reconciler.delivery.event import BODY_BYTES_MAX
 from reconciler.delivery.receive import Changed, Delivery, NoTask, Received
 from reconciler.delivery.rows import Manifest
+from reconciler.web.addresses import DELIVERIES as PREFIX
 from reconciler.web.message import Answer, Head, answer
 from reconciler.web.rate import Rate
 from reconciler.web.tally import Tally
@@ -27,7 +28,6 @@ from runner.contract.database import Database
 from runner.contract.kinds import Key, TaskWebhook, spec_of
 from runner.contract.settings import Settings
 
-PREFIX: Final = "/v1/webhook-deliveries/"
 ACCEPTED_MOST: Final = 1_000.0
 ACCEPTED_A_SECOND: Final = 50.0
 """What one webhook may queue at once, and for long: its sender may have gone wild."""

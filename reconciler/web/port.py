@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.daemon import Daemon
 from reconciler.pulse import Pulse
-from reconciler.web import deliveries
+from reconciler.web import addresses
 from reconciler.web.deliveries import Deliveries
 from reconciler.web.hooks import PREFIX, Hooks
 from reconciler.web.message import Answer, Head, answer
@@ -32,7 +32,7 @@ def opened(settings: Settings, daemon: Daemon, database: Database) -> Iterator[N
     routes = [
         Route(HEALTH, ("GET",), _health(daemon.pulse)),
         Route(PREFIX, ("POST",), hooks.handle, hooks.judge),
-        Route(deliveries.PREFIX, ("POST",), tasks.handle, tasks.judge),
+        Route(addresses.DELIVERIES, ("POST",), tasks.handle, tasks.judge),
     ]
     server = Server(host, port, Router(routes, settings.web.proxies))
     server.start()

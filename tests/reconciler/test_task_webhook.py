@@ -21,7 +21,7 @@ from reconciler import moved_rows, recorded
 from reconciler.change import Action, Change
 from reconciler.delivery import rows as delivery_rows
 from reconciler.delivery.event import BODY_BYTES_MAX
-from reconciler.web import deliveries, tally
+from reconciler.web import addresses, deliveries, tally
 from reconciler.web.deliveries import Deliveries
 from reconciler.web.router import Route, Router
 from reconciler.web.server import Server
@@ -62,7 +62,7 @@ class Port:
         loaded = settings.load(folder / "home", {"ORLOJ_DATABASE_URL": url} if url else {})
         self.deliveries = Deliveries(loaded, self.home.database)
         route = Route(
-            deliveries.PREFIX, ("POST",), self.deliveries.handle, self.deliveries.judge
+            addresses.DELIVERIES, ("POST",), self.deliveries.handle, self.deliveries.judge
         )
         self.server = Server("127.0.0.1", 0, Router([route]))
         self.server.start()
@@ -82,7 +82,7 @@ class Port:
         id = delivery_rows.identity(Key("default", "TaskWebhook", name))
         given = {"Content-Type": "application/json", "Content-Length": str(len(body))} | headers
         lines = "".join(f"{key}: {value}\r\n" for key, value in given.items() if value)
-        head = f"POST {deliveries.PREFIX}{id} HTTP/1.1\r\nHost: x\r\n{lines}{said}\r\n"
+        head = f"POST {addresses.DELIVERIES}{id} HTTP/1.1\r\nHost: x\r\n{lines}{said}\r\n"
         return self.speak(head.encode() + body)
 
     def speak(self, said: bytes) -> tuple[int, dict[str, Any]]:
@@ -233,7 +233,7 @@ def test_the_short_address_leads_to_the_same_webhook(port: Port) -> None:
     assert id == hashlib.sha256(b"default/hook").hexdigest()[:24]
     lines = "".join(f"{key}: {value}\r\n" for key, value in timed().items())
     said = (
-        f"POST {deliveries.PREFIX}{id[:12]} HTTP/1.1\r\nHost: x\r\n{lines}"
+        f"POST {addresses.DELIVERIES}{id[:12]} HTTP/1.1\r\nHost: x\r\n{lines}"
         f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
     )
     assert port.speak(said.encode() + BODY)[0] == 202

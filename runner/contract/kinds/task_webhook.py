@@ -207,6 +207,11 @@ class TaskWebhook(Spec):
         """The Task to queue; None: it stands here."""
         return None if self.task_ref is None else named("Task", self.task_ref, namespace)
 
+    def task_template_subject(self, namespace: str) -> Key:
+        """Who does the work of the task that stands here."""
+        assert self.task_template is not None, "asked where task names a Task"
+        return self.task_template.subject(namespace)
+
     def references(self, namespace: str) -> list[Reference]:
         """Its task, or what that works with, and its Secret; without it nothing is let in."""
         secret = Reference(
