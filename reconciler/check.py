@@ -70,7 +70,7 @@ def check(
             near += _names(declared, mention.target)
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
     for resource in touched:
-        problems += _not_runnable(resource, declared)
+        problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
@@ -118,26 +118,23 @@ def _missing(
     return Problem(resource.path, mention.line, mention.column, message, hint, severity)
 
 
-def _not_runnable(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
-    """A warning for a task that would be queued and could not run."""
+def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for a task whose system has a loop, and that nothing would end."""
     if resource.key.kind != "Task":
         return []
     task = spec_of("Task", resource.body)
     assert isinstance(task, Task)
     subject = declared.get(task.subject(resource.key.namespace))
-    if task.mode != "run" or subject is None or subject.key.kind != "AgentSystem":
+    if task.max_turns or subject is None or subject.key.kind != "AgentSystem":
         return []
     system = spec_of("AgentSystem", subject.body)
     assert isinstance(system, AgentSystem)
-    try:
-        system.line()
-    except ValueError as error:
-        message = f"{subject.key}: {error}, so the task cannot run yet"
-    else:
+    if not system.loops:
         return []
     line = resource.lines.get("/spec/system", resource.line)
-    hint = f"its graph stands at {subject.path}:{subject.line}"
-    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+    message = f"the graph of {subject.key} has a loop, and nothing bounds how often it is gone"
+    hint = f"write max_turns in the task; the graph stands at {subject.path}:{subject.line}"
+    return [Problem(resource.path, line, 3, message, hint)]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:

@@ -22,6 +22,8 @@ class Step:
     phase: str
     request: dict[str, Any]
     result: dict[str, Any] | None
+    visit: int = 0
+    """The turn of an agent that it belongs to; 0: it was made when each agent had one."""
 
     @property
     def finished(self) -> bool:

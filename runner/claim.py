@@ -3,7 +3,7 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner.contract.audit_entry import Entry, EntryType
@@ -25,6 +25,7 @@ class Claimable:
     commit: str | None
     manifest_set: str | None
     task_name: str | None = None
+    flow: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

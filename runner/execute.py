@@ -1,34 +1,35 @@
 """Drive one task: ask for the next move, make it through the guard, remember it.
 
 The steps that the journal holds already are walked through again without being done again.
+An agent alone is one visit; the agents of a system are visited as its graph says (`course`).
 """
 
-import asyncio
 from typing import Any
 
-from runner import agent
-from runner.agent import AskModel, CallTool, Finish, GiveUp, Step
 from runner.contract.errors import LeaseLost, ModelFailed, OrlojError, Refused
-from runner.contract.kinds.base import seconds
-from runner.conversation import Conversation
+from runner.contract.kinds.task import MessageRetry
+from runner.course import Course
 from runner.guard import Guard
-from runner.manifest_set import PlacedAgent
+from runner.moves import Moves, Past
+from runner.workflow import Graph
 
 
 class Execution:
-    """One claim of a task. `journal` holds the steps of earlier claims."""
+    """One claim of a task. `past` is what earlier claims left; `flow` what the task says."""
 
-    def __init__(self, guard: Guard, input: dict[str, str], journal: list[Step]) -> None:
+    def __init__(
+        self, guard: Guard, input: dict[str, str], past: Past, flow: dict[str, Any]
+    ) -> None:
         self._guard = guard
-        self._input = input
-        self._steps = [step for step in journal if step.finished]
+        self._moves = Moves(guard, input, past)
+        self._visits = past.visits
+        self._max_turns = flow.get("max_turns", 0)
+        self._retry = MessageRetry.model_validate(flow.get("message_retry", {}))
 
     async def run(self) -> dict[str, Any]:
         """How the task ends, as the dispatcher is told: outcome, output, error."""
-        output: str | None = None
         try:
-            for name in self._guard.manifests.order:
-                output = await self._agent(self._guard.manifests.agent(name), output)
+            output = await self._output()
         except TimeoutError:
             return _failure("retry", "limits.timeout ran out before the agent was done")
         except ModelFailed as error:
@@ -40,38 +41,17 @@ class Execution:
             return _failure("failed", str(error))
         return {"outcome": "succeeded", "output": output, "error": None}
 
-    async def _agent(self, placed: PlacedAgent, previous: str | None) -> str:
-        limit = placed.spec.limits.timeout
-        async with asyncio.timeout(seconds(limit) if limit is not None else None):
-            return await self._turn(placed, previous)
-
-    async def _turn(self, placed: PlacedAgent, previous: str | None) -> str:
-        name = self._guard.manifests.called(placed)
-        opening = Conversation(placed.key.name, placed.spec.prompt, self._input, previous)
-        while True:
-            mine = [step for step in self._steps if step.agent == name]
-            match agent.next_move(placed.spec, opening, mine):
-                case AskModel(conversation):
-                    number = self._next_number()
-                    reply = await self._guard.ask_model(number, placed, conversation)
-                    self._remember(number, name, "model", {}, reply.to_json())
-                case CallTool(call):
-                    number = self._next_number()
-                    result = await self._guard.call_tool(number, placed, call)
-                    request = {"call": call.id, "arguments": call.arguments}
-                    self._remember(number, name, "tool", request, result)
-                case Finish(text):
-                    return text
-                case GiveUp(reason):
-                    raise Refused(f"{name}: {reason}")
-
-    def _next_number(self) -> int:
-        return len(self._steps) + 1
-
-    def _remember(
-        self, number: int, name: str, kind: str, request: dict[str, Any], result: dict[str, Any]
-    ) -> None:
-        self._steps.append(Step(number, name, kind, "", "done", request, result))
+    async def _output(self) -> str:
+        manifests = self._guard.manifests
+        course = Course(self._guard, self._moves, self._retry)
+        if manifests.system is None:
+            return await course.alone(manifests.agent(manifests.subject.name))
+        if manifests.system.loops and not self._max_turns:
+            raise Refused(
+                f"the graph of {manifests.subject} has a loop: only a Task with max_turns can"
+                " run it, which says how often it is gone"
+            )
+        return await course.through(Graph(manifests.system, self._max_turns), self._visits)
 
 
 def _failure(outcome: str, error: str, retry_after_s: float | None = None) -> dict[str, Any]:

@@ -24,6 +24,20 @@ from runner.conversation import (
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.tools.sources import Source
+from runner.workflow import Visit
+
+
+class Waits(Exception):
+    """The call must wait for people or for room, and other agents of the task still work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its task a call stands; `alone`: no other agent of the task works now."""
+
+    step: int
+    visit: int = 1
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,11 +52,11 @@ class Guard:
     bounds: tools.Bounds
 
     async def ask_model(
-        self, step: int, agent: PlacedAgent, conversation: Conversation
+        self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, and LeaseLost when the task is not ours any more."""
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
         key, endpoint, model = self.manifests.endpoint(agent)
-        facts = {"step": step, "agent": self.manifests.called(agent), "model": model}
+        facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
         request = models.Request(
             endpoint=endpoint,
             model=model,
@@ -52,6 +66,7 @@ class Guard:
         )
         answer = await self._ask(
             "model",
+            place,
             **facts,
             endpoint=key.name,
             request={"exchanges": len(conversation.exchanges)},
@@ -85,14 +100,16 @@ class Guard:
             message, retryable=error.retryable, retry_after_s=error.retry_after_s
         )
 
-    async def call_tool(self, step: int, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
-        """The result as the journal keeps it: `content`, `error` or `denied`; LeaseLost."""
-        facts = {"step": step, "agent": self.manifests.called(agent), "tool": call.tool}
+    async def call_tool(
+        self, place: Place, agent: PlacedAgent, call: ToolCall
+    ) -> dict[str, Any]:
+        """The result as the journal keeps it: content, error or denied; Waits, LeaseLost."""
+        facts = {"step": place.step, "agent": self.manifests.called(agent), "tool": call.tool}
         answer = await self._ask(
-            "tool", **facts, request={"call": call.id, "arguments": call.arguments}
+            "tool", place, **facts, request={"call": call.id, "arguments": call.arguments}
         )
         if answer["decision"] != "allow":
-            log("tool_denied", "The guard denied a tool call.", **self._ids, step=step)
+            log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
             return {"denied": answer["reason"]}
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
@@ -104,7 +121,7 @@ class Guard:
                 tool.spec,
                 call.arguments,
                 tools.Call(
-                    idempotency_key=f"{self.task}:{step}",
+                    idempotency_key=f"{self.task}:{place.step}",
                     secret=self._secret(tool.spec.auth, tool.key.namespace),
                     bounds=self.bounds,
                     hidden=tuple(self.secrets.values()),
@@ -129,11 +146,18 @@ class Guard:
     def _ids(self) -> dict[str, Any]:
         return {"task": self.task, "fence": self.fence}
 
-    async def _ask(self, op: str, **message: Any) -> dict[str, Any]:
-        answer = await self.link.ask(op, **self._ids, **message)
+    async def _ask(self, op: str, place: Place, **message: Any) -> dict[str, Any]:
+        where = {"visit": place.visit, "alone": place.alone}
+        answer = await self.link.ask(op, **self._ids, **where, **message)
         if answer.get("lost"):
             raise LeaseLost
+        if answer["decision"] == "wait":
+            raise Waits
         return answer
+
+    def tell_visit(self, visit: Visit) -> None:
+        """Have it written down that a visit began or ended; what is asked next is after it."""
+        self.link.tell("visit", **self._ids, visit=visit.to_json())
 
     def _tell(
         self,

@@ -37,10 +37,13 @@ class HandOut:
             "task": held.task,
             "fence": held.fence,
             "input": task.input,
+            "flow": task.flow,
             "manifests": held.manifests,
         }
         lines = []
         if task.fence > 0:  # Somebody has worked on it: its journal goes ahead.
+            for visit in self._ledger.journal.visits(task.id):
+                lines.append(line({"do": "visit", "task": task.id, "visit": visit.to_json()}))
             for step in self._ledger.journal.steps(task.id):
                 # One by one: together they may be longer than the wire takes.
                 lines.append(line({"do": "step", "task": task.id, "step": step.to_json()}))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import queue
+from runner import queue, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
@@ -26,6 +26,7 @@ from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.pinning import Pins
+from runner.workflow import Visit, from_json
 from runner.world.answered import Answers
 
 Message = dict[str, Any]
@@ -51,9 +52,20 @@ class Journal:
             Step(
                 *(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])),
                 None if row[6] is None else json.loads(row[6]),
+                row[7],
             )
             for row in queue.steps(self._connection, task)
         ]
+
+    def visits(self, task: str) -> list[Visit]:
+        """The visits of a task so far."""
+        return visits.of(self._connection, task)
+
+    def visit(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down that a visit began or ended."""
+        visit = from_json(message["visit"])
+        if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
+            raise LeaseLost
 
     def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a question to a model and write it down, before it is asked."""
@@ -187,7 +199,9 @@ class Journal:
         kind, name, phase, result = what
         row = (held.task, held.fence, message["step"], message["agent"], kind, name)
         request = canonical(message["request"])
-        if not queue.begin_step(self._connection, (*row, request, phase, result), now_us):
+        if not queue.begin_step(
+            self._connection, (*row, request, phase, result, message["visit"]), now_us
+        ):
             raise LeaseLost
 
     def _decided(

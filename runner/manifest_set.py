@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from runner import workflow
 from runner.contract import kinds
 from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
@@ -84,13 +83,19 @@ class ManifestSet:
         self._agents: dict[str, PlacedAgent] = {}
         self._tools: dict[Key, PlacedTool] = {}
         self._of_kind: dict[str, list[Placed]] = {}
+        self._chains: dict[str, tuple[PlacedAgent, ...]] = {}
+
+    @cached_property
+    def system(self) -> AgentSystem | None:
+        """The system that works on the task; None where it is one agent."""
+        if self.subject.kind == "Agent":
+            return None
+        return _spec(self.resources[self.subject], AgentSystem)
 
     @cached_property
     def order(self) -> list[str]:
-        """The agents, first to last; Refused when the system is not linear."""
-        if self.subject.kind == "Agent":
-            return [self.subject.name]
-        return workflow.order(_spec(self.resources[self.subject], AgentSystem))
+        """The agents, first to last as work comes to them."""
+        return [self.subject.name] if self.system is None else self.system.order()
 
     @cached_property
     def limited(self) -> bool:
@@ -113,10 +118,14 @@ class ManifestSet:
         return self._agents[name]
 
     def chain(self, agent: PlacedAgent) -> tuple[PlacedAgent, ...]:
-        """The agents whose work led to this one's, itself last."""
-        order = self.order
-        position = order.index(self.called(agent))
-        return tuple(self.agent(name) for name in order[: position + 1])
+        """The agents whose work can lead to this one's, itself last; NotFound."""
+        name = self.called(agent)
+        if name not in self._chains:
+            if name not in self.order:
+                raise NotFound(f"{name} is no agent of {self.subject}")
+            before = [] if self.system is None else self.system.before(name)
+            self._chains[name] = tuple(self.agent(other) for other in (*before, name))
+        return self._chains[name]
 
     def chain_names(self, agent: PlacedAgent) -> tuple[str, ...] | None:
         """The chain by name; None for an agent that works alone."""

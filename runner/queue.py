@@ -61,7 +61,7 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
     """Those of these tasks that are free, in this order, and kept from other dispatchers."""
     rows = connection.exec_driver_sql(
         "SELECT id, namespace, subject_kind, subject_name, input, fence, attempt, crashes,"
-        " retry, commit_sha, manifest_set, task_name FROM task"
+        " retry, commit_sha, manifest_set, task_name, flow FROM task"
         " WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?))"
         " /* skip locked */",
         (json.dumps(ids),),
@@ -78,6 +78,7 @@ def claimable(connection: Connection, ids: Sequence[str]) -> list[Claimable]:
             commit=row[9],
             manifest_set=row[10],
             task_name=row[11],
+            flow=json.loads(row[12]),
         )
         for row in rows
     }
@@ -225,22 +226,22 @@ def refuse(connection: Connection, task: str, error: str, now_us: int) -> None:
 def begin_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
     """Write a step's intent under the task's fence; False when the lease is lost.
 
-    `row` is (task, fence, number, agent, kind, name, request, phase, result). A step that
-    stands there already is begun again, unless it is finished.
+    `row` is (task, fence, number, agent, kind, name, request, phase, result, visit). A step
+    that stands there already is begun again, unless it is finished.
     """
-    task, fence, number, agent, kind, name, request, phase, result = row
+    task, fence, number, agent, kind, name, request, phase, result, visit = row
     written = connection.exec_driver_sql(
         "INSERT INTO step (task_id, number, agent, kind, name, request, phase, result, fence,"
-        " tokens_in, tokens_out, started_at, finished_at)"
-        f" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, CAST(? AS BIGINT) FROM task WHERE {_HELD}"
-        " /* lock */"
+        " tokens_in, tokens_out, started_at, finished_at, visit)"
+        f" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, CAST(? AS BIGINT), ? FROM task"
+        f" WHERE {_HELD} /* lock */"
         " ON CONFLICT (task_id, number) DO UPDATE SET phase = excluded.phase,"
         " result = excluded.result, fence = excluded.fence, request = excluded.request,"
         " name = excluded.name, kind = excluded.kind, agent = excluded.agent,"
         " started_at = excluded.started_at, finished_at = excluded.finished_at"
         " WHERE step.phase = 'begun' OR (step.phase = 'failed' AND step.kind = 'model')",
         (task, number, agent, kind, name, request, phase, result, fence, now_us)
-        + (None if phase == "begun" else now_us, task, fence),
+        + (None if phase == "begun" else now_us, visit, task, fence),
     )
     return written.rowcount == 1
 
@@ -268,9 +269,9 @@ def end_step(connection: Connection, row: tuple[Any, ...], now_us: int) -> bool:
 
 
 def steps(connection: Connection, task: str) -> Sequence[Any]:
-    """A task's journal in order: number, agent, kind, name, phase, request, result."""
+    """A task's journal in order: number, agent, kind, name, phase, request, result, visit."""
     rows: Sequence[Any] = connection.exec_driver_sql(
-        "SELECT number, agent, kind, name, phase, request, result FROM step"
+        "SELECT number, agent, kind, name, phase, request, result, visit FROM step"
         " WHERE task_id = ? ORDER BY number",
         (task,),
     ).all()

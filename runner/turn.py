@@ -85,6 +85,12 @@ class Turn:
         """The manifest sets that a worker has by now; to be changed."""
         return self.sets.setdefault(worker, set(worker.sets))
 
+    def touched(self, strays: Sequence[Held]) -> list[Held]:
+        """The tasks that it writes about."""
+        found = [named(self.holds(worker), message) for worker, message in self.inbox]
+        lost = [held for worker, _ in self.lost for held in self.holds(worker).values()]
+        return [*strays, *lost, *filter(None, found)]
+
     def send(self, worker: Worker, message: Message) -> None:
         """Have a message sent when the turn is durable."""
         self.lines.setdefault(worker, []).append(line(message))

@@ -25,8 +25,11 @@ from runner.execute import Execution
 from runner.guard import Guard
 from runner.link import Link, TrustLost
 from runner.manifest_set import ManifestSet, from_text
+from runner.moves import Past
 from runner.tools import Bounds
 from runner.wire import LINE_MAX, TooLong, Wire
+from runner.workflow import Visit
+from runner.workflow import from_json as visit_of
 
 EXIT_ORPHANED: Final = 71
 EXIT_UNTRUSTED: Final = 72
@@ -44,6 +47,7 @@ class Worker:
         self._link = Link(wire, self._lease_us)
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
         self._journals: dict[str, list[Step]] = {}
+        self._visits: dict[str, list[Visit]] = {}
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> NoReturn:
@@ -52,6 +56,9 @@ class Worker:
         self._link.tell("ready")
         while (message := await self._wire.receive()) is not None:
             match message["do"]:
+                case "visit":
+                    visit = visit_of(message["visit"])
+                    self._visits.setdefault(message["task"], []).append(visit)
                 case "step":
                     self._journals.setdefault(message["task"], []).append(
                         Step(*message["step"])
@@ -94,8 +101,11 @@ class Worker:
                 output_bytes_max=self._settings.tools.output_bytes_max,
             ),
         )
-        journal = self._journals.pop(message["task"], [])
-        running = asyncio.create_task(self._run(guard, message["input"], journal))
+        past = Past(
+            self._journals.pop(message["task"], []), self._visits.pop(message["task"], [])
+        )
+        execution = Execution(guard, message["input"], past, message["flow"])
+        running = asyncio.create_task(self._run(guard, execution))
         claim = (message["task"], message["fence"])
         self._running[claim] = running
         running.add_done_callback(lambda _: self._running.pop(claim))
@@ -105,9 +115,9 @@ class Worker:
         if (running := self._running.get((task, fence))) is not None:
             running.cancel()
 
-    async def _run(self, guard: Guard, input: dict[str, str], journal: list[Step]) -> None:
+    async def _run(self, guard: Guard, execution: Execution) -> None:
         try:
-            ending = await Execution(guard, input, journal).run()
+            ending = await execution.run()
         except TrustLost:
             # The dispatcher does not know: to it this worker would hold the task for ever,
             # even if trust comes back with the next answer.

@@ -139,7 +139,7 @@ class Writer:
 
     def _write(self, turn: Turn, strays: Sequence[Held], now_us: int) -> None:
         if self._database.shared:
-            self._ledger.enter(_touched(turn, strays), now_us)
+            self._ledger.enter(turn.touched(strays), now_us)
         finished: list[tuple[Worker, Held, Message]] = []
         for worker, message in turn.inbox:
             held = finishes(turn.holds(worker), message)
@@ -182,10 +182,12 @@ class Writer:
         match message["op"]:
             case "model":
                 verdict = self._ledger.journal.begin_model(held, message, now_us)
-                return self._decided(turn, held, verdict, now_us)
+                return self._decided(turn, held, verdict, message, now_us)
             case "tool":
                 verdict = self._ledger.journal.begin_tool(held, message, now_us)
-                return self._decided(turn, held, verdict, now_us)
+                return self._decided(turn, held, verdict, message, now_us)
+            case "visit":
+                self._ledger.journal.visit(held, message, now_us)
             case "result":
                 self._ledger.journal.end(held, message, now_us)
             case "finish":
@@ -200,10 +202,17 @@ class Writer:
         return {}
 
     def _decided(
-        self, turn: Turn, held: Held, verdict: Verdict | Parking, now_us: int
+        self, turn: Turn, held: Held, verdict: Verdict | Parking, asked: Message, now_us: int
     ) -> Message:
-        """What the worker is told; LeaseLost when the task waits and is its no more."""
+        """What the worker is told; LeaseLost when the task waits and is its no more.
+
+        A task is taken out of its worker's hands only when none of its other agents is in
+        the middle of a call: such a one would be cut off, and nobody would know what it did.
+        """
         if isinstance(verdict, Parking):
+            if not asked.get("alone", True):
+                turn.asks |= verdict.state is TaskState.WAITING_APPROVAL
+                return {"decision": "wait"}
             state = self._ledger.park(held, verdict, now_us)
             turn.log("task_parked", "A task waits.", task=held.task, state=state)
             turn.asks |= verdict.state is TaskState.WAITING_APPROVAL
@@ -288,10 +297,3 @@ class Writer:
             return
         turn.hand(worker)[held.task] = held
         turn.handouts.append((worker, held, lines))
-
-
-def _touched(turn: Turn, strays: Sequence[Held]) -> list[Held]:
-    """The tasks that a turn writes about."""
-    found = [named(turn.holds(worker), message) for worker, message in turn.inbox]
-    lost = [held for worker, _ in turn.lost for held in turn.holds(worker).values()]
-    return [*strays, *lost, *filter(None, found)]

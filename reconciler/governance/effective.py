@@ -79,14 +79,6 @@ def pickable(agent: Agent) -> Iterator[tuple[str, str]]:
         yield name, f"/spec/allowed_tools/{index}"
 
 
-def order(system: AgentSystem) -> list[str]:
-    """The agents, first to last; nothing when the graph is not one line: it is not run."""
-    try:
-        return system.line()
-    except ValueError:
-        return []
-
-
 def withheld(
     world: World, key: Key, name: str, tool: str, before: Iterable[str]
 ) -> tuple[str, Permission] | None:

@@ -34,7 +34,7 @@ def findings(sides: Sides, before: World, after: World) -> Iterator[Finding]:
         yield sides.finding(Severity.NEUTRAL, "agent-joined", sentence, pointer)
     for name in words.added(new.agents, old.agents):
         sentence = f"system {sides.key.name} leaves out {name}"
-        if name in effective.order(old)[:-1]:
+        if any(name in old.before(other) for other in old.agents):
             # Those after it no longer have to be granted what it was not.
             sentence += ": what it may not do no longer binds those after it"
             yield sides.widens("agent-left", sentence, "/spec/agents")
@@ -55,11 +55,9 @@ def _gains(system: AgentSystem | None) -> dict[tuple[str, Permission], str]:
 def _causes(
     sides: Sides, world: World, system: AgentSystem, agent: str, permission: Permission
 ) -> str:
-    line = effective.order(system)
-    earlier = line[: line.index(agent)] if agent in line else []
     causing = [
         name
-        for name in earlier
+        for name in system.before(agent)
         if not any(
             grant.permission.covers(permission)
             for grant in effective.grants(world, named("Agent", name, sides.key.namespace))
@@ -74,14 +72,14 @@ def unusable(world: World, sides: Sides) -> Iterator[Problem]:
     _, system = sides.specs(AgentSystem)
     if system is None or sides.after is None:
         return
-    line = effective.order(system)
-    for position, name in enumerate(line[1:], 1):
+    for name in system.order():
+        before = system.before(name)
         key = named("Agent", name, sides.key.namespace)
         agent = world.spec(key, Agent)
         if agent is None:
             continue
         for tool, pointer in effective.pickable(agent):
-            found = effective.withheld(world, sides.key, name, tool, line[:position])
+            found = effective.withheld(world, sides.key, name, tool, before)
             if found is None:
                 continue
             earlier, permission = found

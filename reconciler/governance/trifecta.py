@@ -48,7 +48,7 @@ def of_system(world: World, key: Key, today: date) -> Iterator[Problem]:
     system = world.spec(key, AgentSystem)
     if system is None:
         return
-    after = _successors(system)
+    after = system.after
     traits = {name: _in_system(world, key, name, after) for name in system.agents}
     for name in system.agents:
         if _alone(traits[name]) is not None:
@@ -129,19 +129,6 @@ def _path(start: str, end: str, after: Mapping[str, Sequence[str]]) -> tuple[str
                     longer.append((*way, following))
         ways = longer
     return ()
-
-
-def _successors(system: AgentSystem) -> dict[str, list[str]]:
-    if system.graph:
-        return {
-            name: system.graph[name].successors() if name in system.graph else []
-            for name in system.agents
-        }
-    following = [*system.agents[1:], None]
-    return {
-        name: [other] if other else []
-        for name, other in zip(system.agents, following, strict=True)
-    }
 
 
 def _problem(

@@ -16,15 +16,15 @@ PRIORITIES: Final = {"critical": 0, "high": 1, "normal": 2, "low": 3}
 _INSERT = (
     "INSERT INTO task (id, namespace, subject_kind, subject_name, task_name, input, state,"
     " priority, run_at, fence, attempt, crashes, retry, actor, tokens_in, tokens_out,"
-    " created_at, requirements)"
-    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?, ?)"
+    " created_at, requirements, flow)"
+    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?, ?, ?)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Work to queue. `retry` and `requirements` are as the Task kind writes them; {} is one
-    attempt, and any worker.
+    attempt, and any worker. `flow` is what `Task.flow` says.
     """
 
     subject: Key
@@ -34,6 +34,7 @@ class Submission:
     priority: str = "normal"
     retry: dict[str, Any] = field(default_factory=dict)
     requirements: dict[str, Any] = field(default_factory=dict)
+    flow: dict[str, Any] = field(default_factory=dict)
 
 
 def of_task(key: Key, spec: Task, actor: str) -> Submission:
@@ -46,6 +47,7 @@ def of_task(key: Key, spec: Task, actor: str) -> Submission:
         priority=spec.priority,
         retry=spec.retry.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         requirements=spec.requirements.model_dump(mode="json", exclude_defaults=True),
+        flow=spec.flow(),
     )
 
 
@@ -63,6 +65,7 @@ def submit(
         + (item.task_name, json.dumps(item.input, sort_keys=True, ensure_ascii=False))
         + (PRIORITIES[item.priority], now_us, json.dumps(item.retry, sort_keys=True))
         + (item.actor, now_us, json.dumps(item.requirements, sort_keys=True))
+        + (json.dumps(item.flow, sort_keys=True),)
         for task_id, item in zip(ids, submissions, strict=True)
     ]
     if rows:

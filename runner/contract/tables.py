@@ -6,7 +6,7 @@ over a held connection instead (docs/decisions). Times are microseconds, UTC.
 
 from typing import ClassVar, Final
 
-from sqlalchemy import BigInteger, Column, Computed, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Column, Computed, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from runner.contract import (
@@ -15,6 +15,7 @@ from runner.contract import (
     child_tables,
     drain_tables,
     drift_tables,
+    graph_tables,
     keeper_tables,
     limit_tables,
     notify_tables,
@@ -40,6 +41,8 @@ ELSEWHERE: Final = (
     drain_tables.DrainRow,
     drift_tables.DriftRow,
     drift_tables.ObservationRow,
+    graph_tables.StepRow,
+    graph_tables.VisitRow,
     limit_tables.ReservationRow,
     limit_tables.LimitWaitRow,
     limit_tables.LimitClockRow,
@@ -226,6 +229,7 @@ class TaskRow(SQLModel, table=True):
     finished_at: int | None = Field(sa_type=Big)
     requirements: str
     lane: str | None = Field(sa_column=Column(Text, Computed(_LANE, persisted=False)))
+    flow: str
 
 
 class AttemptRow(SQLModel, table=True):
@@ -239,25 +243,6 @@ class AttemptRow(SQLModel, table=True):
     ended_at: int | None = Field(sa_type=Big)
     outcome: str | None
     error: str | None
-
-
-class StepRow(SQLModel, table=True):
-    """One model or tool call in a task's journal: intent first, then result."""
-
-    __tablename__: ClassVar[str] = "step"
-    task_id: str = Field(primary_key=True)
-    number: int = Field(sa_column=Column(Integer, primary_key=True))
-    agent: str
-    kind: str
-    name: str
-    request: str
-    phase: str
-    result: str | None
-    fence: int = Field(sa_type=Big)
-    tokens_in: int = Field(sa_type=Big)
-    tokens_out: int = Field(sa_type=Big)
-    started_at: int = Field(sa_type=Big)
-    finished_at: int | None = Field(sa_type=Big)
 
 
 class WorkerRow(SQLModel, table=True):

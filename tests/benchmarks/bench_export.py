@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -30,26 +31,32 @@ AT_ONCE = 5_000
 SECOND_US = 1_000_000
 
 
+LIFE = (
+    {"type": EntryType.TASK_QUEUED, "resource": "agent/default/compliance-checker"},
+    {"type": EntryType.TASK_CLAIMED, "attempt": 1},
+    {"type": EntryType.ACTION_REQUESTED, "step": 1},
+    {"type": EntryType.ACTION_DECIDED, "step": 1, "decision": "allow", "rule": "a.yaml:14"},
+    {"type": EntryType.ACTION_STARTED, "step": 1, "rule": "a.yaml:14"},
+    {"type": EntryType.ACTION_EXECUTED, "step": 1, "outcome": "executed", "duration_us": 900},
+    {"type": EntryType.TASK_FINISHED, "outcome": "succeeded"},
+)
+"""What the log says of a task with one call."""
+
+
+def of_task(number: int) -> Entry:
+    """The entry of this number in a period of tasks that come and end one after the other."""
+    facts: dict[str, Any] = dict(LIFE[number % len(LIFE)])
+    if "step" in facts:
+        facts |= {"agent": "compliance-checker", "tool": "flag-issues"}
+        facts |= {"permission": "write:issue_tracker", "manifests": "sha256:" + "d" * 64}
+    task = f"01task{number // len(LIFE):020d}"
+    return Entry(actor="runner@host", commit=COMMIT, task=task, **facts)
+
+
 def fill(log: Log, count: int, first_us: int) -> None:
-    """Decisions of tasks of eight calls each, a millisecond apart, signed now and then."""
+    """So many entries, a millisecond apart, signed now and then."""
     for start in range(0, count, AT_ONCE):
-        entries = [
-            Entry(
-                type=EntryType.ACTION_DECIDED,
-                actor="runner@host",
-                commit=COMMIT,
-                task=f"01task{number // 8:020d}",
-                attempt=1,
-                step=number % 8,
-                agent="compliance-checker",
-                tool="flag-issues",
-                permission="write:issue_tracker",
-                decision="allow",
-                rule="agents/compliance-checker.yaml:14",
-                manifests="sha256:" + "d" * 64,
-            )
-            for number in range(start, min(start + AT_ONCE, count))
-        ]
+        entries = [of_task(number) for number in range(start, min(start + AT_ONCE, count))]
         with log.home.database.write() as connection:
             audit.append(connection, entries, first_us + start * 1_000)
         log.sign()

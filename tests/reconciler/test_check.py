@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from reconciler import check, manifest
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Resource
-from runner import workflow
-from runner.contract.errors import Refused
 from runner.contract.kinds import AgentSystem, Key
 
 
@@ -121,32 +119,27 @@ def test_what_others_require_cannot_be_deleted() -> None:
     assert problem.message == "task/default/t needs agent/default/a, which this commit deletes"
 
 
-SPLIT = "{agents: [a, b, c], graph: {a: {edges: [{to: b}, {to: c}]}}}"
+LOOP = "{agents: [a, b], graph: {a: {next: b}, b: {next: a}}}"
 
 
 @pytest.mark.parametrize(
-    ("mode", "spec", "warned"),
+    ("turns", "spec", "wrong"),
     [
-        ("run", SPLIT, True),
-        ("template", SPLIT, False),
-        ("run", "{agents: [a, b, c]}", False),
-        ("run", "{agents: [a, b], graph: {a: {next: b}}}", False),
-        ("run", "{agents: [a, b], graph: {a: {next: b}, b: {next: a}}}", True),
+        (0, LOOP, True),
+        (6, LOOP, False),
+        (0, "{agents: [a, b, c], graph: {a: {edges: [{to: b}, {to: c}]}}}", False),
+        (0, "{agents: [a, b], graph: {a: {delegates: [{to: b}]}}}", False),
     ],
-    ids=["split", "template", "no graph", "line", "loop"],
+    ids=["loop", "bounded", "fan-out", "delegation"],
 )
-def test_a_task_to_run_on_a_system_that_is_no_line_is_a_warning(
-    mode: str, spec: str, warned: bool
-) -> None:
+def test_a_loop_that_no_task_bounds_is_an_error(turns: int, spec: str, wrong: bool) -> None:
     system = declare("AgentSystem", "s", spec)
-    task = declare("Task", "t", f"{{mode: {mode}, system: s}}", "t.yaml")
+    task = declare("Task", "t", f"{{system: s, max_turns: {turns}}}", "t.yaml")
 
-    problems = [
-        p for p in check.check([system, task], everything, ()) if "cannot run yet" in p.message
-    ]
+    problems = [p for p in check.check([system, task], everything, ()) if "loop" in p.message]
 
-    assert bool(problems) == warned
-    assert all(p.severity is Severity.WARNING and p.path == "t.yaml" for p in problems)
+    assert bool(problems) == wrong
+    assert all(p.severity is Severity.ERROR and p.path == "t.yaml" for p in problems)
 
 
 @pytest.mark.parametrize(("mode", "warned"), [("run", True), ("template", False)])
@@ -181,18 +174,29 @@ NODES = st.dictionaries(
 
 
 @given(NODES)
-def test_a_task_of_a_system_that_cannot_run_is_warned_of(graph: dict[str, object]) -> None:
-    system = AgentSystem.model_validate({"agents": list("abcd"), "graph": graph})
+def test_a_task_without_a_bound_is_an_error_exactly_where_work_can_come_round(
+    graph: dict[str, object],
+) -> None:
     try:
-        runnable = workflow.order(system) is not None
-    except Refused:
-        runnable = False
+        system = AgentSystem.model_validate({"agents": list("abcd"), "graph": graph})
+    except ValueError:
+        return
+    round_trips = [name for name in "abcd" if name in onward(system, name)]
     declared = declare("AgentSystem", "s", json.dumps(system.model_dump(exclude_defaults=True)))
     task = declare("Task", "t", "{mode: run, system: s}", "t.yaml")
 
-    warnings = check.check([declared, task], everything, ())
+    problems = check.check([declared, task], everything, ())
 
-    assert bool(warnings) != runnable
+    assert bool(problems) == bool(round_trips)
+
+
+def onward(system: AgentSystem, name: str) -> set[str]:
+    """Where work of an agent may come to, walked without what the program knows of graphs."""
+    found: set[str] = set()
+    for _ in system.agents:
+        for one in [name, *found]:
+            found |= {edge.to for edge in system.onward[one]}
+    return found
 
 
 def test_a_commit_full_of_missing_names_is_checked_in_no_time() -> None:

@@ -113,7 +113,14 @@ def agent(home: Home) -> Key:
     return home.record("Agent", "clerk", {"model": "m"})
 
 
-MODEL = {"step": 1, "agent": "clerk", "endpoint": "default", "model": "m", "request": {}}
+MODEL = {
+    "step": 1,
+    "visit": 1,
+    "agent": "clerk",
+    "endpoint": "default",
+    "model": "m",
+    "request": {},
+}
 DONE = {"outcome": "succeeded", "error": None}
 RESULT = {
     "step": 1,
@@ -578,7 +585,13 @@ def test_an_open_call_of_a_tool_that_nobody_can_read_is_left_to_a_person(home: H
     connection = home.database.connect()
     now_us = clock.now_us()
     ledger = Ledger(connection, "host", crashes_max=3)
-    call = {"agent": "a", "tool": "t", "step": 1, "request": {"call": "c", "arguments": {}}}
+    call = {
+        "agent": "a",
+        "tool": "t",
+        "step": 1,
+        "visit": 1,
+        "request": {"call": "c", "arguments": {}},
+    }
     with home.database.writing(connection):
         ((_, held),) = ledger.claim(Slots([("w", 0, 1)]), "boot", 1_000, now_us)
         ledger.journal.begin_tool(held, call, now_us)

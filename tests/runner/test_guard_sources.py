@@ -16,7 +16,7 @@ from data_sources import ELSEWHERE, sqlite_pair
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
 from runner.conversation import ToolCall
-from runner.guard import Guard
+from runner.guard import Guard, Place
 from runner.link import Link
 from runner.manifest_set import ManifestSet, Placed
 from runner.tools import Bounds
@@ -65,7 +65,7 @@ def called(folder: Path, answer: dict[str, Any], query: str) -> dict[str, Any]:
         found = manifests()
         guard = Guard(link, "t", 1, found, {}, Bounds(folder, (), 100_000))
         call = ToolCall("c", "ask", {"database": "other_db", "query": query})
-        calling = asyncio.create_task(guard.call_tool(1, found.agent("clerk"), call))
+        calling = asyncio.create_task(guard.call_tool(Place(1), found.agent("clerk"), call))
         asked = await dispatcher.receive()
         assert asked is not None
         dispatcher.send({"do": "answer", "id": asked["id"], **answer})

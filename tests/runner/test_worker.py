@@ -57,7 +57,7 @@ def test_a_worker_whose_answer_came_too_late_ends_though_the_next_is_in_time(
         wire.send({"do": "hello", "settings": settings.model_dump(mode="json")})
         first = await wire.receive()
         assert first is not None
-        run = {"do": "run", "task": "t", "fence": 1, "input": {}, "manifests": "d"}
+        run = {"do": "run", "task": "t", "fence": 1, "input": {}, "flow": {}, "manifests": "d"}
         wire.send(run | {"set": manifests(), "secrets": {}})
         while (asked := await wire.receive()) is not None and asked["op"] != "model":
             pings = [asked] if asked["op"] == "ping" else []

@@ -127,5 +127,6 @@ class Moves:
     def _say(self, worker: Worker, job: Job, op: str, **more: Any) -> None:
         self._nature.tell("says", worker.id, op, self._works[job.held.task].name, job.done + 1)
         agent = self._works[job.held.task].agent
-        message = {"op": op, "held": job.held, "step": job.done + 1, "agent": agent, **more}
+        place = {"step": job.done + 1, "visit": 1, "agent": agent}
+        message = {"op": op, "held": job.held, **place, **more}
         worker.host.send(worker, message)

@@ -1,6 +1,6 @@
 """Task: work for an agent or an agent system, with its inputs and its retry policy."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -70,6 +70,20 @@ class Task(Spec):
             return named("AgentSystem", self.system, namespace)
         assert self.agent is not None
         return named("Agent", self.agent, namespace)
+
+    def flow(self) -> dict[str, Any]:
+        """What bounds the visits of the task: `max_turns` and `message_retry`; {}: nothing.
+
+        What `message_retry` leaves out is as in `retry`. An agent alone hands nothing on: its
+        calls are tried again with the task, unless `message_retry` is written.
+        """
+        found: dict[str, Any] = {"max_turns": self.max_turns} if self.max_turns else {}
+        given = self.message_retry.model_dump(mode="json", exclude_none=True)
+        own = self.message_retry != MessageRetry()
+        if own or (self.system is not None and self.retry.max_attempts > 1):
+            whole = {"max_attempts": self.retry.max_attempts, "backoff": self.retry.backoff}
+            found["message_retry"] = whole | given
+        return found
 
     def references(self, namespace: str) -> list[Reference]:
         """Its subject."""
