@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner import models, tools
-from runner.contract import kinds, seal
+from runner import builtin_call, models, tools
+from runner.builtin_call import BuiltinCall
+from runner.contract import builtin, kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
@@ -117,18 +118,21 @@ class Guard:
         isolation = None
         try:
             permissions = tuple(map(_permission, answer.get("permissions", [])))
-            answered = await tools.call(
-                tool.spec,
-                call.arguments,
-                tools.Call(
-                    idempotency_key=f"{self.task}:{place.step}",
-                    secret=self._secret(tool.spec.auth, tool.key.namespace),
-                    bounds=self.bounds,
-                    hidden=tuple(self.secrets.values()),
-                    permissions=permissions,
-                    sources=self._sources(agent.key.namespace, permissions),
-                ),
-            )
+            if tool.builtin is not None:
+                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
+            else:
+                answered = await tools.call(
+                    tool.spec,
+                    call.arguments,
+                    tools.Call(
+                        idempotency_key=f"{self.task}:{place.step}",
+                        secret=self._secret(tool.spec.auth, tool.key.namespace),
+                        bounds=self.bounds,
+                        hidden=tuple(self.secrets.values()),
+                        permissions=permissions,
+                        sources=self._sources(agent.key.namespace, permissions),
+                    ),
+                )
             isolation = answered.isolation
             result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
@@ -141,6 +145,21 @@ class Guard:
         outcome = "failed" if "error" in result else "executed"
         self._tell(facts | {"isolation": isolation}, started, outcome, result)
         return result
+
+    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
+        return BuiltinCall(
+            tool=call.tool,
+            arguments=call.arguments,
+            task=self.task,
+            fence=self.fence,
+            step=step,
+            agent=agent,
+            manifests=self.manifests,
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            secret=self._secret,
+            link=self.link,
+        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -222,12 +241,11 @@ class Guard:
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for grant in agent.spec.tools:
-            tool = self.manifests.tool(agent, grant.name)
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own]):
+            tool = self.manifests.tool(agent, name)
             if tool is not None:
-                offers.append(
-                    models.Offer(grant.name, tool.spec.description, tool.spec.input_schema)
-                )
+                offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from runner.contract import kinds
+from runner.contract import builtin, kinds
 from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
@@ -44,9 +44,13 @@ class Placed:
 
     def at(self, pointer: str) -> str:
         """`path:line` of a JSON pointer, or of the nearest place around it."""
+        return f"{self.path}:{self.line_at(pointer)}"
+
+    def line_at(self, pointer: str) -> int:
+        """The line of a JSON pointer, or of the nearest place around it."""
         while pointer and pointer not in self.lines:
             pointer = pointer.rpartition("/")[0]
-        return f"{self.path}:{self.lines.get(pointer, self.line)}"
+        return self.lines.get(pointer, self.line)
 
     def to_json(self) -> list[Any]:
         """As the set's text keeps it."""
@@ -66,12 +70,14 @@ class PlacedAgent(Placed):
 
 @dataclass(frozen=True)
 class PlacedTool(Placed):
-    """A Tool."""
+    """A Tool. A built-in one stands where the agent's manifest gives it."""
+
+    builtin: Tool | None = field(default=None, hash=False, compare=False)
 
     @cached_property
     def spec(self) -> Tool:
         """What it declares."""
-        return _spec(self, Tool)
+        return self.builtin or _spec(self, Tool)
 
 
 class ManifestSet:
@@ -154,7 +160,11 @@ class ManifestSet:
         return agent.key.name if same else f"{agent.key.namespace}/{agent.key.name}"
 
     def tool(self, agent: PlacedAgent, name: str) -> PlacedTool | None:
-        """A tool as an agent names it; None when nobody declared it."""
+        """A tool as an agent names it; None when nobody declared or gave it."""
+        own = builtin.find(agent.spec, agent.key.namespace, name)
+        if own is not None:
+            key, line = Key(agent.key.namespace, "Tool", name), agent.line_at(own.pointer)
+            return PlacedTool(key, "", agent.path, line, {}, agent.by, own.spec)
         key = named("Tool", name, agent.key.namespace)
         if key not in self.resources:
             return None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runner.contract import builtin
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import DataSource, Permission
 from runner.contract.kinds.tool import fill_template, template_arguments
@@ -85,7 +86,8 @@ def applying(manifests: ManifestSet, agent: PlacedAgent, task: str | None) -> li
 
 def _pickable(agent: PlacedAgent) -> list[str]:
     names = [entry.name for entry in agent.spec.tools]
-    return list(dict.fromkeys([*names, *agent.spec.allowed_tools]))
+    own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+    return list(dict.fromkeys([*names, *own, *agent.spec.allowed_tools]))
 
 
 def _arguments(

@@ -1,13 +1,14 @@
 """What an agent may do, and which line says so. Pure.
 
-Grants come from the agent's own manifest, tool by tool, and from the roles it has, which
-are not bound to a tool. Over a hand-off only what every agent of the chain is granted is
-left, and what the system declares as a gain.
+Grants come from the agent's own manifest, tool by tool, from a field that gives it built-in
+tools, and from the roles it has, which are not bound to a tool. Over a hand-off only what
+every agent of the chain is granted is left, and what the system declares as a gain.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from runner.contract import builtin
 from runner.contract.errors import Refused
 from runner.contract.kinds import AgentRole, AgentSystem, Permission
 from runner.contract.kinds.base import named
@@ -24,11 +25,7 @@ class Grant:
 
 def of(manifests: ManifestSet, agent: PlacedAgent, tool: str | None = None) -> Iterator[Grant]:
     """What an agent is granted for a tool, or for any tool; Refused when a role is missing."""
-    for position, entry in enumerate(agent.spec.tools):
-        if tool is None or entry.name == tool:
-            for index, permission in enumerate(entry.permissions):
-                at = agent.at(f"/spec/tools/{position}/permissions/{index}")
-                yield Grant(permission, at)
+    yield from _own(agent, tool)
     for index, name in enumerate(agent.spec.roles):
         placed = manifests.resources.get(named("AgentRole", name, agent.key.namespace))
         if placed is None:
@@ -37,6 +34,19 @@ def of(manifests: ManifestSet, agent: PlacedAgent, tool: str | None = None) -> I
             )
         for position, permission in enumerate(manifests.spec(placed, AgentRole).permissions):
             yield Grant(permission, placed.at(f"/spec/permissions/{position}"))
+
+
+def _own(agent: PlacedAgent, tool: str | None) -> Iterator[Grant]:
+    """What the agent's manifest itself grants for a tool, or for any tool."""
+    for position, entry in enumerate(agent.spec.tools):
+        if tool is None or entry.name == tool:
+            for index, permission in enumerate(entry.permissions):
+                at = agent.at(f"/spec/tools/{position}/permissions/{index}")
+                yield Grant(permission, at)
+    for given in builtin.given(agent.spec, agent.key.namespace):
+        if tool is None or given.name == tool:
+            for permission in given.spec.requires:
+                yield Grant(permission, agent.at(given.pointer))
 
 
 def gained(manifests: ManifestSet, agent: str) -> Iterator[Grant]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from runner.contract import builtin
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import Permission
 from runner.governance import grants, policies, requirement
@@ -19,7 +20,7 @@ from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 
-RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql"})
+RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql", builtin.TYPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ def _weighed(case: _Case, place: str) -> Verdict:
 
 def _listed(agent: PlacedAgent, tool: str) -> str | None:
     """Where the agent's manifest gives it the tool."""
+    own = builtin.find(agent.spec, agent.key.namespace, tool)
+    if own is not None:
+        return own.pointer
     for index, entry in enumerate(agent.spec.tools):
         if entry.name == tool:
             return f"/spec/tools/{index}"
@@ -169,14 +173,32 @@ def _handed_on(case: _Case) -> Verdict | None:
         if _pre_authorised(before, case.call.tool):
             continue
         found = list(grants.of(case.manifests, before))
-        for permission in needs:
-            if not _covered(found + gained, permission, exact=bool(case.needs)):
+        for permission, there in zip(needs, _seen_by(before, case, needs), strict=True):
+            if not (
+                _covered(found, there, exact=bool(case.needs))
+                or _covered(gained, permission, exact=bool(case.needs))
+            ):
                 reason = (
                     f"{before.key.name}, which hands its work on, is not granted {permission};"
                     " a system declares what an agent gains under gains"
                 )
                 return deny(reason, before.at("/spec/tools"), needs)
     return None
+
+
+def _seen_by(
+    other: PlacedAgent, case: _Case, needs: tuple[Permission, ...]
+) -> tuple[Permission, ...]:
+    """What a call needs, as the namespace of another agent names it.
+
+    Two namespaces may each have a Memory of one name: the grant of one is none for the other.
+    """
+    own, there = case.agent.key.namespace, other.key.namespace
+    if case.tool.builtin is None or own == there:
+        return needs
+    tool = builtin.find(case.agent.spec, own, case.call.tool, seen_from=there)
+    assert tool is not None, "a built-in tool that was found is found again"
+    return tuple(tool.spec.requires)
 
 
 def _covered(found: list[grants.Grant], needed: Permission, *, exact: bool) -> bool:
