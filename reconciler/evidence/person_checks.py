@@ -17,7 +17,7 @@ _GRANTED: Final = "action.approval_granted"
 _DENIED: Final = "action.approval_denied"
 _CONSUMED: Final = "action.consumed"
 _BY_THEMSELVES: Final = (
-    *("git:", "schedule:", "webhook:", "worker:", "canary", "runner:", "daemon:"),
+    *("git:", "schedule:", "webhook:", "worker:", "canary", "runner:", "daemon:", "task:"),
 )
 """How actors begin that are no people, and queue tasks."""
 _OVER: Final = frozenset({"action.expired", "action.approval_withdrawn"})

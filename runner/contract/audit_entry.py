@@ -63,6 +63,7 @@ class EntryType(StrEnum):
     TASK_RETRIED = "task.retried"
     TASK_DROPPED = "task.dropped"
     TASK_PARKED = "task.parked"
+    TASK_CHILD_QUEUED = "task.child_queued"
     STATE_COPIED = "state.copied"
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
@@ -125,6 +126,7 @@ CODES: Final = {
     EntryType.TASK_RETRIED: "TSK007I",
     EntryType.TASK_DROPPED: "TSK008I",
     EntryType.TASK_PARKED: "TSK009I",
+    EntryType.TASK_CHILD_QUEUED: "TSK010I",
     EntryType.SCHEDULE_FIRED: "SCH001I",
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",

@@ -20,7 +20,7 @@ ERASED: Final = "(erased)"
 _SYSTEM: Final = frozenset(
     {
         *("canary", "daemon", "dispatcher", "git", "keeper", "runner", "schedule", "webhook"),
-        "worker",
+        *("task", "worker"),
     }
 )
 """How the actors begin that are no people. What they are called, a host as well, is not

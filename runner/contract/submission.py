@@ -58,6 +58,16 @@ def submit(
 
     After the transaction is durable, `wake.knock` saves the runner a poll.
     """
+    ids, entries = queue(connection, submissions, commit, now_us)
+    if entries:
+        audit.append(connection, entries, now_us)
+    return ids
+
+
+def queue(
+    connection: Connection, submissions: Sequence[Submission], commit: str, now_us: int
+) -> tuple[list[str], list[Entry]]:
+    """Queue tasks; their ids, in order, and the entries that the caller has to append."""
     # Sorted, since ids of the same millisecond come in any order and age is what counts.
     ids = sorted(clock.new_id() for _ in submissions)
     rows = [
@@ -70,19 +80,14 @@ def submit(
     ]
     if rows:
         connection.exec_driver_sql(_INSERT, rows)
-        audit.append(
-            connection,
-            [
-                Entry(
-                    type=EntryType.TASK_QUEUED,
-                    actor=item.actor,
-                    commit=commit,
-                    task=task_id,
-                    resource=str(item.subject),
-                    private=(("input", item.input),) if item.input else (),
-                )
-                for task_id, item in zip(ids, submissions, strict=True)
-            ],
-            now_us,
+    return ids, [
+        Entry(
+            type=EntryType.TASK_QUEUED,
+            actor=item.actor,
+            commit=commit,
+            task=task_id,
+            resource=str(item.subject),
+            private=(("input", item.input),) if item.input else (),
         )
-    return ids
+        for task_id, item in zip(ids, submissions, strict=True)
+    ]
