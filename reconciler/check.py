@@ -18,6 +18,7 @@ _WITHOUT: Final = {
     "Tool": "every call to it is denied",
     "Secret": "what needs it fails",
     "McpServer": "its tools cannot be called",
+    "Memory": "every call to it is denied",
 }
 _QUEUED: Final = {"TaskSchedule": "as scheduled", "TaskWebhook": "as deliveries come"}
 

@@ -23,7 +23,8 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.tools import Answered
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -115,25 +116,11 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation = None
+        isolation, tokens = None, 0
         try:
-            permissions = tuple(map(_permission, answer.get("permissions", [])))
-            if tool.builtin is not None:
-                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
-            else:
-                answered = await tools.call(
-                    tool.spec,
-                    call.arguments,
-                    tools.Call(
-                        idempotency_key=f"{self.task}:{place.step}",
-                        secret=self._secret(tool.spec.auth, tool.key.namespace),
-                        bounds=self.bounds,
-                        hidden=tuple(self.secrets.values()),
-                        permissions=permissions,
-                        sources=self._sources(agent.key.namespace, permissions),
-                    ),
-                )
+            answered = await self._made(place, agent, call, tool, answer)
             isolation = answered.isolation
+            tokens = answered.tokens
             result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
@@ -145,8 +132,34 @@ class Guard:
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result)
+        used = ModelReply(None, tokens_in=tokens)
+        self._tell(facts | {"isolation": isolation}, started, outcome, result, used)
         return result
+
+    async def _made(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        call: ToolCall,
+        tool: PlacedTool,
+        allowed: dict[str, Any],
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        return await tools.call(
+            tool.spec,
+            call.arguments,
+            tools.Call(
+                idempotency_key=f"{self.task}:{place.step}",
+                secret=self._secret(tool.spec.auth, tool.key.namespace),
+                bounds=self.bounds,
+                hidden=tuple(self.secrets.values()),
+                permissions=permissions,
+                sources=self._sources(agent.key.namespace, permissions),
+            ),
+        )
 
     def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
         return BuiltinCall(

@@ -208,7 +208,7 @@ class Journal:
         row = (held.task, held.fence, message["step"], message["agent"], kind, name)
         request = canonical(message["request"])
         if not queue.begin_step(
-            self._connection, (*row, request, phase, result, message["visit"]), now_us
+            self._connection, (*row, request, phase, result, message.get("visit", 1)), now_us
         ):
             raise LeaseLost
 

@@ -8,7 +8,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from runner.contract import builtin, kinds
 from runner.contract.audit_entry import canonical
@@ -19,6 +19,7 @@ from runner.contract.kinds import (
     AgentSystem,
     DataSource,
     Key,
+    Memory,
     ModelEndpoint,
     Namespace,
     Secret,
@@ -28,6 +29,7 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import named
 
 S = TypeVar("S", bound=Spec)
+_WITH_AUTH: Final = (DataSource, Memory, ModelEndpoint, Tool)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ class ManifestSet:
         return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools, endpoints and data sources may use.
+        """Every secret entry that the set's tools, endpoints, sources and memories may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -218,7 +220,7 @@ class ManifestSet:
                 spec = kinds.spec_of(key.kind, placed.body)
             except Refused:
                 continue
-            auth = spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource) else None
+            auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
             if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
                 found.add(auth.secret(key.namespace))
         return sorted(found)

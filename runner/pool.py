@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from runner.approval.notifier import Notifier
-from runner.contract import clock, seal, service, settings
+from runner.contract import clock, memory_file, seal, service, settings
 from runner.contract.database import Database, open_database
 from runner.contract.settings import Settings
 from runner.contract.telemetry import configure, log
@@ -153,6 +153,7 @@ def main(settings: Settings, now: clock.Now = clock.now_us) -> int:
         # Until the loop listens: whoever sees the role taken may ask us to stop at once.
         signal.signal(number, lambda *_: stop_asked.set())
     lock = service.only_one(settings.run, ROLE)
+    memory_file.clear(settings.memories)
     database = open_database(settings.home, settings.database.url.get_secret_value())
     try:
         if database.shared:

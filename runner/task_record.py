@@ -39,6 +39,24 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitRecord:
+    """One turn of one agent of a system. `ended_at` is None while it works.
+
+    `state` is running, done, failed, or stopped: it ran when its task ended.
+    """
+
+    number: int
+    agent: str
+    sources: tuple[int, ...]
+    phase: str
+    state: str
+    error: str | None
+    attempt: int
+    started_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One model or tool call. `request` and `result` are JSON values; result may be None."""
 

@@ -15,6 +15,7 @@ from runner.task_record import (
     StepRecord,
     TaskAccount,
     TaskRecord,
+    VisitRecord,
     WorkerRecord,
     shown_state,
     stored_state,
@@ -96,6 +97,23 @@ def steps(connection: Connection, task_id: str) -> list[StepRecord]:
     """The journal of a task, in order, up to `STEPS_MAX` steps."""
     query = "SELECT * FROM step WHERE task_id = ? ORDER BY number LIMIT ?"
     return [_step(row) for row in connection.exec_driver_sql(query, (task_id, STEPS_MAX))]
+
+
+def visits(connection: Connection, task: TaskRecord) -> list[VisitRecord]:
+    """The turns of a task's agents, in the order they began."""
+    query = (
+        "SELECT number, agent, sources, phase, state, error, attempt, started_at, finished_at"
+        " FROM visit WHERE task_id = ? ORDER BY number LIMIT ?"
+    )
+    found = []
+    for row in connection.exec_driver_sql(query, (task.id, STEPS_MAX)):
+        number, agent, sources, phase, state, *rest = row
+        stopped = task.finished and state == "running"
+        state = "stopped" if stopped else state
+        found.append(
+            VisitRecord(number, agent, tuple(json.loads(sources)), phase, state, *rest)
+        )
+    return found
 
 
 def step(connection: Connection, task_id: str, number: int) -> StepRecord | None:

@@ -99,6 +99,9 @@ class Worker:
                 files=self._settings.files,
                 commands=tuple(self._settings.tools.commands),
                 output_bytes_max=self._settings.tools.output_bytes_max,
+                memory=self._settings.memories,
+                memory_entries_max=self._settings.memory.entries_max,
+                memory_value_bytes_max=self._settings.memory.value_bytes_max,
             ),
         )
         past = Past(

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "drift": "Show what is not as it was applied.",
     "drill": "Let faults strike, and see that nothing is called.",
     "events": "Show what happened; -f follows.",
+    "graph": "Draw a system, and where a task is in it.",
     "health": "Say how each resource is, and wait until it is well.",
     "history": "Show what was applied, by whom, and with which plan.",
     "hook": "Show the plan at git push, and refuse what cannot be applied.",

@@ -101,6 +101,11 @@ def reserved(name: str) -> bool:
     return bool(dot) and family in FAMILIES
 
 
+def works_on_memory(name: str) -> bool:
+    """Whether a built-in tool works on the agent's Memory."""
+    return name.startswith("memory.")
+
+
 def memory_key(agent: Agent, namespace: str) -> Key | None:
     """The Memory that an agent works with; None: one that each task has to itself."""
     ref = agent.memory.ref

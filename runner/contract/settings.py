@@ -88,6 +88,17 @@ class Tools(Table):
         return commands
 
 
+class Memory(Table):
+    """What agents may keep on this host."""
+
+    folder: str = "memory"
+    """Folder of the memory files; relative to the home."""
+    entries_max: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Entries that one memory may hold. A search looks at each of them."""
+    value_bytes_max: int = Field(default=65_536, ge=256, le=1_048_576)
+    """Bytes that one value may have."""
+
+
 class Secrets(Table):
     """Where Secrets may come from on this host."""
 
@@ -109,6 +120,7 @@ class Settings(Table):
     sources: dict[_Name, Source] = {}
     runner: Runner = Runner()
     tools: Tools = Tools()
+    memory: Memory = Memory()
     secrets: Secrets = Secrets()
     web: Web = Web()
     audit: Audit = Audit()
@@ -141,6 +153,11 @@ class Settings(Table):
     def files(self) -> Path:
         """The folder that file tools work in."""
         return self.home / self.tools.files
+
+    @property
+    def memories(self) -> Path:
+        """The folder that memories are kept in."""
+        return self.home / self.memory.folder
 
     @property
     def run(self) -> Path:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.contract import builtin
-from runner.contract.errors import OrlojError
+from runner.contract.errors import OrlojError, Refused
 from runner.contract.kinds import Permission
-from runner.governance import grants, policies, requirement
+from runner.governance import grants, memories, policies, requirement
 from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
@@ -251,7 +251,19 @@ def _asked(case: _Case) -> tuple[str, str] | None:
     return None
 
 
+def _not_there(case: _Case) -> Verdict | None:
+    """A denial when what a built-in tool works on is not declared, or not for this agent."""
+    try:
+        if builtin.works_on_memory(case.call.tool):
+            memories.embedder(case.manifests, memories.of(case.manifests, case.agent))
+    except Refused as refused:
+        return deny(str(refused), case.agent.at("/spec/memory/ref"), case.needs)
+    return None
+
+
 def _not_runnable(case: _Case) -> Verdict | None:
+    if case.tool.builtin is not None:
+        return _not_there(case)
     if case.tool.spec.type in RUNNABLE_TYPES:
         return None
     reason = f"tools of type {case.tool.spec.type} cannot be run here"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from runner.contract import kinds
 from runner.contract.errors import NotFound
-from runner.contract.kinds import Agent, AgentRole, Key, Permission, Spec
+from runner.contract.kinds import Agent, AgentRole, Key, Memory, Permission, Spec
 from runner.manifest_set import ManifestSet, Placed
 
 Find = Callable[[Key], Placed | None]
@@ -83,4 +83,6 @@ def _named(key: Key, spec: Spec) -> list[Key]:
         targets.append(endpoint)
         if model is not None:
             targets.append(Key(key.namespace, "ModelEndpoint", model))
+    if isinstance(spec, Memory):
+        targets += spec.embedders(key.namespace)
     return targets

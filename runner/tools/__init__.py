@@ -33,6 +33,9 @@ class Bounds:
     files: Path
     commands: tuple[str, ...]
     output_bytes_max: int
+    memory: Path = Path("memory")
+    memory_entries_max: int = 10_000
+    memory_value_bytes_max: int = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a tool said, and how far it was kept apart; None: nothing was started here."""
+    """What a tool said, and how far it was kept apart; None: nothing was started here.
+
+    `tokens` are those that a model was given for it, as one that embeds.
+    """
 
     text: str
     isolation: str | None = None
+    tokens: int = 0
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:

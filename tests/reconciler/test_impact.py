@@ -77,7 +77,7 @@ class Office(World):
         """Steps of a task, each a kind and a name."""
         with self.database.write() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO step VALUES (?, ?, ?, ?, ?, '{}', 'done', '{}', 1, 0, 0, 0, 0)",
+                "INSERT INTO step VALUES (?, ?, ?, ?, ?, '{}', 'done', '{}', 1, 0, 0, 0, 0, 0)",
                 [
                     (task, number, who, kind, name)
                     for number, (kind, name) in enumerate(calls, start=1)

@@ -162,7 +162,7 @@ def test_a_manifest_of_the_public_dialect_loads_unchanged(file: Path) -> None:
         (agent("  model: @x\n"), 6, 10, "text cannot start with this character", "quotes"),
         (agent("  ? [a]\n  : b\n"), 6, 5, "a key must be text", None),
         (HEAD.replace("Agent", "Agnet"), 2, 7, "unknown kind", "did you mean `Agent`?"),
-        (HEAD.replace("Agent", "Memory"), 2, 7, "kind Memory is not supported yet", None),
+        (HEAD.replace("Agent", "Worker"), 2, 7, "kind Worker is not supported yet", None),
         (HEAD.replace("v1", "v2"), 1, 13, "`apiVersion` can only be orloj.dev/v1", None),
         (HEAD.replace("name: a", "name: -a"), 4, 9, "`name`: not a valid name", "letters"),
         ("---\n# c\nkind: Agent\n", 3, 1, "needs `apiVersion`, `metadata`, `spec`", None),

@@ -16,6 +16,10 @@ def agent(name: str = "clerk", namespace: str = "default", **fields: Any) -> Pla
     return placed("Agent", name, {"model": "m", **fields}, namespace)
 
 
+NOTES = placed("Memory", "notes", {})
+SHARED = placed("Memory", "notes", {"allowed_namespaces": ["team"]})
+
+
 def verdict(manifests: ManifestSet, tool: str, name: str = "clerk", **given: Any) -> Verdict:
     return judge.decide(manifests, manifests.agent(name), Call(tool, given))
 
@@ -24,14 +28,16 @@ def test_what_allow_lists_is_allowed_and_the_rule_is_its_line() -> None:
     there = agent(memory={"ref": "notes", "allow": ["read", "write"]})
     lines = {"/spec/memory": 6, "/spec/memory/allow": 8, "/spec/memory/allow/1": 10}
     there = Placed(there.key, there.body, "agents/clerk.yaml", 1, lines)
-    said = verdict(manifest_set(there), "memory.write", key="a", value="b")
+    said = verdict(manifest_set(there, NOTES), "memory.write", key="a", value="b")
     assert (said.decision, said.rule) == (Decision.ALLOW, "agents/clerk.yaml:10")
     assert said.permission == "write:memory/notes"
 
 
 @pytest.mark.parametrize("tool", ["memory.search", "memory.list", "memory.read"])
 def test_every_way_to_look_needs_the_same_permission(tool: str) -> None:
-    manifests = manifest_set(agent(memory={"ref": "notes", "allow": [tool.split(".")[1]]}))
+    manifests = manifest_set(
+        agent(memory={"ref": "notes", "allow": [tool.split(".")[1]]}), NOTES
+    )
     said = verdict(manifests, tool)
     assert (said.decision, said.permission) == (Decision.ALLOW, "read:memory/notes")
 
@@ -59,7 +65,8 @@ def test_a_person_is_asked_where_the_manifest_wants_it() -> None:
         agent(
             memory={"ref": "notes", "allow": ["write"]},
             governance={"requireApproval": [{"write": "memory/*"}]},
-        )
+        ),
+        NOTES,
     )
     assert verdict(manifests, "memory.write").decision is Decision.ASK
 
@@ -81,7 +88,7 @@ def line_of(*agents: Placed, **more: Any) -> ManifestSet:
     ]
     edges = {one: {"next": other} for one, other in pairwise(names)}
     system = placed("AgentSystem", "line", {"agents": names, "graph": edges, **more})
-    return manifest_set(system, *agents)
+    return manifest_set(system, *agents, SHARED, placed("Memory", "notes", {}, "team"))
 
 
 def test_a_handoff_takes_away_what_the_agent_before_may_not() -> None:
@@ -103,6 +110,32 @@ def test_a_memory_of_the_same_name_elsewhere_is_another_one() -> None:
     shared = {"ref": "default/notes", "allow": ["read"]}
     manifests = line_of(agent("first", memory=use), agent("second", "team", memory=shared))
     assert verdict(manifests, "memory.read", "team/second").decision is Decision.ALLOW
+
+
+def test_a_memory_of_another_namespace_needs_its_consent() -> None:
+    here = agent(namespace="team", memory={"ref": "default/notes", "allow": ["read"]})
+    said = verdict(manifest_set(here, NOTES), "memory.read")
+    assert said.decision is Decision.DENY
+    assert "does not serve the namespace team; its allowedNamespaces" in said.reason
+    assert verdict(manifest_set(here, SHARED), "memory.read").decision is Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (None, "the Memory default/notes is not declared"),
+        ({"provider": "pgvector"}, "has no endpoint"),
+        ({"embedding_model": "e"}, "there is no ModelEndpoint default/e or default/default"),
+    ],
+)
+def test_a_memory_that_cannot_be_used_is_a_denial(
+    spec: dict[str, Any] | None, words: str
+) -> None:
+    others = [] if spec is None else [placed("Memory", "notes", spec)]
+    here = agent(memory={"ref": "notes", "allow": ["read"]})
+    said = verdict(manifest_set(here, *others), "memory.read")
+    assert said.decision is Decision.DENY
+    assert words in said.reason
 
 
 def test_a_builtin_tool_is_known_to_everybody_who_asks_for_it() -> None:

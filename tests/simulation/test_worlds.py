@@ -20,8 +20,8 @@ from promises import ENTRY_OF
 
 pytestmark = pytest.mark.timeout(300)  # On a machine with much else to do.
 
-WORLDS = 10_000
-SHARDS = 40
+WORLDS = 2_500
+SHARDS = 10
 EACH = WORLDS // SHARDS
 LINE_STARTS = 13  # After the time.
 NOT_AWAITED = {

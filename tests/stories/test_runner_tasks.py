@@ -106,7 +106,10 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ({"agents": ["a"], "graph": {"a": {"next": "a"}}}, "not one line"),
+        (
+            {"agents": ["a"], "graph": {"a": {"next": "a"}}},
+            "has a loop: only a Task with max_turns",
+        ),
         ({"agents": ["a", "ghost"]}, "agent/default/ghost is not declared"),
     ],
     ids=["a loop", "a missing agent"],
@@ -198,7 +201,7 @@ def test_a_journal_longer_than_a_line_of_the_wire_is_replayed(home: Home) -> Non
     with home.database.write() as connection:
         connection.exec_driver_sql("UPDATE task SET fence = 1")
         connection.exec_driver_sql(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?)",
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, ?, ?, 0)",
             [(*row, now_us, now_us) for row in rows],
         )
     with home.runner(workers=1):

@@ -16,6 +16,7 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.memory import Memory
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
@@ -34,6 +35,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "AgentSystem": AgentSystem,
     "Approver": Approver,
     "DataSource": DataSource,
+    "Memory": Memory,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
@@ -85,6 +87,7 @@ __all__ = [
     "Approver",
     "DataSource",
     "Key",
+    "Memory",
     "Metadata",
     "ModelEndpoint",
     "Namespace",

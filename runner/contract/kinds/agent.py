@@ -80,12 +80,25 @@ class Governance(Strict):
 
 
 class MemoryUse(Strict):
-    """The Memory an agent works with."""
+    """The Memory an agent works with, and the `memory.*` tools it has: those of `allow`.
 
-    ref: str | None = None
+    Without `ref` each task has a memory to itself, which its agents share.
+    """
+
+    ref: str | None = Field(default=None, min_length=1)
     allow: list[Literal["read", "write", "search", "list", "ingest"]] = []
-    type: str | None = None
-    provider: str | None = None
+    type: Literal["vector", "kv"] | None = None
+    provider: Literal["in-memory"] | None = None
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> Self:
+        if self.ref is not None and (self.type, self.provider) != (None, None):
+            raise ValueError("`type` and `provider` stand in the Memory that `ref` names")
+        if self.ref is None and not self.allow and (self.type or self.provider):
+            raise ValueError("needs `allow`: without it the agent has no memory at all")
+        if len(set(self.allow)) != len(self.allow):
+            raise ValueError("`allow` names an operation twice")
+        return self
 
 
 class Execution(Strict):
@@ -135,7 +148,7 @@ class Agent(Spec):
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
 
     def references(self, namespace: str) -> list[Reference]:
-        """Its endpoint if named, its tools and its roles; what is not there is denied."""
+        """Its endpoint if named, tools, roles and memory; what is not there is denied."""
         found = [
             Reference(named(kind, name, namespace), ("spec", field, index), required=False)
             for kind, field, names in (
@@ -146,6 +159,9 @@ class Agent(Spec):
             for index, name in enumerate(names)
             if name not in TASK_TOOLS
         ]
+        if self.memory.ref is not None:
+            target = named("Memory", self.memory.ref, namespace)
+            found.append(Reference(target, ("spec", "memory", "ref"), required=False))
         if self.model_ref is None:
             return found
         return [Reference(self.endpoint(namespace)[0], ("spec", "model_ref")), *found]

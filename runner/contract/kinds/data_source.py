@@ -19,7 +19,7 @@ _URL: Final = re.compile(
     r"postgres(?:ql)?://[^\s:@/?#]+@[^\s@/?#]+/[^\s/?#]+(?:\?(?P<options>[^\s#]*))?"
 )
 _PASSWORD: Final = re.compile(r"://[^@]*:[^@]*@|[?&]password=", re.IGNORECASE)
-_OPTIONS: Final = frozenset(
+OPTIONS: Final = frozenset(
     {"channel_binding", "gssencmode", "sslmode", "sslrootcert", "target_session_attrs"}
 )
 # What a type has no use for would be taken for a fence that stands.
@@ -79,8 +79,8 @@ class DataSource(Spec):
             raise ValueError("a url looks like postgresql://user@host:5432/database")
         for option in filter(None, (address["options"] or "").split("&")):
             name = option.partition("=")[0]
-            if name not in _OPTIONS:
-                allowed = ", ".join(sorted(_OPTIONS))
+            if name not in OPTIONS:
+                allowed = ", ".join(sorted(OPTIONS))
                 raise ValueError(f"a url takes no option {name}; it may set {allowed}")
         return url
 
