@@ -162,6 +162,7 @@ class Journal:
                     model=message.get("model"),
                     outcome=message["outcome"],
                     isolation=message.get("isolation"),
+                    reason=message.get("reason"),
                     tokens_in=tokens[0],
                     tokens_out=tokens[1],
                     duration_us=message["duration_us"],

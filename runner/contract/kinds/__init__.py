@@ -16,6 +16,7 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.mcp_server import McpServer
 from runner.contract.kinds.memory import Memory
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
@@ -35,6 +36,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "AgentSystem": AgentSystem,
     "Approver": Approver,
     "DataSource": DataSource,
+    "McpServer": McpServer,
     "Memory": Memory,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
@@ -87,6 +89,7 @@ __all__ = [
     "Approver",
     "DataSource",
     "Key",
+    "McpServer",
     "Memory",
     "Metadata",
     "ModelEndpoint",
