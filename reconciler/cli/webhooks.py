@@ -47,11 +47,10 @@ def _record(
     except errors.Refused as error:
         problem = str(error)
     assert spec is None or isinstance(spec, TaskWebhook)
-    task = None if spec is None else spec.task(key.namespace)
     return view.WebhookRecord(
         namespace=key.namespace,
         name=key.name,
-        task="" if spec is None else str(task or spec.task_template_subject(key.namespace)),
+        task="" if spec is None else str(spec.queued(key.namespace)),
         profile="" if spec is None else spec.auth.profile,
         suspended=spec is not None and spec.suspend,
         url=base + addresses.path(delivery_rows.identity(key)),

@@ -112,12 +112,8 @@ def _queue(connection: Connection, delivery: Delivery, event_id: str, now_us: in
 def _work(connection: Connection, key: Key, spec: TaskWebhook) -> Submission:
     """What the template asks for now; NoTask."""
     if spec.task_template is not None:
-        named = Key(key.namespace, "Task", key.name)
-        return replace(
-            submission.of_task(named, spec.task_template, actor(key)), task_name=None
-        )
-    template = spec.task(key.namespace)
-    assert template is not None
+        return submission.of_inline(key.namespace, spec.task_template, actor(key))
+    template = spec.queued(key.namespace)
     found = recorded.resources_with(connection, [template]).get(template)
     if found is None:
         raise NoTask(f"{template} is not there")

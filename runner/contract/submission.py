@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -49,6 +49,11 @@ def of_task(key: Key, spec: Task, actor: str) -> Submission:
         requirements=spec.requirements.model_dump(mode="json", exclude_defaults=True),
         flow=spec.flow(),
     )
+
+
+def of_inline(namespace: str, spec: Task, actor: str) -> Submission:
+    """The work of a task that stands in what queues it, and has no name."""
+    return replace(of_task(Key(namespace, "Task", ""), spec, actor), task_name=None)
 
 
 def submit(

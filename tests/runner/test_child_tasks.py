@@ -170,6 +170,20 @@ def test_the_public_dialect_allows_it_outright(home: Home) -> None:
     assert len(children(home, parent)) == 1
 
 
+def test_a_person_is_asked_first_where_the_manifest_wants_it(home: Home) -> None:
+    clerk = script(
+        home,
+        "clerk",
+        [create()],
+        tools=[GRANT],
+        governance={"requireApproval": [{"create": "task/*"}]},
+    )
+    (task,) = home.submit(clerk)
+    with home.runner(workers=1):
+        home.wait([task], {"waiting_approval"})
+    assert home.rows("SELECT task_id FROM task_child") == []
+
+
 # What cannot be queued is told to the agent.
 
 

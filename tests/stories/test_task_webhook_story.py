@@ -25,6 +25,7 @@ from followed import Followed
 pytestmark = pytest.mark.story
 
 SECRET = "a secret that nobody guesses"
+EXAMPLE = Path(__file__).parents[1] / "data/upstream/examples/use-cases/event-driven-webhook"
 BODY = b'{"topic": "AI startups"}'
 MANIFESTS = f"""\
 apiVersion: orloj.dev/v1
@@ -93,10 +94,10 @@ class World(Followed):
             process.wait(timeout=30)
 
 
-def request(event: str) -> tuple[str, dict[str, str]]:
+def request(event: str, secret: str = SECRET) -> tuple[str, dict[str, str]]:
     id = hashlib.sha256(b"default/hook").hexdigest()[:24]
     at = str(int(time.time()))
-    digest = hmac.new(SECRET.encode(), at.encode() + b"." + BODY, hashlib.sha256)
+    digest = hmac.new(secret.encode(), at.encode() + b"." + BODY, hashlib.sha256)
     return f"/v1/webhook-deliveries/{id}", {
         "Content-Type": "application/json",
         "X-Timestamp": at,
@@ -186,6 +187,28 @@ def test_a_daemon_killed_before_it_answers_has_queued_once_or_not_at_all(world: 
     tasks = [row[0] for row in world.rows("SELECT id FROM task ORDER BY id")]
     assert tasks == sorted(known.values())
     assert len(tasks) == 4
+
+
+def test_the_public_example_takes_deliveries_unchanged(world: World) -> None:
+    """What the example's document tells senders to sign is believed; its model is not asked."""
+    files = {
+        str(path.relative_to(EXAMPLE)): path.read_text() for path in EXAMPLE.rglob("*.yaml")
+    }
+    commit = world.push(files)
+    with world.daemon():
+        world.applied(commit)
+        (listed,) = json.loads(world.run("webhooks", "--json").stdout)
+        secret = "replace-with-a-long-random-shared-secret"
+        _, headers = request("evt-001", secret)
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        with closing(http.client.HTTPConnection("127.0.0.1", world.port())) as asked:
+            path = listed["url"][listed["url"].index("/v1/") :]
+            asked.request("POST", path, BODY, headers)
+            assert asked.getresponse().status == 202
+    ((stored, name, retry),) = world.rows("SELECT input, task_name, retry FROM task")
+    assert json.loads(stored)["webhook_payload"] == BODY.decode()
+    assert json.loads(stored)["topic"] == "default topic if payload omits context"
+    assert (name, json.loads(retry)["max_attempts"]) == ("uc-webhook-template-task", 2)
 
 
 def test_a_webhook_of_a_commit_listens_until_a_commit_takes_it_away(world: World) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from runner.contract.kinds.base import Key, Reference, SecretAuth, Spec, Strict, named
-from runner.contract.kinds.task import Task
+from runner.contract.kinds.base import Reference, SecretAuth, Strict, misplaced
+from runner.contract.kinds.trigger import Trigger
 
 SKEW_S: Final = 300
 _HOUR_S: Final = 3_600
@@ -64,7 +64,7 @@ class WebhookAuth(SecretAuth):
         used = self._used() | {"profile", "secret_ref"}
         for field in sorted(self.model_fields_set - used):
             if getattr(self, field) != type(self).model_fields[field].default:
-                raise ValueError(f"{field} has no effect here: {self._why(field)}")
+                raise misplaced(field, f"it has no effect here: {self._why(field)}")
         return self
 
     def _complete_hmac(self) -> None:
@@ -163,31 +163,21 @@ class WebhookPayload(Strict):
     @model_validator(mode="after")
     def _key(self) -> Self:
         if self.mode == "json" and "input_key" in self.model_fields_set:
-            raise ValueError(
-                "input_key has no effect with mode json, which fills the inputs by their"
-                " names; leave it out, or take mode raw"
+            raise misplaced(
+                "input_key",
+                "it has no effect with mode json, which fills the inputs by their names;"
+                " leave it out, or take mode raw",
             )
         return self
 
 
-class TaskWebhook(Spec):
-    """An address that queues a task for each delivery with a proof. See docs/task-webhooks.md.
+class TaskWebhook(Trigger):
+    """An address that queues a task for each delivery that is proved."""
 
-    The task comes from a Task, which is best a template, or stands here and is one.
-    """
-
-    task_ref: str | None = Field(default=None, min_length=1)
-    task_template: Task | None = None
     suspend: bool = False
     auth: WebhookAuth
     idempotency: WebhookIdempotency = WebhookIdempotency()
     payload: WebhookPayload = WebhookPayload()
-
-    @model_validator(mode="after")
-    def _one_task(self) -> Self:
-        if (self.task_ref is None) == (self.task_template is None):
-            raise ValueError("needs exactly one of task_ref and task_template")
-        return self
 
     @property
     def event_header(self) -> str | None:
@@ -203,26 +193,8 @@ class TaskWebhook(Spec):
         days = 3 if self.auth.profile == "github" else 1
         return self.idempotency.dedupe_window_seconds or days * _DAY_S
 
-    def task(self, namespace: str) -> Key | None:
-        """The Task to queue; None: it stands here."""
-        return None if self.task_ref is None else named("Task", self.task_ref, namespace)
-
-    def task_template_subject(self, namespace: str) -> Key:
-        """Who does the work of the task that stands here."""
-        assert self.task_template is not None, "asked where task names a Task"
-        return self.task_template.subject(namespace)
-
     def references(self, namespace: str) -> list[Reference]:
         """Its task, or what that works with, and its Secret; without it nothing is let in."""
-        secret = Reference(
-            self.auth.secret(namespace)[0], ("spec", "auth", "secretRef"), required=False
-        )
-        task = self.task(namespace)
-        if task is not None:
-            return [Reference(task, ("spec", "task_ref")), secret]
-        assert self.task_template is not None
-        inner = [
-            Reference(found.target, ("spec", "task_template", *found.path[1:]), found.required)
-            for found in self.task_template.references(namespace)
-        ]
-        return [*inner, secret]
+        secret, _ = self.auth.secret(namespace)
+        named = Reference(secret, ("spec", "auth", "secretRef"), required=False)
+        return [*super().references(namespace), named]
