@@ -23,6 +23,7 @@ from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
+from runner.contract.kinds.task_approval import TaskApproval
 from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.task_webhook import TaskWebhook
 from runner.contract.kinds.tool import Tool
@@ -43,6 +44,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "RetentionPolicy": RetentionPolicy,
     "Secret": Secret,
     "Task": Task,
+    "TaskApproval": TaskApproval,
     "TaskSchedule": TaskSchedule,
     "TaskWebhook": TaskWebhook,
     "Tool": Tool,
@@ -100,6 +102,7 @@ __all__ = [
     "Secret",
     "Spec",
     "Task",
+    "TaskApproval",
     "TaskSchedule",
     "TaskWebhook",
     "Tool",
