@@ -131,6 +131,8 @@ class Guard:
         except ToolFailed as error:
             isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
+        except LeaseLost:
+            raise
         except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)

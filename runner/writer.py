@@ -67,9 +67,8 @@ class Writer:
             with self._database.reading(self._connection):
                 strays = self._look(turn) if turn.look else []
                 rescue = turn.look and self._database.shared
-                found = not turn.empty or strays or rescue or self._claimable(turn, now_us)
-            if not found:
-                return
+                if not (not turn.empty or strays or rescue or self._claimable(turn, now_us)):
+                    return
             with self._database.writing(self._connection):
                 self._write(turn, strays, now_us)
                 turn.mark = self._ledger.flush(now_us)
@@ -193,6 +192,8 @@ class Writer:
                 return self._decided(turn, held, said, message, now_us)
             case "visit" | "result":
                 self._ledger.journal.take(held, message, now_us)
+            case "child":
+                return self._ledger.journal.child(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]

@@ -62,6 +62,7 @@ COMMANDS: Final = {
     "up": "Run daemon and worker in one terminal.",
     "validate": "Check manifests without applying them.",
     "wait": "Wait until tasks are over.",
+    "webhooks": "List task webhooks, their addresses and last deliveries.",
     "why": "Walk a call back to the line, the commit and the people behind it.",
     "worker": "Run the dispatcher and its workers; drain or restart them.",
     "workers": "List worker processes.",

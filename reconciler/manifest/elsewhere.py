@@ -27,7 +27,6 @@ KINDS_ELSEWHERE: Final = {
         "the runner asks for a review, a file cannot",
         "remove it; `orloj approve` answers",
     ),
-    "TaskWebhook": ("kind TaskWebhook is not supported yet", None),
     "ToolApproval": (
         "the runner asks for an approval; one in a file would approve nothing",
         "remove it; `orloj approvals` shows requests, `orloj approve` answers one",

@@ -10,7 +10,7 @@ else looks at them, and no problem shows a line of a document that may hold one.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -189,7 +189,10 @@ class _Part:
             return model.model_validate(manifest[field], strict=True)
         except ValidationError as error:
             for finding in wording.findings(error, known(), field):
-                self._find(finding)
+                path = finding.path
+                if path not in self._document.marks:  # Told by its canonical spelling.
+                    path = self._document.written(path, known())
+                self._find(replace(finding, path=path))
         return None
 
     def _with_template(self, metadata: Metadata, spec: SealedSecret) -> Metadata:

@@ -73,7 +73,7 @@ def test_the_manifest_of_the_announcement_is_accepted_as_printed() -> None:
 
 
 def test_there_are_upstream_manifests_to_read() -> None:
-    assert len(UPSTREAM) == 92
+    assert len(UPSTREAM) == 95
 
 
 @pytest.mark.parametrize("file", UPSTREAM, ids=lambda file: str(file.relative_to(DATA)))

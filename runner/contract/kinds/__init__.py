@@ -25,6 +25,7 @@ from runner.contract.kinds.sealed_secret import SealedSecret
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
 from runner.contract.kinds.task_schedule import TaskSchedule
+from runner.contract.kinds.task_webhook import TaskWebhook
 from runner.contract.kinds.tool import Tool
 from runner.contract.kinds.tool_permission import ToolPermission
 from runner.contract.kinds.worker import Worker
@@ -45,6 +46,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Secret": Secret,
     "Task": Task,
     "TaskSchedule": TaskSchedule,
+    "TaskWebhook": TaskWebhook,
     "Tool": Tool,
     "ToolPermission": ToolPermission,
     "Worker": Worker,
@@ -102,6 +104,7 @@ __all__ = [
     "Spec",
     "Task",
     "TaskSchedule",
+    "TaskWebhook",
     "Tool",
     "ToolPermission",
     "Worker",

@@ -1,6 +1,6 @@
 """Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -19,6 +19,8 @@ from runner.contract.kinds.base import (
 )
 
 MODEL_ENDPOINT_DEFAULT = "default"
+TASK_TOOLS: Final = ("orloj.task.create", "orloj.task.list")
+"""Tools that Orloj answers itself: an agent has them that lists them, and no Tool says so."""
 
 
 class ToolGrant(Strict):
@@ -155,6 +157,7 @@ class Agent(Spec):
                 ("AgentRole", "roles", self.roles),
             )
             for index, name in enumerate(names)
+            if name not in TASK_TOOLS
         ]
         if self.memory.ref is not None:
             target = named("Memory", self.memory.ref, namespace)

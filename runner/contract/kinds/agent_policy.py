@@ -14,6 +14,8 @@ class AgentPolicy(Spec):
     """
 
     max_tokens_per_run: int | None = Field(default=None, gt=0)
+    max_child_depth: int | None = Field(default=None, ge=0, le=100)
+    max_child_tasks: int | None = Field(default=None, ge=0, le=1_000)
     allowed_models: list[str] = []
     blocked_tools: list[str] = []
     apply_mode: Literal["scoped", "global"] = "scoped"
