@@ -190,7 +190,7 @@ class Writer:
             case "model" | "tool" | "review":
                 said = self._ledger.journal.begin(held, message, now_us)
                 return self._decided(turn, held, said, message, now_us)
-            case "visit" | "result":
+            case "visit" | "result" | "note":
                 self._ledger.journal.take(held, message, now_us)
             case "child":
                 return self._ledger.journal.child(held, message, now_us)
