@@ -182,10 +182,10 @@ class Writer:
             case "model" | "tool" | "review":
                 said = self._ledger.journal.begin(held, message, now_us)
                 return self._decided(turn, held, said, message, now_us)
-            case "visit" | "result":
+            case "visit" | "result" | "note":
                 self._ledger.journal.take(held, message, now_us)
             case "child":
-                return self._ledger.journal.child(held, message, now_us)
+                return self._ledger.child(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]

@@ -10,7 +10,6 @@ from typing import Final
 
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
-    Agent,
     McpServer,
     ModelEndpoint,
     RetentionPolicy,
@@ -24,9 +23,6 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
-_IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("execution", "memory"),
-}
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
 _TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql", "mcp"}
@@ -36,7 +32,6 @@ _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
-    yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
         case Tool():
             yield from _tool(spec)
