@@ -16,7 +16,6 @@ from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
-from runner.child import queueing
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
@@ -81,13 +80,6 @@ class Journal:
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
-
-    def child(self, held: Held, message: Message, now_us: int) -> Message:
-        """What becomes of a call that queues a task, or lists them; it was allowed before."""
-        manifests = self._pins.load(held.manifests)
-        return queueing.answer(
-            *(self._connection, held, message["step"], manifests, self._log), now_us=now_us
-        )
 
     def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a question to a model and write it down, before it is asked."""

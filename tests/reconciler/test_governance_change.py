@@ -175,6 +175,12 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         "policy-deleted",
         "the policy p is deleted: it blocks shell",
     ),
+    "child tasks go deeper": (
+        {("AgentPolicy", "p"): {"apply_mode": "global", "max_child_depth": 2}},
+        {("AgentPolicy", "p"): {"apply_mode": "global", "max_child_depth": 9}},
+        "limit-raised",
+        "p has its limit max_child_depth raised from 2 to 9",
+    ),
     "policy scope": (
         {("AgentPolicy", "p"): POLICY},
         {("AgentPolicy", "p"): {**POLICY, "apply_mode": "scoped", "target_agents": ["b"]}},
@@ -277,6 +283,13 @@ def test_the_way_back_narrows(before: Specs, after: Specs, rule: str, words: str
 
     assert Severity.NARROWS in found
     assert Severity.WIDENS not in found
+
+
+def test_a_new_policy_that_allows_more_child_tasks_than_the_default_widens() -> None:
+    found = compared({}, {("AgentPolicy", "p"): {"max_child_tasks": 50, "max_child_depth": 4}})
+    said = {(finding.severity, finding.sentence) for finding in found}
+    assert (Severity.WIDENS, "p has its limit max_child_tasks raised from 20 to 50") in said
+    assert (Severity.NARROWS, "p has its limit max_child_depth lowered from 5 to 4") in said
 
 
 def test_what_turns_a_protection_off_for_all_is_loud_and_first() -> None:
