@@ -7,41 +7,30 @@ not do.
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from runner import builtin_call, mcp_given, models, tool_result, tools
-from runner.builtin_call import BuiltinCall
-from runner.contract import builtin, kinds, masking, seal
+from runner import model_choice, models, tool_result, tools
+from runner.carrier import Carrier
+from runner.contract import builtin, masking, seal
 from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
     ModelReply,
     ToolCall,
+    charge,
     checked,
     counted,
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.tools import Answered, attempts
+from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.model_choice import Choice
+from runner.place import Place, Review, Waits
+from runner.tools import Answered
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
-from runner.tools.sources import Source
-from runner.workflow import Visit
-
-
-class Waits(Exception):
-    """The call must wait for people or for room, and other agents of the task still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in its task a call stands; `alone`: no other agent of the task works now."""
-
-    step: int
-    visit: int = 1
-    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,34 +45,77 @@ class Guard:
     bounds: tools.Bounds
     sessions: McpSessions = field(default_factory=McpSessions)
 
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return Carrier(
+            link=self.link,
+            task=self.task,
+            fence=self.fence,
+            manifests=self.manifests,
+            secrets=self.secrets,
+            bounds=self.bounds,
+            sessions=self.sessions,
+        )
+
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
-        key, endpoint, model = self.manifests.endpoint(agent)
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
+
+        async def ask(number: int, choice: Choice) -> ModelReply:
+            return await self._ask_one(place, agent, conversation, choice, number=number)
+
+        def passed(choice: Choice) -> None:
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+
+        choices = model_choice.choices(self.manifests, agent)
+        return await model_choice.first(choices, ask, passed)
+
+    async def _ask_one(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        conversation: Conversation,
+        choice: Choice,
+        *,
+        number: int,
+    ) -> ModelReply:
+        """The reply of one endpoint; ModelFailed, also when the guard denies it."""
+        endpoint, model = choice.endpoint, choice.model
         facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
+        facts |= {"choice": number} if number else {}
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, key.namespace),
+            key=self._carrier.secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
+            schema=agent.spec.execution.output_schema,
         )
         answer = await self._ask(
             "model",
             place,
             **facts,
-            endpoint=key.name,
+            endpoint=choice.key.name,
             request={"exchanges": len(conversation.exchanges)},
             # Only the dispatcher knows what is left; only here is what will be sent.
             tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
+        request = replace(request, output_max=answer.get("output_max"))
+        return await self._answered(facts, request)
+
+    async def _answered(self, facts: dict[str, Any], request: models.Request) -> ModelReply:
+        """Ask what was allowed, and tell what came of it; ModelFailed."""
         started = time.monotonic_ns()
         reply: ModelReply | None = None
         try:
-            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = await models.ask(request)
             reply = checked(reply)
         except ModelFailed as error:
             raise self._model_failed(facts, started, error, reply) from None
@@ -105,6 +137,13 @@ class Guard:
             message, retryable=error.retryable, retry_after_s=error.retry_after_s
         )
 
+    async def ask_review(
+        self, place: Place, agent: PlacedAgent, review: Review
+    ) -> dict[str, Any]:
+        """What people said of an output: `decision` and `reason`; Waits, LeaseLost."""
+        who = self.manifests.called(agent)
+        return await self._ask("review", place, step=place.step, agent=who, **review.to_json())
+
     async def call_tool(
         self, place: Place, agent: PlacedAgent, call: ToolCall
     ) -> dict[str, Any]:
@@ -115,77 +154,21 @@ class Guard:
             place,
             **facts,
             request={"call": call.id, "arguments": call.arguments},
-            **self._misfit(agent, call),
+            **self._carrier.misfit(agent, call),
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
             return {"denied": answer["reason"], "code": answer["code"]}
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
+        needs = answer.get("permissions", [])
 
         async def made(tries: list[Try]) -> Answered:
-            return await self._made(place, agent, call, (tool, answer), tries=tries)
+            return await self._carrier.made(place, agent, call, needs, tries)
 
         became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
         used = ModelReply(None, tokens_in=became.tokens)
         self._tell(facts | became.facts, started, became.outcome, became.result, used)
         return became.result
-
-    async def _made(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        call: ToolCall,
-        allowed: tuple[PlacedTool, dict[str, Any]],
-        *,
-        tries: list[Try],
-    ) -> Answered:
-        """What an allowed call says; ToolFailed."""
-        tool, answer = allowed
-        if tool.builtin is not None:
-            return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(map(_permission, answer.get("permissions", [])))
-        brought = tools.Call(
-            idempotency_key=f"{self.task}:{place.step}",
-            secret=self._secret(tool.spec.auth, tool.key.namespace),
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            permissions=permissions,
-            sources=self._sources(agent.key.namespace, permissions),
-            sessions=self.sessions,
-            caller=tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name),
-        )
-        spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
-        brought = replace(brought, server=server)
-        return await attempts.made(spec, call.arguments, brought, tries, self.link.trusted)
-
-    def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
-        """Why a tool that was offered does not take these arguments, as the dispatcher is told.
-
-        Looked at here, where a look that takes long holds up no other task's decision. What
-        was not offered is for the dispatcher alone to refuse.
-        """
-        if call.tool not in self._given(agent):
-            return {}
-        tool = self.manifests.tool(agent, call.tool)
-        found = None if tool is None else tools.misfit(tool.spec, call.arguments)
-        return {} if found is None else {"misfit": found}
-
-    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
-        return BuiltinCall(
-            tool=call.tool,
-            arguments=call.arguments,
-            task=self.task,
-            fence=self.fence,
-            step=step,
-            agent=agent,
-            manifests=self.manifests,
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            secret=self._secret,
-            link=self.link,
-        )
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -200,9 +183,9 @@ class Guard:
             raise Waits
         return answer
 
-    def tell_visit(self, visit: Visit) -> None:
-        """Have it written down that a visit began or ended; what is asked next is after it."""
-        self.link.tell("visit", **self._ids, visit=visit.to_json())
+    def tell(self, op: str, **message: Any) -> None:
+        """Have written down what asks for nothing; what is asked next is after it."""
+        self.link.tell(op, **self._ids, **message)
 
     def _tell(
         self,
@@ -224,50 +207,19 @@ class Guard:
             result=result,
             tokens_in=0 if reply is None else reply.tokens_in,
             tokens_out=0 if reply is None else reply.tokens_out,
-            charge=_charge(reply, error),
+            charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
     def _masked(self, text: str) -> str:
         return seal.redact(text, self.secrets.values())
 
-    def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
-        if auth is None:
-            return None
-        if not self.manifests.serves(auth.secret(namespace)[0], namespace):
-            return None
-        return auth.value(namespace, self.secrets)
-
-    def _sources(
-        self, namespace: str, permissions: tuple[kinds.Permission, ...]
-    ) -> dict[str, Source]:
-        """The data sources that the permissions name, as the agent's namespace knows them."""
-        declared = self.manifests.data_sources(namespace) if permissions else {}
-        return {
-            name: Source(declared[name], self._secret(declared[name].auth, namespace))
-            for name in {permission.resource for permission in permissions} & declared.keys()
-        }
-
-    def _given(self, agent: PlacedAgent) -> dict[str, None]:
-        """The names of the tools that the agent's manifest gives it, each once."""
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        return dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own])
-
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for name in self._given(agent):
+        names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
+        names += [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys(names):
             tool = self.manifests.tool(agent, name)
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)
-
-
-def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
-    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
-    if reply is not None and reply.usage:
-        return "usage"
-    return "nothing" if error is not None and error.untouched else "estimate"

@@ -11,20 +11,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import queue, visits
+from runner import call_facts, model_choice, queue, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
+from runner.child import queueing
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
-from runner.contract.kinds.tool import template_arguments
-from runner.governance import judge, policies
+from runner.governance import judge
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
 from runner.reviewing import Reviews
 from runner.workflow import Visit, from_json
@@ -73,19 +73,27 @@ class Journal:
         return self.reviews.begin(held, message, now_us)
 
     def take(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down what a worker tells: how a step ended, or where a visit stands."""
-        if message["op"] == "result":
-            self.end(held, message, now_us)
+        """Write down what a worker tells: how a step ended, a note, where a visit stands."""
+        if message["op"] != "visit":
+            write = self.end if message["op"] == "result" else self._note
+            write(held, message, now_us)
             return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
 
+    def child(self, held: Held, message: Message, now_us: int) -> Message:
+        """What becomes of a call that queues a task, or lists them; it was allowed before."""
+        manifests = self._pins.load(held.manifests)
+        return queueing.answer(
+            *(self._connection, held, message["step"], manifests, self._log), now_us=now_us
+        )
+
     def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        decided = call_facts.of_model(manifests, agent, message, held.task_name)
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -108,7 +116,7 @@ class Journal:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
-        facts, withheld = _named(manifests, agent, name, verdict)
+        facts, withheld = call_facts.named(manifests, agent, name, verdict)
         private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""
         if verdict.decision is Decision.ASK:
@@ -148,7 +156,7 @@ class Journal:
         at = (tool or agent).at("/spec/input_schema")
         reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
         verdict = deny(reason, at, code=ToolCode(misfit["code"]))
-        facts, withheld = _named(manifests, agent, message["tool"], verdict)
+        facts, withheld = call_facts.named(manifests, agent, message["tool"], verdict)
         arguments = message["request"]["arguments"]
         result = canonical({"denied": misfit["said"], "code": verdict.code})
         self._begin(held, message, ("tool", message["tool"], "denied", result), now_us)
@@ -171,6 +179,20 @@ class Journal:
         except Refused as refused:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
+
+    def _note(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down, as a step, what an agent's turn came to without a call."""
+        note = message["note"]
+        what = ("turn", note["name"], "done", canonical(note["result"]))
+        self._begin(held, message | {"request": note["request"]}, what, now_us)
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
+        facts |= {"step": message["step"], "agent": message["agent"]}
+        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
+        if note["tool"] is not None:
+            private = (("arguments", note["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
@@ -209,9 +231,11 @@ class Journal:
     def _answered(self, held: Held, message: Message, now_us: int) -> None:
         """Take down which model an endpoint says that answered."""
         manifests = self._pins.load(held.manifests)
-        key, endpoint, model = manifests.endpoint(manifests.agent(message["agent"]))
-        if endpoint.provider != "mock":
-            self.answers.note(key, model, message["result"].get("model"), now_us)
+        agent = manifests.agent(message["agent"])
+        asked = model_choice.numbered(manifests, agent, message.get("choice", 0))
+        if asked.endpoint.provider != "mock":
+            said = message["result"].get("model")
+            self.answers.note(asked.key, asked.model, said, now_us)
 
     def interrupted(self, held: Held) -> Step | None:
         """A tool call that began, did not end, and may not be repeated; None: there is none."""
@@ -269,7 +293,7 @@ class Journal:
             decision=verdict.decision.value,
             rule=verdict.rule,
             reason=verdict.reason,
-            tool_code=_code(verdict, facts),
+            tool_code=call_facts.code(verdict, facts),
             private=withheld,
         )
         if private is not None:
@@ -277,33 +301,3 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
-
-
-def _code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
-    """The code of a tool call that is denied; a model's question has none."""
-    denied = verdict.decision is Decision.DENY and "model" not in facts
-    return verdict.code.value if denied else None
-
-
-def _named(
-    manifests: ManifestSet, agent: PlacedAgent, name: str, verdict: Verdict
-) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
-    """What entries say of a call for ever, and what the first of them commits to besides.
-
-    A name that no manifest declares is a model's own text; a permission that arguments
-    filled says what they say, and stands as its tool declares it.
-    """
-    chain = manifests.chain_names(agent)
-    try:
-        tool = manifests.tool(agent, name)
-    except OrlojError:
-        tool = None
-    if tool is None:
-        withheld = (("tool", name),)
-        return {"chain": chain, "private": withheld}, withheld
-    asked = verdict.permission
-    facts = {"tool": name, "permission": asked, "chain": chain}
-    templates = tool.spec.requires
-    if asked is None or not any(template_arguments(one.resource) for one in templates):
-        return facts, ()
-    return facts | {"permission": " ".join(map(str, templates))}, (("permission", asked),)

@@ -63,10 +63,12 @@ class EntryType(StrEnum):
     TASK_RETRIED = "task.retried"
     TASK_DROPPED = "task.dropped"
     TASK_PARKED = "task.parked"
+    TASK_CHILD_QUEUED = "task.child_queued"
     STATE_COPIED = "state.copied"
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
+    WEBHOOK_RECEIVED = "webhook.received"
     DRILL_DONE = "drill.done"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
@@ -74,6 +76,9 @@ class EntryType(StrEnum):
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
+    TURN_REPEATED = "turn.repeated"
+    TURN_REPAIR = "turn.repair"
+    TURN_VIOLATED = "turn.violated"
     APPROVAL_REQUESTED = "action.approval_requested"
     APPROVAL_GRANTED = "action.approval_granted"
     APPROVAL_DENIED = "action.approval_denied"
@@ -124,15 +129,20 @@ CODES: Final = {
     EntryType.TASK_RETRIED: "TSK007I",
     EntryType.TASK_DROPPED: "TSK008I",
     EntryType.TASK_PARKED: "TSK009I",
+    EntryType.TASK_CHILD_QUEUED: "TSK010I",
     EntryType.SCHEDULE_FIRED: "SCH001I",
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",
+    EntryType.WEBHOOK_RECEIVED: "WHK001I",
     EntryType.ACTION_REQUESTED: "ACT001I",
     EntryType.ACTION_DECIDED: "ACT002I",
     EntryType.ACTION_STARTED: "ACT003I",
     EntryType.ACTION_EXECUTED: "ACT004I",
     EntryType.ACTION_FAILED: "ACT005E",
     EntryType.ACTION_UNKNOWN: "ACT006E",
+    EntryType.TURN_REPEATED: "TRN001I",
+    EntryType.TURN_REPAIR: "TRN002I",
+    EntryType.TURN_VIOLATED: "TRN003W",
     EntryType.APPROVAL_REQUESTED: "APR001I",
     EntryType.APPROVAL_GRANTED: "APR002I",
     EntryType.APPROVAL_DENIED: "APR003W",

@@ -17,9 +17,10 @@ from runner import named_secrets
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
 from runner.conversation import ToolCall
-from runner.guard import Guard, Place
+from runner.guard import Guard
 from runner.link import Link
 from runner.manifest_set import ManifestSet, Placed
+from runner.place import Place
 from runner.tools import Bounds
 from runner.wire import Wire
 
