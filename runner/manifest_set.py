@@ -186,20 +186,18 @@ class ManifestSet:
     def endpoint(self, agent: PlacedAgent) -> tuple[Key, ModelEndpoint, str]:
         """The endpoint an agent asks, and the model to ask for; NotFound.
 
-        `model: NAME` means the ModelEndpoint of that name, else the one named `default`,
-        asked for NAME.
+        Which one that is, `Agent.candidates` says.
         """
-        key, model = agent.spec.endpoint(agent.key.namespace)
-        if model is not None:
-            same_name = Key(agent.key.namespace, "ModelEndpoint", model)
-            if same_name in self.resources:
-                key, model = same_name, None
-        if key not in self.resources:
+        candidates = agent.spec.candidates(agent.key.namespace)
+        declared = [one for one in candidates if one[0] in self.resources]
+        if not declared:
+            key, model = candidates[-1]
             raise NotFound(
                 f"agent {agent.key.name} asks for the model {model or key.name}, "
                 f"and there is no ModelEndpoint {key.namespace}/{key.name}; declare one "
                 "(orloj schema ModelEndpoint shows its fields)"
             )
+        key, model = declared[0]
         spec = _spec(self.resources[key], ModelEndpoint)
         return key, spec, model or spec.default_model
 
