@@ -116,10 +116,14 @@ def _tokens(count: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One reply of the model, and the answers to the calls in it so far, by call id."""
+    """One reply of the model, and the answers to the calls in it so far, by call id.
+
+    `told` is what the model is told of a reply that cannot be taken, after it.
+    """
 
     reply: ModelReply
     answers: dict[str, str] = field(default_factory=dict)
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner import builtin_call, model_choice, models, tools
+from runner.agent import Note
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
 from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
@@ -50,17 +51,13 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
-
-        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
-        """
+        """The reply of the first to answer; ModelFailed, Waits, LeaseLost: ours no more."""
 
         async def ask(number: int, choice: Choice) -> ModelReply:
             return await self._ask_one(place, agent, conversation, choice, number=number)
 
         def passed(choice: Choice) -> None:
-            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
-            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+            log("model_fallback", "The next is asked.", **self._ids, endpoint=choice.called)
 
         choices = model_choice.choices(self.manifests, agent)
         return await model_choice.first(choices, ask, passed)
@@ -84,6 +81,7 @@ class Guard:
             key=self._secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
+            schema=agent.spec.execution.output_schema,
         )
         answer = await self._ask(
             "model",
@@ -174,7 +172,9 @@ class Guard:
         """What an allowed call says; ToolFailed."""
         if tool.builtin is not None:
             return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        permissions = tuple(
+            map(kinds.Permission.model_validate, allowed.get("permissions", []))
+        )
         return await tools.call(
             tool.spec,
             call.arguments,
@@ -221,6 +221,12 @@ class Guard:
     def tell_visit(self, visit: Visit) -> None:
         """Have it written down that a visit began or ended; what is asked next is after it."""
         self.link.tell("visit", **self._ids, visit=visit.to_json())
+
+    def tell_note(self, place: Place, agent: PlacedAgent, note: Note) -> None:
+        """Have a note written down; what is asked next is after it."""
+        where = {"visit": place.visit, "step": place.step}
+        name = self.manifests.called(agent)
+        self.link.tell("note", **self._ids, **where, agent=name, note=note.to_json())
 
     def _tell(
         self,
@@ -285,13 +291,10 @@ class Guard:
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        for name in dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own]):
+        names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
+        names += [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys(names):
             tool = self.manifests.tool(agent, name)
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)

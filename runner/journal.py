@@ -21,11 +21,12 @@ from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import judge, policies
-from runner.governance.verdict import Call, Decision, Verdict, deny
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.pinning import Pins
+from runner.reviewing import Reviews
 from runner.workflow import Visit, from_json
 from runner.world.answered import Answers
 
@@ -44,6 +45,7 @@ class Journal:
         self._approvals = Approvals(connection, log)
         self.settlements = Settlements(connection, pins, log)
         self.answers = Answers(connection)
+        self.reviews = Reviews(connection, pins, self._approvals, log)
         self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
@@ -61,8 +63,21 @@ class Journal:
         """The visits of a task so far."""
         return visits.of(self._connection, task)
 
-    def visit(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down that a visit began or ended."""
+    def begin(self, held: Held, message: Message, now_us: int) -> Verdict | Message | Parking:
+        """Decide on what a worker asks for, before it is done: a model, a tool, a review."""
+        match message["op"]:
+            case "model":
+                return self.begin_model(held, message, now_us)
+            case "tool":
+                return self.begin_tool(held, message, now_us)
+        return self.reviews.begin(held, message, now_us)
+
+    def take(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down what a worker tells: how a step ended, a note, where a visit stands."""
+        if message["op"] != "visit":
+            write = self.end if message["op"] == "result" else self._note
+            write(held, message, now_us)
+            return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
@@ -71,7 +86,9 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = _of_model(manifests, agent, message, held.task_name)
+        decided = policies.decide_choice(
+            manifests, agent, message["model"], held.task_name, message.get("choice", 0)
+        )
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -130,6 +147,20 @@ class Journal:
         except Refused as refused:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
+
+    def _note(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down, as a step, what an agent's turn came to without a call."""
+        note = message["note"]
+        what = ("turn", note["name"], "done", canonical(note["result"]))
+        self._begin(held, message | {"request": note["request"]}, what, now_us)
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
+        facts |= {"step": message["step"], "agent": message["agent"]}
+        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
+        if note["tool"] is not None:
+            private = (("arguments", note["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
@@ -235,21 +266,6 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
-
-
-def _of_model(
-    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
-) -> Verdict:
-    """The verdict on the model that a worker wants to ask, which the manifests must name."""
-    model, number = message["model"], message.get("choice", model_choice.OWN)
-    try:
-        asked = model_choice.numbered(manifests, agent, number)
-    except OrlojError as error:
-        return deny(str(error), agent.at(""))
-    if asked.model != model:
-        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
-    at = None if number == model_choice.OWN else asked.at
-    return policies.decide_model(manifests, agent, model, task_name, at)
 
 
 def _named(

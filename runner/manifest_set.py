@@ -15,7 +15,6 @@ from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
     Agent,
-    AgentPolicy,
     AgentSystem,
     DataSource,
     Key,
@@ -26,6 +25,7 @@ from runner.contract.kinds import (
     Secret,
     Spec,
     Tool,
+    limiting,
 )
 from runner.contract.kinds.base import named
 
@@ -111,7 +111,7 @@ class ManifestSet:
         """Whether anything in it limits tokens, costs, calls or tasks; unreadable: it may."""
         try:
             return any(
-                _limits(kinds.spec_of(key.kind, placed.body))
+                limiting.limits(kinds.spec_of(key.kind, placed.body))
                 for key, placed in self.resources.items()
                 if key.kind in {"Agent", "AgentPolicy", "Tool"}
             )
@@ -293,18 +293,6 @@ def _spec(placed: Placed, kind: type[S]) -> S:
     spec = _read(placed.key.kind, placed.body)
     assert isinstance(spec, kind)
     return spec
-
-
-def _limits(spec: Spec) -> bool:
-    match spec:
-        case Agent(governance=rules):
-            bounds = (rules.max_tokens_per_minute, rules.max_tokens_per_run)
-            return (*bounds, rules.max_cost_per_day, rules.max_concurrent) != (None,) * 4
-        case AgentPolicy():
-            return spec.max_tokens_per_run is not None
-        case Tool():
-            return spec.limits.max_calls_per_minute is not None
-    return False
 
 
 def _parts(placed: Placed) -> tuple[Key, str, str, int, dict[str, int], str | None]:

@@ -80,6 +80,8 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
             {"role": "tool", "tool_call_id": call.id, "content": exchange.answers[call.id]}
             for call in exchange.reply.calls
         ]
+        if exchange.told is not None:
+            messages.append({"role": "user", "content": exchange.told})
     return messages
 
 

@@ -159,6 +159,8 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
             }
             for call in exchange.reply.calls
         ]
+        if exchange.told is not None:
+            messages.append({"role": "user", "content": exchange.told})
     return messages
 
 

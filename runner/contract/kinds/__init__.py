@@ -23,6 +23,7 @@ from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
+from runner.contract.kinds.task_approval import TaskApproval
 from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
 from runner.contract.kinds.tool_approval import ToolApproval
@@ -42,6 +43,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "RetentionPolicy": RetentionPolicy,
     "Secret": Secret,
     "Task": Task,
+    "TaskApproval": TaskApproval,
     "TaskSchedule": TaskSchedule,
     "Tool": Tool,
     "ToolApproval": ToolApproval,
@@ -98,6 +100,7 @@ __all__ = [
     "Secret",
     "Spec",
     "Task",
+    "TaskApproval",
     "TaskSchedule",
     "Tool",
     "ToolApproval",
