@@ -99,9 +99,10 @@ class Moves:
         self._steps.append(done)
 
     def _note(self, note: Note, place: Place, placed: PlacedAgent) -> None:
-        self._guard.tell_note(place, placed, note)
-        self._kept.pop(place.visit, None)
         name = self._guard.manifests.called(placed)
+        where = {"visit": place.visit, "step": place.step}
+        self._guard.tell("note", **where, agent=name, note=note.to_json())
+        self._kept.pop(place.visit, None)
         self._steps.append(
             Step(
                 place.step,
