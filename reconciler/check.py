@@ -78,16 +78,18 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
-        problems += _unanswered(resource, declared.keys() | unsure, known, complete)
+        problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
-    for key, path, line, target in orphans:
-        message = f"{key} needs {target}, which this commit deletes"
-        hint = f"keep {target}, or take it out here"
-        problems.append(Problem(path, line, 1, message, hint))
-    return sorted(problems)
+    return sorted([*problems, *(_orphaned(orphan) for orphan in orphans)])
+
+
+def _orphaned(orphan: Orphan) -> Problem:
+    key, path, line, target = orphan
+    message = f"{key} needs {target}, which this commit deletes"
+    return Problem(path, line, 1, message, f"keep {target}, or take it out here")
 
 
 def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:
@@ -159,7 +161,7 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
 
 
 def _unanswered(
-    resource: Resource, declared: Collection[Key], known: Callable[[Key], bool], complete: bool
+    resource: Resource, unsure: Collection[Key], exists: Callable[[Key], bool], complete: bool
 ) -> list[Problem]:
     """A warning for an agent that names a model and that no endpoint would answer."""
     if resource.key.kind != "Agent":
@@ -167,7 +169,7 @@ def _unanswered(
     agent = spec_of("Agent", resource.body)
     assert isinstance(agent, Agent)
     candidates = [key for key, _ in agent.candidates(resource.key.namespace)]
-    if agent.model is None or any(key in declared or known(key) for key in candidates):
+    if agent.model is None or any(key in unsure or exists(key) for key in candidates):
         return []
     names = " nor ".join(
         dict.fromkeys(quoted(f"{key.namespace}/{key.name}") for key in candidates)
