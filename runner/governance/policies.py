@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from runner import model_choice
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import AgentPolicy, Key, Permission, Tool, ToolPermission
 from runner.contract.kinds.tool_permission import OperationRule
@@ -53,7 +52,7 @@ def tool_rules(
         yield ToolRule(
             name=str(placed.key),
             at=placed.at("/spec/required_permissions"),
-            required=tuple(spec.required_permissions),
+            required=spec.needs(tool.key.name),
             any_of=spec.match_mode == "any",
             verdict=verdict,
             verdict_at=placed.at(f"/spec/operation_rules/{index}"),
@@ -112,20 +111,6 @@ def decide_model(
     except OrlojError as error:
         return deny(str(error), own)
     return Verdict(Decision.ALLOW, reason, own)
-
-
-def decide_choice(
-    manifests: ManifestSet, agent: PlacedAgent, model: str, task: str | None, number: int
-) -> Verdict:
-    """The verdict on the model that a worker wants to ask, which the manifests must name."""
-    try:
-        asked = model_choice.numbered(manifests, agent, number)
-    except OrlojError as error:
-        return deny(str(error), agent.at(""))
-    if asked.model != model:
-        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
-    fallback = None if number == model_choice.OWN else asked.at
-    return decide_model(manifests, agent, model, task, fallback)
 
 
 def classes(tool: Tool) -> tuple[str, ...]:
