@@ -14,6 +14,7 @@ from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
 from runner.contract.kinds import (
+    Agent,
     AgentSystem,
     Key,
     Task,
@@ -87,15 +88,18 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
+        problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
-    for key, path, line, target in orphans:
-        message = f"{key} needs {target}, which this commit deletes"
-        hint = f"keep {target}, or take it out here"
-        problems.append(Problem(path, line, 1, message, hint))
-    return sorted(problems)
+    return sorted([*problems, *(_orphaned(orphan) for orphan in orphans)])
+
+
+def _orphaned(orphan: Orphan) -> Problem:
+    key, path, line, target = orphan
+    message = f"{key} needs {target}, which this commit deletes"
+    return Problem(path, line, 1, message, f"keep {target}, or take it out here")
 
 
 def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:
@@ -164,6 +168,27 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
     message = f"the graph of {subject.key} has a loop, and nothing bounds how often it is gone"
     hint = f"write max_turns in the task; the graph stands at {subject.path}:{subject.line}"
     return [Problem(resource.path, line, 3, message, hint)]
+
+
+def _unanswered(
+    resource: Resource, unsure: Collection[Key], exists: Callable[[Key], bool], complete: bool
+) -> list[Problem]:
+    """A warning for an agent that names a model and that no endpoint would answer."""
+    if resource.key.kind != "Agent":
+        return []
+    agent = spec_of("Agent", resource.body)
+    assert isinstance(agent, Agent)
+    candidates = [key for key, _ in agent.candidates(resource.key.namespace)]
+    if agent.model is None or any(key in unsure or exists(key) for key in candidates):
+        return []
+    names = " nor ".join(
+        dict.fromkeys(quoted(f"{key.namespace}/{key.name}") for key in candidates)
+    )
+    missing = "is declared: its tasks fail" if complete else "is in the files given"
+    message = f"`model`: neither ModelEndpoint {names} {missing}"
+    line = resource.lines.get("/spec/model", resource.line)
+    hint = "declare one of them, or name another with model_ref"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
