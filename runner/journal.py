@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import model_choice, queue, visits
+from runner import model_choice, queue, turn_note, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
