@@ -12,7 +12,7 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
+from runner.contract.kinds import Agent, AgentSystem, Key, Task, TaskSchedule, spec_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -71,6 +71,7 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
     for resource in touched:
         problems += _endless(resource, declared)
+        problems += _unanswered(resource, declared.keys() | unsure, known, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
@@ -135,6 +136,27 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
     message = f"the graph of {subject.key} has a loop, and nothing bounds how often it is gone"
     hint = f"write max_turns in the task; the graph stands at {subject.path}:{subject.line}"
     return [Problem(resource.path, line, 3, message, hint)]
+
+
+def _unanswered(
+    resource: Resource, declared: Collection[Key], known: Callable[[Key], bool], complete: bool
+) -> list[Problem]:
+    """A warning for an agent that names a model and that no endpoint would answer."""
+    if resource.key.kind != "Agent":
+        return []
+    agent = spec_of("Agent", resource.body)
+    assert isinstance(agent, Agent)
+    candidates = [key for key, _ in agent.candidates(resource.key.namespace)]
+    if agent.model is None or any(key in declared or known(key) for key in candidates):
+        return []
+    names = " nor ".join(
+        dict.fromkeys(quoted(f"{key.namespace}/{key.name}") for key in candidates)
+    )
+    missing = "is declared: its tasks fail" if complete else "is in the files given"
+    message = f"`model`: neither ModelEndpoint {names} {missing}"
+    line = resource.lines.get("/spec/model", resource.line)
+    hint = "declare one of them, or name another with model_ref"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:

@@ -49,17 +49,13 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
-
-        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
-        """
+        """The reply of the first to answer; ModelFailed, Waits, LeaseLost: ours no more."""
 
         async def ask(number: int, choice: Choice) -> ModelReply:
             return await self._ask_one(place, agent, conversation, choice, number=number)
 
         def passed(choice: Choice) -> None:
-            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
-            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+            log("model_fallback", "The next is asked.", **self._ids, endpoint=choice.called)
 
         choices = model_choice.choices(self.manifests, agent)
         return await model_choice.first(choices, ask, passed)
@@ -174,7 +170,9 @@ class Guard:
         """What an allowed call says; ToolFailed."""
         if tool.builtin is not None:
             return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        permissions = tuple(
+            map(kinds.Permission.model_validate, allowed.get("permissions", []))
+        )
         return await tools.call(
             tool.spec,
             call.arguments,
@@ -292,7 +290,3 @@ class Guard:
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)

@@ -21,7 +21,7 @@ from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import judge, policies
-from runner.governance.verdict import Call, Decision, Verdict, deny
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
@@ -86,7 +86,9 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = _of_model(manifests, agent, message, held.task_name)
+        decided = policies.decide_choice(
+            manifests, agent, message["model"], held.task_name, message.get("choice", 0)
+        )
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -258,21 +260,6 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
-
-
-def _of_model(
-    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
-) -> Verdict:
-    """The verdict on the model that a worker wants to ask, which the manifests must name."""
-    model, number = message["model"], message.get("choice", model_choice.OWN)
-    try:
-        asked = model_choice.numbered(manifests, agent, number)
-    except OrlojError as error:
-        return deny(str(error), agent.at(""))
-    if asked.model != model:
-        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
-    at = None if number == model_choice.OWN else asked.at
-    return policies.decide_model(manifests, agent, model, task_name, at)
 
 
 def _named(

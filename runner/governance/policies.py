@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from runner import model_choice
 from runner.contract.errors import OrlojError
 from runner.contract.kinds import AgentPolicy, Key, Permission, Tool, ToolPermission
 from runner.contract.kinds.tool_permission import OperationRule
@@ -111,6 +112,20 @@ def decide_model(
     except OrlojError as error:
         return deny(str(error), own)
     return Verdict(Decision.ALLOW, reason, own)
+
+
+def decide_choice(
+    manifests: ManifestSet, agent: PlacedAgent, model: str, task: str | None, number: int
+) -> Verdict:
+    """The verdict on the model that a worker wants to ask, which the manifests must name."""
+    try:
+        asked = model_choice.numbered(manifests, agent, number)
+    except OrlojError as error:
+        return deny(str(error), agent.at(""))
+    if asked.model != model:
+        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
+    fallback = None if number == model_choice.OWN else asked.at
+    return decide_model(manifests, agent, model, task, fallback)
 
 
 def classes(tool: Tool) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ def agent(*grants: tuple[str, str, str], **more: Any) -> dict[str, Any]:
 
 A = ("Agent", "checker")
 T = ("Tool", "flag-issues")
+ENDPOINT = {"provider": "ollama", "default_model": "m"}
 READ = ("flag-issues", "read", "docs")
 WRITE = ("flag-issues", "write", "issue_tracker")
 TOOL: dict[str, Any] = {"type": "python", "function": "f", "requires": [{"read": "docs"}]}
@@ -163,6 +164,18 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         {T: {**TOOL, "auth": {"secretRef": "other/key"}}},
         "secret-given",
         "flag-issues is given the Secret other/key",
+    ),
+    "fallback of an agent": (
+        {A: agent()},
+        {A: agent(fallback_model_refs=["spare"])},
+        "fallback-added",
+        "what checker tells its model may also go to spare",
+    ),
+    "fallback of an endpoint": (
+        {("ModelEndpoint", "m"): ENDPOINT},
+        {("ModelEndpoint", "m"): {**ENDPOINT, "fallback_model_refs": ["spare"]}},
+        "fallback-added",
+        "what agents tell the model endpoint m may also go to spare",
     ),
     "policy": (
         {("AgentPolicy", "p"): POLICY},

@@ -211,6 +211,17 @@ class Agent(Spec):
             return named("ModelEndpoint", self.model_ref, namespace), None
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
 
+    def candidates(self, namespace: str) -> list[tuple[Key, str | None]]:
+        """Which ModelEndpoint is asked: the first of these that is declared, and for what.
+
+        `model_ref` names it. `model: NAME` means the one of that name, else the one named
+        `default`, which is asked for NAME.
+        """
+        named_or_default = self.endpoint(namespace)
+        if self.model is None:
+            return [named_or_default]
+        return [(Key(namespace, "ModelEndpoint", self.model), None), named_or_default]
+
     def fallbacks(self, namespace: str) -> list[Reference]:
         """The endpoints to ask when its own does not answer."""
         return [
