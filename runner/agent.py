@@ -148,9 +148,10 @@ def answer_text(result: dict[str, Any]) -> str:
     """What the model is told of a tool call: its content, or why there is none."""
     if "content" in result:
         return str(result["content"])
+    code = f" ({result['code']})" if "code" in result else ""
     if "denied" in result:
-        return f"Denied: {result['denied']}"
-    return f"Error: {result.get('error', 'unknown')}"
+        return f"Denied{code}: {result['denied']}"
+    return f"Error{code}: {result.get('error', 'unknown')}"
 
 
 def _called(agent: Agent, story: _Story, call: ToolCall) -> Move:

@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import builtin_call, model_choice, models, tools
+from runner import builtin_call, mcp_given, model_choice, models, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
+from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -28,8 +28,8 @@ from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 from runner.masked import masked
 from runner.model_choice import Choice
 from runner.place import Place, Waits
-from runner.tools import Answered
-from runner.tools.mcp_server import Server
+from runner.tools import Answered, attempts
+from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
@@ -49,13 +49,17 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The reply of the first to answer; ModelFailed, Waits, LeaseLost: ours no more."""
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
 
         async def ask(number: int, choice: Choice) -> ModelReply:
             return await self._ask_one(place, agent, conversation, choice, number=number)
 
         def passed(choice: Choice) -> None:
-            log("model_fallback", "The next is asked.", **self._ids, endpoint=choice.called)
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
 
         choices = model_choice.choices(self.manifests, agent)
         return await model_choice.first(choices, ask, passed)
@@ -128,35 +132,27 @@ class Guard:
         """The result as the journal keeps it: content, error or denied; Waits, LeaseLost."""
         facts = {"step": place.step, "agent": self.manifests.called(agent), "tool": call.tool}
         answer = await self._ask(
-            "tool", place, **facts, request={"call": call.id, "arguments": call.arguments}
+            "tool",
+            place,
+            **facts,
+            request={"call": call.id, "arguments": call.arguments},
+            **self._misfit(agent, call),
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"]}
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
+            return {"denied": answer["reason"], "code": answer.get("code")}
         started = time.monotonic_ns()
-        isolation, tokens = None, 0
-        try:
-            answered = await self._made(place, agent, call, tool, answer)
-            isolation = answered.isolation
-            tokens = answered.tokens
-            result = {"content": seal.redact(answered.text, self.secrets.values())}
-        except ToolDenied as error:
-            log("tool_denied", "A tool is not what was pinned.", **self._ids, step=place.step)
-            result = {"denied": seal.redact(str(error), self.secrets.values())}
-        except ToolFailed as error:
-            isolation = error.isolation
-            result = {"error": seal.redact(str(error), self.secrets.values())}
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            result = {"error": f"internal error ({name})"}
+        tries: list[Try] = []
+        needs = answer.get("permissions", [])
+        result, answered = await self._made(place, agent, call, needs, tries)
+        if tries:
+            facts["tries"] = len(tries) + 1
+            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
         outcome = "executed" if "content" in result else "failed"
-        # Why a call that was allowed was not made after all belongs into the log for ever.
-        seen = {"isolation": isolation, "reason": result.get("denied")}
-        used = ModelReply(None, tokens_in=tokens)
-        self._tell(facts | seen, started, outcome, result, used)
+        # Why a call that was allowed was not made after all stays in the log for ever.
+        facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
+        used = ModelReply(None, tokens_in=answered.tokens)
+        self._tell(facts | {"code": result.get("code")}, started, outcome, result, used)
         return result
 
     async def _made(
@@ -164,29 +160,67 @@ class Guard:
         place: Place,
         agent: PlacedAgent,
         call: ToolCall,
+        needs: list[str],
+        tries: list[Try],
+    ) -> tuple[dict[str, Any], Answered]:
+        """The result of a call that was allowed, and what is known of how it was made."""
+        tool = self.manifests.tool(agent, call.tool)
+        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
+        try:
+            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
+            spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
+            brought = replace(brought, server=server)
+            ours = self.link.trusted
+            if tool.builtin is not None:
+                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
+            else:
+                answered = await attempts.made(spec, call.arguments, brought, tries, ours)
+        except ToolFailed as error:
+            said = seal.redact(str(error), self.secrets.values())
+            how = "denied" if isinstance(error, ToolDenied) else "error"
+            return {how: said, "code": error.code.value}, Answered("", error.isolation)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
+            name = type(error).__name__  # Its text may hold arguments or a secret.
+            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
+            code = ToolCode.EXECUTION_FAILED.value
+            return {"error": f"internal error ({name})", "code": code}, Answered("")
+        content = seal.redact(answered.text, self.secrets.values())
+        return {"content": content}, answered
+
+    def _brought(
+        self,
+        place: Place,
+        agent: PlacedAgent,
         tool: PlacedTool,
-        allowed: dict[str, Any],
-    ) -> Answered:
-        """What an allowed call says; ToolFailed."""
-        if tool.builtin is not None:
-            return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(
-            map(kinds.Permission.model_validate, allowed.get("permissions", []))
+        permissions: tuple[kinds.Permission, ...],
+    ) -> tools.Call:
+        of = tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name)
+        return tools.Call(
+            idempotency_key=f"{self.task}:{place.step}",
+            secret=self._secret(tool.spec.auth, tool.key.namespace),
+            bounds=self.bounds,
+            hidden=tuple(self.secrets.values()),
+            permissions=permissions,
+            sources=self._sources(agent.key.namespace, permissions),
+            caller=of,
+            sessions=self.sessions,
         )
-        return await tools.call(
-            tool.spec,
-            call.arguments,
-            tools.Call(
-                idempotency_key=f"{self.task}:{place.step}",
-                secret=self._secret(tool.spec.auth, tool.key.namespace),
-                bounds=self.bounds,
-                hidden=tuple(self.secrets.values()),
-                permissions=permissions,
-                sources=self._sources(agent.key.namespace, permissions),
-                server=self._server(agent, tool),
-                sessions=self.sessions,
-            ),
-        )
+
+    def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
+        """Why a tool that was offered does not take these arguments, as the dispatcher is told.
+
+        Looked at here, where a look that takes long holds up no other task's decision. What
+        was not offered is for the dispatcher alone to refuse.
+        """
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        offered = {one.name for one in agent.spec.tools}
+        if call.tool not in {*offered, *agent.spec.allowed_tools, *own}:
+            return {}
+        tool = self.manifests.tool(agent, call.tool)
+        found = None if tool is None else tools.misfit(tool.spec, call.arguments)
+        return {} if found is None else {"misfit": found}
 
     def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
         return BuiltinCall(
@@ -247,10 +281,17 @@ class Guard:
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
             return None
-        key, entry = auth.secret(namespace)
-        if not self.manifests.serves(key, namespace):
+        if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        return self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
+        first, *parts = (
+            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
+            for key, entry in auth.entries(namespace)
+        )
+        if first is not None or not parts:
+            return first
+        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
+        halves = [part for part in parts if part is not None]
+        return ":".join(halves) if len(halves) == len(parts) else None
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]
@@ -262,25 +303,6 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
-    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
-        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
-        found = self.manifests.mcp_server(tool)
-        if found is None:
-            return None
-        key, spec = found
-        environment = {}
-        for variable in spec.env:
-            auth = variable.auth
-            value = variable.value if auth is None else self._secret(auth, key.namespace)
-            if value is None:
-                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
-            environment[variable.name] = value
-        secret = self._secret(spec.auth, key.namespace)
-        if spec.auth is not None and secret is None:
-            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
-        hidden = tuple(self.secrets.values())
-        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
-
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
         names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
@@ -290,3 +312,7 @@ class Guard:
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
+
+
+def _permission(text: str) -> kinds.Permission:
+    return kinds.Permission.model_validate(text)

@@ -18,10 +18,10 @@ from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost, OrlojError, Refused
+from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import judge, policies
-from runner.governance.verdict import Call, Decision, Verdict
+from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
@@ -101,6 +101,13 @@ class Journal:
     def begin_tool(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a tool call and write request and decision down, before it is made."""
         manifests = self._pins.load(held.manifests)
+        if "misfit" in message:
+            return self._misfit(held, manifests, message, now_us)
+        return self._judged(held, manifests, message, now_us)
+
+    def _judged(
+        self, held: Held, manifests: ManifestSet, message: Message, now_us: int
+    ) -> Verdict | Parking:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
@@ -124,12 +131,32 @@ class Journal:
                 self._approvals.consume(held, approval, now_us)
             self._begin(held, message, ("tool", name, "begun", None), now_us)
         else:
-            result = canonical({"denied": verdict.reason})
+            result = canonical({"denied": verdict.reason, "code": verdict.code})
             self._begin(held, message, ("tool", name, "denied", result), now_us)
         if approval:  # That it was requested stands in the log since people were asked.
             facts["approval"], private = approval, None
         self._decided(held, verdict, facts, message, private)
         return verdict
+
+    def _misfit(
+        self, held: Held, manifests: ManifestSet, message: Message, now_us: int
+    ) -> Verdict:
+        """Write down a call whose arguments its tool does not take: nobody is asked about it.
+
+        The worker looked, since a look may take long. What it found may name the arguments,
+        so the entry names the line of the schema instead.
+        """
+        agent, misfit = manifests.agent(message["agent"]), message["misfit"]
+        tool = manifests.tool(agent, message["tool"])
+        at = (tool or agent).at("/spec/input_schema")
+        reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
+        verdict = deny(reason, at, code=ToolCode(misfit["code"]))
+        facts, withheld = _named(manifests, agent, message["tool"], verdict)
+        arguments = message["request"]["arguments"]
+        result = canonical({"denied": misfit["said"], "code": verdict.code})
+        self._begin(held, message, ("tool", message["tool"], "denied", result), now_us)
+        self._decided(held, verdict, facts, message, (("arguments", arguments), *withheld))
+        return replace(verdict, reason=misfit["said"])
 
     def _asked(
         self,
@@ -178,6 +205,8 @@ class Journal:
                     tool=message.get("tool"),
                     model=message.get("model"),
                     outcome=message["outcome"],
+                    tool_code=message.get("code"),
+                    tries=message.get("tries"),
                     isolation=message.get("isolation"),
                     reason=message.get("reason"),
                     tokens_in=tokens[0],
@@ -253,6 +282,7 @@ class Journal:
             decision=verdict.decision.value,
             rule=verdict.rule,
             reason=verdict.reason,
+            tool_code=_code(verdict, facts),
             private=withheld,
         )
         if private is not None:
@@ -260,6 +290,12 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
+
+
+def _code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
+    """The code of a tool call that is denied; a model's question has none."""
+    denied = verdict.decision is Decision.DENY and "model" not in facts
+    return verdict.code.value if denied else None
 
 
 def _named(

@@ -166,6 +166,7 @@ class Entry:
     has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
     the agents whose work led to this one's, itself last. `manifests` is the digest of the
     whole manifest set the task works under. `isolation` is the sandbox that a tool ran in,
+    `tool_code` why a tool call was denied or failed, `tries` how often it was made,
     `approval` the request for a person's approval that it is about or rests on.
     `private` holds values that go in as commitments only. `charges` says what counts under
     limits, each as (dimension, scope, amount, limit), from the moment `at` on their clock.
@@ -191,6 +192,8 @@ class Entry:
     digest: str | None = None
     outcome: str | None = None
     isolation: str | None = None
+    tool_code: str | None = None
+    tries: int | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
     duration_us: int | None = None

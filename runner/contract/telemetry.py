@@ -61,6 +61,7 @@ ACTIONS: Final = frozenset(
         "task_released",
         "tool_denied",
         "tool_failed",
+        "tool_retried",
         "watch_unavailable",
         "web_failed",
         "web_listening",
