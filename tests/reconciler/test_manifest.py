@@ -253,7 +253,6 @@ def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
     [
         ("ToolApproval", "  task_ref: t\n  tool: x\n", "approves nothing"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
-        ("Tool", "  endpoint: http://x\n  runtime: {retry: {maxAttempts: 3}}\n", "`retry`"),
         ("Tool", f"  description: x\n  endpoint: https://me:{CANARY}@x/\n", "a password"),
         (
             "ModelEndpoint",
@@ -264,7 +263,6 @@ def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
     ids=[
         "approval",
         "isolation",
-        "retry",
         "tool",
         "url",
     ],
