@@ -94,11 +94,13 @@ def check(
         problems += _misnamed(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
-    for key, path, line, target in orphans:
-        message = f"{key} needs {target}, which this commit deletes"
-        hint = f"keep {target}, or take it out here"
-        problems.append(Problem(path, line, 1, message, hint))
-    return sorted(problems)
+    return sorted([*problems, *map(_orphaned, orphans)])
+
+
+def _orphaned(orphan: Orphan) -> Problem:
+    key, path, line, target = orphan
+    message = f"{key} needs {target}, which this commit deletes"
+    return Problem(path, line, 1, message, f"keep {target}, or take it out here")
 
 
 def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:
