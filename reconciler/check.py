@@ -17,12 +17,14 @@ from runner.contract.kinds import (
     Agent,
     AgentSystem,
     Key,
+    Memory,
     Task,
     TaskSchedule,
     TaskWebhook,
     Tool,
     spec_of,
 )
+from runner.contract.kinds.base import named
 from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
@@ -88,6 +90,7 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
+        problems += _other_memory(resource, declared)
         problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
@@ -189,6 +192,26 @@ def _unanswered(
     line = resource.lines.get("/spec/model", resource.line)
     hint = "declare one of them, or name another with model_ref"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def _other_memory(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for an agent that takes its Memory for another than it is."""
+    if resource.key.kind != "Agent":
+        return []
+    agent = spec_of("Agent", resource.body)
+    assert isinstance(agent, Agent)
+    if agent.memory.ref is None:
+        return []
+    found = declared.get(named("Memory", agent.memory.ref, resource.key.namespace))
+    memory = None if found is None else spec_of("Memory", found.body)
+    if found is None or not isinstance(memory, Memory):
+        return []
+    message = memory.disagreement(agent.memory)
+    if message is None:
+        return []
+    line = resource.lines.get("/spec/memory", resource.line)
+    hint = f"leave it out, or write what stands at {found.path}:{found.line}"
+    return [Problem(resource.path, line, 3, message, hint)]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:

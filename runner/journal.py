@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import call_facts, model_choice, queue, visits
+from runner import call_facts, model_choice, queue, turn_note, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
@@ -178,13 +178,7 @@ class Journal:
         what = ("turn", note["name"], "done", canonical(note["result"]))
         self._begin(held, message | {"request": note["request"]}, what, now_us)
         agent = self._pins.load(held.manifests).agent(message["agent"])
-        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
-        facts |= {"step": message["step"], "agent": message["agent"]}
-        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
-        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
-        if note["tool"] is not None:
-            private = (("arguments", note["request"]["arguments"]), *private)
-        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
+        self._log([turn_note.entry_of(held, message, agent)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""

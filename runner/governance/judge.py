@@ -215,8 +215,7 @@ def _covered(found: list[grants.Grant], needed: Permission, *, exact: bool) -> b
 def _by_rules(case: _Case) -> Verdict | None:
     """A denial by the ToolPermissions of the tool.
 
-    An agent that is pre-authorised needs none of their permissions. What they deny stays
-    denied: who writes an agent does not write the operator's rules.
+    Who is pre-authorised needs none of their permissions; what they deny stays denied.
     """
     outright = _pre_authorised(case.agent, case.call.tool)
     found = [
