@@ -177,7 +177,11 @@ def _no_canary(resource: Resource) -> list[Problem]:
         marked = canary_verdict.timeout_s(canary_verdict.annotations(resource.body))
     except ValueError as error:
         return [Problem(resource.path, resource.line, resource.column, str(error))]
-    if marked is None or resource.key.kind == "Task":
+    if marked is None or resource.key.kind in ("Task", "EvalRun"):
         return []
-    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
-    return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task"
+    return [
+        Problem(
+            resource.path, resource.line, resource.column, f"{message} or an EvalRun can be one"
+        )
+    ]

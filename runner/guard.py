@@ -21,8 +21,9 @@ from runner.conversation import (
     counted,
     reply_from_json,
 )
+from runner.evaluation import STUBBED, Handling
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 from runner.tools.sources import Source
 
 
@@ -97,6 +98,9 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
+        if (instead := self._instead(tool, call)) is not None:
+            self._tell(facts | {"isolation": STUBBED}, started, "executed", instead)
+            return instead
         isolation = None
         try:
             permissions = tuple(map(_permission, answer.get("permissions", [])))
@@ -124,6 +128,16 @@ class Guard:
         outcome = "failed" if "error" in result else "executed"
         self._tell(facts | {"isolation": isolation}, started, outcome, result)
         return result
+
+    def _instead(self, tool: PlacedTool, call: ToolCall) -> dict[str, Any] | None:
+        """What an evaluation answers in place of a tool; None when the tool is called."""
+        if self.manifests.evaluation is None:
+            return None
+        ruling = self.manifests.evaluation.ruling(call.tool, tool.spec, call.arguments)
+        if ruling.handling is Handling.REAL:
+            return None
+        # The dispatcher denied what no stub answers; this holds should it ever not have.
+        return {"denied": ruling.reason} if ruling.result is None else dict(ruling.result)
 
     @property
     def _ids(self) -> dict[str, Any]:

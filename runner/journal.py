@@ -20,7 +20,7 @@ from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.contract.kinds.tool import template_arguments
-from runner.governance import judge, policies
+from runner.governance import evaluations, judge, policies
 from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
@@ -74,7 +74,10 @@ class Journal:
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
-        verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
+        call = Call(name, arguments, held.task_name)
+        verdict = evaluations.decide(
+            manifests, agent, call, judge.decide(manifests, agent, call)
+        )
         facts, withheld = _named(manifests, agent, name, verdict)
         private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""

@@ -68,6 +68,9 @@ class EntryType(StrEnum):
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
     DRILL_DONE = "drill.done"
+    EVAL_STARTED = "eval.started"
+    EVAL_GRADED = "eval.graded"
+    EVAL_FINISHED = "eval.finished"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_STARTED = "action.started"
@@ -127,6 +130,9 @@ CODES: Final = {
     EntryType.SCHEDULE_FIRED: "SCH001I",
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",
+    EntryType.EVAL_STARTED: "EVA001I",
+    EntryType.EVAL_GRADED: "EVA002I",
+    EntryType.EVAL_FINISHED: "EVA003I",
     EntryType.ACTION_REQUESTED: "ACT001I",
     EntryType.ACTION_DECIDED: "ACT002I",
     EntryType.ACTION_STARTED: "ACT003I",

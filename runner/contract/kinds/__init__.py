@@ -16,6 +16,8 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.eval_dataset import EvalDataset
+from runner.contract.kinds.eval_run import EvalRun
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
@@ -33,6 +35,8 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "AgentSystem": AgentSystem,
     "Approver": Approver,
     "DataSource": DataSource,
+    "EvalDataset": EvalDataset,
+    "EvalRun": EvalRun,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
@@ -82,6 +86,8 @@ __all__ = [
     "AgentSystem",
     "Approver",
     "DataSource",
+    "EvalDataset",
+    "EvalRun",
     "Key",
     "Metadata",
     "ModelEndpoint",
