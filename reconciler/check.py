@@ -12,7 +12,15 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
+from runner.contract.kinds import (
+    AgentSystem,
+    EvalDataset,
+    EvalRun,
+    Key,
+    Task,
+    TaskSchedule,
+    spec_of,
+)
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -73,6 +81,7 @@ def check(
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
+        problems += _no_score(resource, declared)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -156,6 +165,24 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     message = f"{found.key} also runs when it is applied, and not only as scheduled"
     hint = f"write `mode: template` at {found.path}:{found.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def _no_score(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for a run whose answers could not be scored; of a dataset beside it only."""
+    if resource.key.kind != "EvalRun":
+        return []
+    run = spec_of("EvalRun", resource.body)
+    assert isinstance(run, EvalRun)
+    found = declared.get(run.questions(resource.key.namespace))
+    if found is None:
+        return []
+    dataset = spec_of("EvalDataset", found.body)
+    assert isinstance(dataset, EvalDataset)
+    if (why := run.cannot_ask(dataset)) is None:
+        return []
+    line = resource.lines.get("/spec/dataset", resource.line)
+    hint = f"the dataset stands at {found.path}:{found.line}"
+    return [Problem(resource.path, line, 3, f"{found.key}: {why}", hint)]
 
 
 def _misnamed(resource: Resource) -> list[Problem]:

@@ -5,7 +5,6 @@ applied, or `orloj eval run` ──> pending ──pin──> running, every que
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -19,7 +18,6 @@ from runner.contract import audit, errors
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
 from runner.contract.kinds import EvalDataset, EvalRun, Key, spec_of
 
-ANSWERS_MAX: Final = 10_000
 Pin = Callable[[Connection, Key, EvalRun, EvalDataset], Mapping[str, tuple[str, str | None]]]
 """Keeps the manifest set of each sample and of its judge; their digests. NotFound, Refused."""
 
@@ -70,19 +68,8 @@ def write(connection: Connection, new: New, now_us: int) -> int:
 
 def check(run: EvalRun, dataset: EvalDataset) -> None:
     """Refused when a sample cannot be scored, or when it is too much to ask."""
-    count = len(dataset.samples) * run.repetitions
-    if count > ANSWERS_MAX:
-        raise errors.Refused(
-            f"{len(dataset.samples)} samples {run.repetitions} times are more than"
-            f" {ANSWERS_MAX:,} questions; ask less often, or divide the dataset"
-        )
-    for sample in dataset.samples:
-        strategy = (sample.scoring or run.scoring).strategy
-        if strategy == "exact_match" and sample.expected.empty:
-            raise errors.Refused(
-                f"sample {sample.name} expects nothing, so exact_match cannot score it: say"
-                " what is expected, or score it by llm_judge or manual"
-            )
+    if (why := run.cannot_ask(dataset)) is not None:
+        raise errors.Refused(why)
 
 
 def prepare(connection: Connection, run: Run, pin: Pin, now_us: int) -> bool:

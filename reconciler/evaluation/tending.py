@@ -13,7 +13,8 @@ from runner.contract.database import Database
 LOOK_AGAIN_S: Final = 0.5
 """How often runs that are open are looked at."""
 AFTER_TROUBLE_S: Final = 5.0
-IDLE_S: Final = 3_600.0
+IDLE_S: Final = 10.0
+"""How soon a run is found that its command left behind when it was killed."""
 
 
 class Evaluations:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from manifest_sets import manifest_set, placed
 
-from reconciler import manifest
+from reconciler import check, manifest
 from runner.contract.kinds import EvalDataset, EvalRun
 from runner.evaluation import Handling
 from runner.governance import evaluations
@@ -95,6 +95,38 @@ def test_a_dataset_that_means_nothing_is_refused(spec: dict[str, Any], says: str
 def test_a_run_that_means_nothing_is_refused(spec: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         EvalRun.model_validate({"dataset": "d", "system": "s"} | spec)
+
+
+UNSCORED = """\
+apiVersion: orloj.dev/v1
+kind: EvalDataset
+metadata: {name: golden}
+spec: {samples: [{name: a, input: {q: "1"}}]}
+---
+apiVersion: orloj.dev/v1
+kind: EvalRun
+metadata: {name: exam}
+spec:
+  agent: clerk
+  dataset: golden
+  scoring: {strategy: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "count"),
+    [("exact_match", 1), ("manual", 0)],
+    ids=["by nothing", "by a person"],
+)
+def test_a_run_that_nothing_could_score_is_refused_at_its_line(
+    strategy: str, count: int
+) -> None:
+    parsed = manifest.parse((UNSCORED % strategy).encode(), "a.yaml", lambda text: text)
+    found = check.check(parsed.resources, lambda key: True, ())
+    assert len(found) == count
+    for problem in found:
+        assert (problem.path, problem.line) == ("a.yaml", 11)
+        assert "sample a expects nothing" in problem.message
 
 
 def ruled(call: Call, run: dict[str, Any], tool: dict[str, Any]) -> Verdict:

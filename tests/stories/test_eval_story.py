@@ -234,6 +234,9 @@ def test_two_commits_are_compared_without_applying_either(tmp_path: Path) -> Non
     assert (found["worse"], found["same"], found["drop"]) == (1, 1, 0.5)
     assert [found[side]["commit"] for side in ("before", "after")] == [old, new]
     assert world.home.rows("SELECT count(*) FROM resource")[0][0] == 0
+    # Nobody let these commits: whatever they grant, no tool is called.
+    specs = [json.loads(row[0]) for row in world.home.rows("SELECT spec FROM eval_run")]
+    assert [spec["tools"] for spec in specs] == ["stubs", "stubs"]
     world.home.close()
 
 

@@ -7,6 +7,7 @@ from reconciler.cli.eval import following
 from reconciler.cli.parameters import Length
 from reconciler.evaluation import rows
 from reconciler.views import evaluations as view
+from runner.contract import wake
 
 
 @click.command()
@@ -35,7 +36,9 @@ def command(
     following.refuse_without_runner(context, detach)
     at = None if commit is None else following.tree(context, source, commit)
     number = following.begin(context, following.key_of(name), at)
-    if not detach:
+    if detach:
+        context.database.knock(wake.DAEMON)
+    else:
         following.follow(context, [number], timeout)
     with context.database.read() as connection:
         run = rows.find(connection, str(number))

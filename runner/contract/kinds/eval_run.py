@@ -15,9 +15,10 @@ from runner.contract.kinds.base import (
     only_one_of,
     seconds,
 )
-from runner.contract.kinds.eval_dataset import Scoring
+from runner.contract.kinds.eval_dataset import EvalDataset, Scoring
 
 REPETITIONS_MAX: Final = 100
+ANSWERS_MAX: Final = 10_000
 
 
 class AgentOverride(Strict):
@@ -91,6 +92,22 @@ class EvalRun(Spec):
     def questions(self, namespace: str) -> Key:
         """The EvalDataset."""
         return named("EvalDataset", self.dataset, namespace)
+
+    def cannot_ask(self, dataset: EvalDataset) -> str | None:
+        """Why these questions cannot be asked or scored; None when they can."""
+        if len(dataset.samples) * self.repetitions > ANSWERS_MAX:
+            return (
+                f"{len(dataset.samples)} samples {self.repetitions} times are more than"
+                f" {ANSWERS_MAX:,} questions; ask less often, or divide the dataset"
+            )
+        for sample in dataset.samples:
+            strategy = (sample.scoring or self.scoring).strategy
+            if strategy == "exact_match" and sample.expected.empty:
+                return (
+                    f"sample {sample.name} expects nothing, so exact_match cannot score it: say"
+                    " what is expected, or score it by llm_judge or manual"
+                )
+        return None
 
     def references(self, namespace: str) -> list[Reference]:
         """The dataset, the subject, and every endpoint and agent it names."""
