@@ -16,6 +16,8 @@ from reconciler.resource import Mention, Resource
 from runner.contract.kinds import (
     Agent,
     AgentSystem,
+    EvalDataset,
+    EvalRun,
     Key,
     Memory,
     Task,
@@ -96,6 +98,7 @@ def check(
         problems += _misnamed(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
+        problems += _no_score(resource, declared)
     return sorted([*problems, *(_orphaned(orphan) for orphan in orphans)])
 
 
@@ -236,6 +239,24 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
+def _no_score(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for a run whose answers could not be scored; of a dataset beside it only."""
+    if resource.key.kind != "EvalRun":
+        return []
+    run = spec_of("EvalRun", resource.body)
+    assert isinstance(run, EvalRun)
+    found = declared.get(run.questions(resource.key.namespace))
+    if found is None:
+        return []
+    dataset = spec_of("EvalDataset", found.body)
+    assert isinstance(dataset, EvalDataset)
+    if (why := run.cannot_ask(dataset)) is None:
+        return []
+    line = resource.lines.get("/spec/dataset", resource.line)
+    hint = f"the dataset stands at {found.path}:{found.line}"
+    return [Problem(resource.path, line, 3, f"{found.key}: {why}", hint)]
+
+
 def _misnamed(resource: Resource) -> list[Problem]:
     """An error for a Namespace that governs nothing, because its name is another."""
     key = resource.key
@@ -255,10 +276,14 @@ def _no_canary(resource: Resource) -> list[Problem]:
         marked = canary_verdict.timeout_s(canary_verdict.annotations(resource.body))
     except ValueError as error:
         return [Problem(resource.path, resource.line, resource.column, str(error))]
-    if marked is None or resource.key.kind == "Task":
+    if marked is None or resource.key.kind in ("Task", "EvalRun"):
         return []
-    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
-    return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task"
+    return [
+        Problem(
+            resource.path, resource.line, resource.column, f"{message} or an EvalRun can be one"
+        )
+    ]
 
 
 def _unusable_schema(resource: Resource) -> list[Problem]:

@@ -19,7 +19,7 @@ from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
-from runner.governance import judge
+from runner.governance import evaluations, judge
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
@@ -107,7 +107,9 @@ class Journal:
     ) -> Verdict | Parking:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
-        verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
+        call = Call(name, arguments, held.task_name)
+        granted = judge.decide(manifests, agent, call)
+        verdict = evaluations.decide(manifests, agent, call, granted)
         facts, withheld = call_facts.named(manifests, agent, name, verdict)
         private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""

@@ -17,6 +17,8 @@ from runner.contract.kinds import (
     Agent,
     AgentSystem,
     DataSource,
+    EvalDataset,
+    EvalRun,
     Key,
     McpServer,
     ModelEndpoint,
@@ -27,6 +29,7 @@ from runner.contract.kinds import (
     limiting,
 )
 from runner.contract.kinds.base import named
+from runner.evaluation import Evaluation
 
 S = TypeVar("S", bound=Spec)
 
@@ -115,6 +118,18 @@ class ManifestSet:
             )
         except Refused:
             return True
+
+    @cached_property
+    def evaluation(self) -> Evaluation | None:
+        """What holds besides for a task of an evaluation; None for every other task.
+
+        Nothing that a task works under names an EvalRun: whoever pinned it put it there.
+        """
+        for placed in self.of_kind("EvalRun"):
+            datasets = self.of_kind("EvalDataset")
+            samples = _spec(datasets[0], EvalDataset).samples if datasets else [None]
+            return Evaluation(_spec(placed, EvalRun), samples[0], placed.at("/spec"))
+        return None
 
     def agent(self, name: str) -> PlacedAgent:
         """An agent of the set; NotFound."""

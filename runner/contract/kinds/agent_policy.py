@@ -39,6 +39,7 @@ class AgentPolicy(Spec):
                 " binds nobody; write apply_mode: global for everybody"
             )
         return self
+
     @property
     def child_depth(self) -> int:
         """How deep tasks may queue tasks under this policy alone."""
