@@ -116,11 +116,11 @@ class Guard:
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
         started = time.monotonic_ns()
-        isolation, tokens = None, 0
+        isolation, used = None, None
         try:
             answered = await self._made(place, agent, call, tool, answer)
             isolation = answered.isolation
-            tokens = answered.tokens
+            used = ModelReply(None, tokens_in=answered.tokens, usage=answered.counted)
             result = {"content": seal.redact(answered.text, self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
@@ -130,7 +130,6 @@ class Guard:
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
         outcome = "failed" if "error" in result else "executed"
-        used = ModelReply(None, tokens_in=tokens)
         self._tell(facts | {"isolation": isolation}, started, outcome, result, used)
         return result
 

@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import Final
 
 from runner.contract.errors import Refused
+from runner.contract.kinds import Key, ModelEndpoint
 from runner.contract.kinds.model_endpoint import Price
 from runner.governance import policies
+from runner.limit import embedded
 from runner.limit.limits import OUTPUT_DEFAULT, Dimension, Limit
 from runner.manifest_set import ManifestSet, PlacedAgent
 
@@ -21,7 +23,23 @@ def of_model(
     manifests: ManifestSet, agent: PlacedAgent, task: str, task_name: str | None
 ) -> list[Limit]:
     """The limits of a question to the agent's model, in a task; Refused without a price."""
-    found = list(_of_chain(manifests, agent, task))
+    found = of_tokens(manifests, agent, task, task_name)
+    places = agent.spec.governance.max_concurrent
+    if places is not None:
+        rule = agent.at("/spec/governance/maxConcurrent")
+        found.append(Limit(Dimension.CONCURRENT_TASKS, _name(agent), places, rule))
+    return found
+
+
+def of_tokens(
+    manifests: ManifestSet,
+    agent: PlacedAgent,
+    task: str,
+    task_name: str | None,
+    tool: str | None = None,
+) -> list[Limit]:
+    """The limits of tokens: of the agent's model, or of what embeds for a tool; Refused."""
+    found = list(_of_chain(manifests, agent, task, tool))
     seen = set()
     for member in manifests.chain(agent):
         for placed, policy in policies.applying(manifests, member, task_name):
@@ -31,10 +49,6 @@ def of_model(
                 scope = f"{task} {placed.key}"
                 bound = policy.max_tokens_per_run
                 found.append(Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule))
-    places = agent.spec.governance.max_concurrent
-    if places is not None:
-        rule = agent.at("/spec/governance/maxConcurrent")
-        found.append(Limit(Dimension.CONCURRENT_TASKS, _name(agent), places, rule))
     return found
 
 
@@ -54,13 +68,28 @@ def output_wanted(agent: PlacedAgent) -> int:
     return agent.spec.limits.max_output_tokens or OUTPUT_DEFAULT
 
 
-def prices(manifests: ManifestSet, agent: PlacedAgent) -> Price | None:
-    """What a million tokens of the agent's model cost; None when nobody says."""
-    _, endpoint, model = manifests.endpoint(agent)
+def prices(manifests: ManifestSet, agent: PlacedAgent, tool: str | None = None) -> Price | None:
+    """What a million tokens of the agent's model cost; None when nobody says.
+
+    With a tool, those of the model that embeds for it.
+    """
+    _, endpoint, model = _asked(manifests, agent, tool)
     return endpoint.prices.get(model, endpoint.prices.get("*"))
 
 
-def _of_chain(manifests: ManifestSet, agent: PlacedAgent, task: str) -> Iterator[Limit]:
+def _asked(
+    manifests: ManifestSet, agent: PlacedAgent, tool: str | None
+) -> tuple[Key, ModelEndpoint, str]:
+    """The endpoint and the model that a call asks."""
+    found = None if tool is None else embedded.embedder(manifests, agent, tool)
+    if found is None:
+        return manifests.endpoint(agent)
+    return found.key, found.endpoint, found.model
+
+
+def _of_chain(
+    manifests: ManifestSet, agent: PlacedAgent, task: str, tool: str | None
+) -> Iterator[Limit]:
     for member in manifests.chain(agent):
         rules, name = member.spec.governance, _name(member)
 
@@ -74,15 +103,16 @@ def _of_chain(manifests: ManifestSet, agent: PlacedAgent, task: str) -> Iterator
             scope, rule = f"{task} {name}", at("maxTokensPerRun")
             yield Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule)
         if rules.max_cost_per_day is not None:
-            yield _of_cost(manifests, agent, name, rules.max_cost_per_day, at("maxCostPerDay"))
+            asked = _asked(manifests, agent, tool)
+            yield _of_cost(asked, name, rules.max_cost_per_day, at("maxCostPerDay"))
 
 
 def _of_cost(
-    manifests: ManifestSet, agent: PlacedAgent, name: str, bound: Decimal, rule: str
+    asked: tuple[Key, ModelEndpoint, str], name: str, bound: Decimal, rule: str
 ) -> Limit:
-    price = prices(manifests, agent)
+    key, endpoint, model = asked
+    price = endpoint.prices.get(model, endpoint.prices.get("*"))
     if price is None:
-        key, _, model = manifests.endpoint(agent)
         raise Refused(
             f"maxCostPerDay of {name} ({rule}) needs the price of the model {model}; add"
             f" spec.prices with {model} or '*' to the ModelEndpoint {key.namespace}/{key.name}"

@@ -29,10 +29,14 @@ _SAID_CHARACTERS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The vectors of texts, in order, and the tokens that the endpoint counted."""
+    """The vectors of texts, in order, and the tokens that the endpoint counted.
+
+    `counted` says whether it counted those of every text.
+    """
 
     vectors: list[list[float]]
     tokens: int
+    counted: bool
 
 
 async def embed(
@@ -41,16 +45,17 @@ async def embed(
     """The vectors of all texts; ToolFailed."""
     url = _url(endpoint, key)
     vectors: list[list[float]] = []
-    tokens = 0
+    tokens: list[int | None] = []
     async with _client(url, key or "none") as client:
         for at in range(0, len(texts), BATCH):
             batch = list(texts[at : at + BATCH])
             answer = await _asked(client, endpoint, key, model, batch)
             vectors += _vectors(answer, len(batch))
-            tokens += _tokens(answer)
+            tokens.append(_tokens(answer))
     if len({len(vector) for vector in vectors}) > 1:
         raise ToolFailed("the embeddings endpoint answered with vectors of different lengths")
-    return Embedded(vectors, tokens)
+    known = [count for count in tokens if count is not None]
+    return Embedded(vectors, sum(known), len(known) == len(tokens))
 
 
 async def _asked(
@@ -117,9 +122,9 @@ def _vector(found: Any) -> list[float]:
     return [float(number) for number in found]
 
 
-def _tokens(answer: Any) -> int:
-    count = getattr(getattr(answer, "usage", None), "prompt_tokens", 0)
-    return count if type(count) is int and 0 <= count <= 10**12 else 0
+def _tokens(answer: Any) -> int | None:
+    count = getattr(getattr(answer, "usage", None), "prompt_tokens", None)
+    return count if type(count) is int and 0 <= count <= 10**12 else None
 
 
 def _client(url: str, key: str) -> openai.AsyncOpenAI:

@@ -57,12 +57,14 @@ class Call:
 class Answered:
     """What a tool said, and how far it was kept apart; None: nothing was started here.
 
-    `tokens` are those that a model was given for it, as one that embeds.
+    `tokens` are those that a model was given for it, as one that embeds; `counted` says
+    whether all of them are known.
     """
 
     text: str
     isolation: str | None = None
     tokens: int = 0
+    counted: bool = True
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:

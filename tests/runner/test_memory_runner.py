@@ -30,9 +30,9 @@ def agent(home: Home, name: str, *calls: dict[str, Any], **fields: Any) -> Key:
     """An agent that makes these calls, one after the other, and says what the last one said."""
     turns = [{"calls": [call]} for call in calls]
     script = {name: [*turns, {"reply": f"{{result.{len(calls)}}}"}]}
-    home.record(
-        "ModelEndpoint", name, {"provider": "mock", "default_model": "m", "script": script}
-    )
+    prices = {"m": {"input": 0, "output": 0}}
+    model = {"provider": "mock", "default_model": "m", "script": script, "prices": prices}
+    home.record("ModelEndpoint", name, model)
     use = {"ref": "notes", "allow": ALL}
     return home.record("Agent", name, {"model_ref": name, "memory": use, **fields}, line=7)
 
@@ -132,3 +132,59 @@ def test_tokens_of_an_endpoint_that_embeds_stand_in_the_log(home: Home) -> None:
     assert home.rows("SELECT tokens_in FROM step WHERE task_id = ? AND number = 2", task) == [
         (41,)
     ]
+
+
+def embedding(home: Home, server: LocalServer, **governance: Any) -> str:
+    """The task of an agent that writes to a memory whose model is asked at a server."""
+    endpoint = {
+        "provider": "openai-compatible",
+        "base_url": f"{server.url}/v1",
+        "default_model": "small",
+        "prices": {"small": {"input": 1_000_000, "output": 0}},
+    }
+    home.record("ModelEndpoint", "embeddings", endpoint)
+    home.record("Memory", "notes", {"embedding_model": "embeddings"})
+    writer = agent(
+        home, "writer", call("write", key="k", value="v" * 40), governance=governance
+    )
+    (task,) = home.submit(writer)
+    return task
+
+
+def vectors(tokens: int) -> Any:
+    body = {"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": tokens}}
+    return lambda _: said(body)
+
+
+def test_tokens_that_embed_are_set_aside_before_and_settled_as_used(home: Home) -> None:
+    with LocalServer(vectors(9)).running() as server, home.runner(workers=1):
+        task = embedding(home, server, maxTokensPerRun=10_000)
+        home.wait([task], {"succeeded"})
+    of_the_call = [one for one in home.entries(task) if one.get("step") == 2]
+    reserved, settled = (
+        [one["charges"][0][2] for one in of_the_call if one["type"] == type]
+        for type in ("tokens.reserved", "tokens.settled")
+    )
+    assert (reserved, settled) == ([56], [9])
+
+
+def test_an_embedding_that_never_fits_its_limit_is_not_asked(home: Home) -> None:
+    with LocalServer(vectors(9)).running() as server, home.runner(workers=1):
+        # The model's own questions take 20 tokens: what is left is less than the text.
+        task = embedding(home, server, maxTokensPerRun=50)
+        home.wait([task], {"succeeded", "failed"})
+        assert not server.received
+    denied = [one for one in home.entries(task) if one.get("decision") == "deny"]
+    assert "waiting does not help" in denied[0]["reason"]
+
+
+def test_an_embedding_costs_what_its_own_model_costs(home: Home) -> None:
+    with LocalServer(vectors(9)).running() as server, home.runner(workers=1):
+        task = embedding(home, server, maxCostPerDay=1_000)
+        home.wait([task], {"succeeded"})
+    settled = [
+        one["charges"][0][2]
+        for one in home.entries(task)
+        if one["type"] == "tokens.settled" and one.get("step") == 2
+    ]
+    assert settled == [9_000_000]
