@@ -124,13 +124,13 @@ class MemoryFile:
             _forget_empty(connection)
             return gone
 
-    def forget_tasks(self, tasks: Iterable[str]) -> int:
-        """Delete what tasks wrote last; how many entries went."""
+    def forget_task(self, task: str) -> int:
+        """Delete what a task wrote last; how many entries went."""
         if not self.path.exists():
             return 0
         with self._opened(writes=True) as connection:
             assert connection is not None
-            gone = sum(len(_deleted(connection, "task = ?", (task,))) for task in tasks)
+            gone = len(_deleted(connection, "task = ?", (task,)))
             _forget_empty(connection)
             return gone
 

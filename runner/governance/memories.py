@@ -42,6 +42,11 @@ def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
     key = builtin.memory_key(agent.spec, namespace)
     if key is None:
         return Place(None, Memory(type=agent.spec.memory.type or "vector"))
+    return usable(manifests, key, namespace)
+
+
+def usable(manifests: ManifestSet, key: Key, namespace: str) -> Place:
+    """A Memory for a namespace; Refused when it is not there, or not for that namespace."""
     if key not in manifests.resources:
         raise Refused(f"the Memory {key.namespace}/{key.name} is not declared")
     spec = manifests.spec(manifests.resources[key], Memory)

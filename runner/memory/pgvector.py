@@ -116,15 +116,9 @@ class PostgresStore:
         )
         return [Entry(*row) for row in rows]
 
-    async def forget(self, keys: Sequence[str] | None) -> list[tuple[str, str]]:
-        """Delete entries by key, or all; the key and task of each that went."""
-        statement = _FORGET_ALL if keys is None else _FORGET
-        values = (self.memory,) if keys is None else (self.memory, list(keys))
-        async with self._session() as session:
-            if not await self._there(session):
-                return []
-            rows = await self._rows_of(session, statement, values)
-        return [(str(key), str(task)) for key, task in rows]
+    async def forget(self, keys: Sequence[str]) -> list[str]:
+        """Delete entries; the keys of those that went."""
+        return [str(row[0]) for row in await self._rows(_FORGET, (self.memory, list(keys)))]
 
     async def _put(self, session: _Connection, one: Entry, origin: Origin, now_us: int) -> None:
         values = (self.memory, one.key, one.value, origin.task, origin.agent, now_us)
@@ -257,8 +251,7 @@ _PUT_VECTOR: Final = (
     " value = excluded.value, task = excluded.task, agent = excluded.agent,"
     " written_us = excluded.written_us, embedding = excluded.embedding"
 )
-_FORGET_ALL: Final = "DELETE FROM {entry} WHERE memory = %s RETURNING key, task"
-_FORGET: Final = "DELETE FROM {entry} WHERE memory = %s AND key = ANY(%s) RETURNING key, task"
+_FORGET: Final = "DELETE FROM {entry} WHERE memory = %s AND key = ANY(%s) RETURNING key"
 
 
 def _vector(packed: bytes | None) -> str | None:

@@ -216,7 +216,7 @@ def test_an_erasure_takes_what_the_task_wrote_last_and_no_more(tmp_path: Path) -
     desk.call("write", "one:2", key="passed-on", value="v")
     desk.call("write", "two:1", key="passed-on", value="w")
     file = MemoryFile(tmp_path / memory_file.KEPT)
-    assert file.forget_tasks(["one"]) == 1
+    assert file.forget_task("one") == 1
     assert [one["key"] for one in desk.call("list")["entries"]] == ["passed-on"]
     with closing(sqlite3.connect(file.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
