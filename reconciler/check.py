@@ -12,7 +12,8 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, spec_of
+from runner.contract import builtin
+from runner.contract.kinds import AgentSystem, Key, Memory, Task, TaskSchedule, spec_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -73,6 +74,8 @@ def check(
         problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
+        problems += _reserved(resource)
+        problems += _nowhere(resource)
         problems += _no_canary(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
@@ -165,6 +168,31 @@ def _misnamed(resource: Resource) -> list[Problem]:
     hint = f"write name: {key.namespace}, or namespace: {key.name}"
     line = resource.lines.get("/metadata/name", resource.line)
     return [Problem(resource.path, line, resource.column, message, hint)]
+
+
+def _reserved(resource: Resource) -> list[Problem]:
+    """An error for a Tool whose name is that of a built-in one: two would answer to it."""
+    key = resource.key
+    if key.kind != "Tool" or not builtin.reserved(key.name):
+        return []
+    family = key.name.partition(".")[0]
+    message = f"the names `{family}.*` are those of built-in tools"
+    hint = "give it another name"
+    return [Problem(resource.path, resource.line, resource.column, message, hint)]
+
+
+def _nowhere(resource: Resource) -> list[Problem]:
+    """A warning for a Memory whose database nobody names: every call to it is denied."""
+    if resource.key.kind != "Memory":
+        return []
+    memory = spec_of("Memory", resource.body)
+    assert isinstance(memory, Memory)
+    if memory.provider != "pgvector" or memory.endpoint is not None:
+        return []
+    line = resource.lines.get("/spec/provider", resource.line)
+    message = "a memory of provider pgvector without endpoint: every call to it is denied"
+    hint = "write endpoint: postgres://user@host:5432/database, or take the provider sqlite"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
 def _no_canary(resource: Resource) -> list[Problem]:

@@ -23,6 +23,7 @@ _KINDS: Final[Mapping[str, _Compare]] = {
     "AgentSystem": systems.findings,
     "Approver": lambda sides, before, after: bounds.approver(sides),
     "DataSource": lambda sides, before, after: bounds.data_source(sides),
+    "Memory": lambda sides, before, after: bounds.memory(sides),
     "ModelEndpoint": lambda sides, before, after: bounds.model_endpoint(sides),
     "Namespace": lambda sides, before, after: bounds.namespace(sides),
     "RetentionPolicy": lambda sides, before, after: bounds.retention(sides),
