@@ -20,6 +20,7 @@ _WITHOUT: Final = {
     "Secret": "what needs it fails",
     "McpServer": "its tools cannot be called",
     "Memory": "every call to it is denied",
+    "ModelEndpoint": "the one named default is asked for a model of that name",
 }
 
 SUGGESTIONS_MAX: Final = 20

@@ -23,7 +23,7 @@ from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("execution", "memory"),
+    Agent: ("execution",),
     Task: ("max_turns", "message_retry"),
 }
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
@@ -37,6 +37,9 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
     yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
+        case Agent(memory=use) if use.ref is not None and not use.allow:
+            words = "`memory`: without `allow` the agent has none of its tools"
+            yield ("spec", "memory"), words
         case Tool():
             yield from _tool(spec)
         case ModelEndpoint():

@@ -245,7 +245,7 @@ def test_line_pointers_use_the_canonical_spelling_of_every_field() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("  model: x\n  memory: {ref: m}\n", "`memory`: accepted, not yet acted on"),
+        ("  model: x\n  memory: {ref: m}\n", "`memory`: without `allow` the agent has none"),
         ("  model: x\n  execution: {profile: contract}\n", "`execution`: accepted, not yet"),
     ],
 )
