@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.contract.kinds import Key, ModelEndpoint, Secret, Spec, Tool
+from runner.contract.kinds import Key, Memory, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
 
@@ -48,6 +48,8 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
             for path in dict.fromkeys(paths):
                 yield Aspect(str(key), Look.PROGRAM, path)
         case Tool(type="http", endpoint=str(url)) if not url.startswith("{"):
+            yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
+        case Memory(provider="http", endpoint=str(url)):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
         case ModelEndpoint():
             url = spec.base_url or BASE_URLS.get(spec.provider, "")
