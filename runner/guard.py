@@ -6,13 +6,13 @@ not do.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner import builtin_call, models, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner.contract.errors import LeaseLost, ModelFailed, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -25,6 +25,8 @@ from runner.conversation import (
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 from runner.tools import Answered
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 from runner.workflow import Visit
 
@@ -52,6 +54,7 @@ class Guard:
     manifests: ManifestSet
     secrets: dict[str, str]
     bounds: tools.Bounds
+    sessions: McpSessions = field(default_factory=McpSessions)
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -122,6 +125,9 @@ class Guard:
             isolation = answered.isolation
             used = ModelReply(None, tokens_in=answered.tokens, usage=answered.counted)
             result = {"content": seal.redact(answered.text, self.secrets.values())}
+        except ToolDenied as error:
+            log("tool_denied", "A tool is not what was pinned.", **self._ids, step=place.step)
+            result = {"denied": seal.redact(str(error), self.secrets.values())}
         except ToolFailed as error:
             isolation = error.isolation
             result = {"error": seal.redact(str(error), self.secrets.values())}
@@ -129,8 +135,10 @@ class Guard:
             name = type(error).__name__  # Its text may hold arguments or a secret.
             log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
             result = {"error": f"internal error ({name})"}
-        outcome = "failed" if "error" in result else "executed"
-        self._tell(facts | {"isolation": isolation}, started, outcome, result, used)
+        outcome = "executed" if "content" in result else "failed"
+        # Why a call that was allowed was not made after all belongs into the log for ever.
+        seen = {"isolation": isolation, "reason": result.get("denied")}
+        self._tell(facts | seen, started, outcome, result, used)
         return result
 
     async def _made(
@@ -144,7 +152,8 @@ class Guard:
         """What an allowed call says; ToolFailed."""
         if tool.builtin is not None:
             return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(map(_permission, allowed.get("permissions", [])))
+        named = allowed.get("permissions", [])
+        permissions = tuple(map(kinds.Permission.model_validate, named))
         return await tools.call(
             tool.spec,
             call.arguments,
@@ -155,6 +164,8 @@ class Guard:
                 hidden=tuple(self.secrets.values()),
                 permissions=permissions,
                 sources=self._sources(agent.key.namespace, permissions),
+                server=self._server(agent, tool),
+                sessions=self.sessions,
             ),
         )
 
@@ -251,6 +262,25 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
+    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
+        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
+        found = self.manifests.mcp_server(tool)
+        if found is None:
+            return None
+        key, spec = found
+        environment = {}
+        for variable in spec.env:
+            auth = variable.auth
+            value = variable.value if auth is None else self._secret(auth, key.namespace)
+            if value is None:
+                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
+            environment[variable.name] = value
+        secret = self._secret(spec.auth, key.namespace)
+        if spec.auth is not None and secret is None:
+            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
+        hidden = tuple(self.secrets.values())
+        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
+
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
         own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
@@ -259,10 +289,6 @@ class Guard:
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)
 
 
 def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:

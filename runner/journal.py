@@ -26,6 +26,7 @@ from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.pinning import Pins
+from runner.reviewing import Reviews
 from runner.workflow import Visit, from_json
 from runner.world.answered import Answers
 
@@ -44,6 +45,7 @@ class Journal:
         self._approvals = Approvals(connection, log)
         self.settlements = Settlements(connection, pins, log)
         self.answers = Answers(connection)
+        self.reviews = Reviews(connection, pins, self._approvals, log)
         self._limits = Reservations(connection, pins, self.settlements)
 
     def steps(self, task: str) -> list[Step]:
@@ -61,8 +63,20 @@ class Journal:
         """The visits of a task so far."""
         return visits.of(self._connection, task)
 
-    def visit(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down that a visit began or ended."""
+    def begin(self, held: Held, message: Message, now_us: int) -> Verdict | Message | Parking:
+        """Decide on what a worker asks for, before it is done: a model, a tool, a review."""
+        match message["op"]:
+            case "model":
+                return self.begin_model(held, message, now_us)
+            case "tool":
+                return self.begin_tool(held, message, now_us)
+        return self.reviews.begin(held, message, now_us)
+
+    def take(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down what a worker tells: how a step ended, or where a visit stands."""
+        if message["op"] == "result":
+            self.end(held, message, now_us)
+            return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
@@ -154,6 +168,7 @@ class Journal:
                     model=message.get("model"),
                     outcome=message["outcome"],
                     isolation=message.get("isolation"),
+                    reason=message.get("reason"),
                     tokens_in=tokens[0],
                     tokens_out=tokens[1],
                     duration_us=message["duration_us"],

@@ -19,6 +19,7 @@ from runner.contract.kinds import (
     AgentSystem,
     DataSource,
     Key,
+    McpServer,
     Memory,
     ModelEndpoint,
     Namespace,
@@ -174,6 +175,14 @@ class ManifestSet:
             self._tools[key] = PlacedTool(*_parts(self.resources[key]))
         return self._tools[key]
 
+    def mcp_server(self, tool: PlacedTool) -> tuple[Key, McpServer] | None:
+        """The MCP server of a tool; None when it names none, or one that is not declared."""
+        ref = tool.spec.mcp_server_ref
+        key = None if ref is None else named("McpServer", ref, tool.key.namespace)
+        if key is None or key not in self.resources:
+            return None
+        return key, _spec(self.resources[key], McpServer)
+
     def endpoint(self, agent: PlacedAgent) -> tuple[Key, ModelEndpoint, str]:
         """The endpoint an agent asks, and the model to ask for; NotFound.
 
@@ -210,7 +219,7 @@ class ManifestSet:
         return stands_for(_spec(self.resources[key], Secret), entry)
 
     def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that the set's tools, endpoints, sources and memories may use.
+        """Every secret entry that tools, servers, endpoints, sources and memories may use.
 
         What cannot be read can be neither called nor asked: it needs no secret.
         """
@@ -221,9 +230,16 @@ class ManifestSet:
             except Refused:
                 continue
             auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
-            if auth is not None and self.serves(auth.secret(key.namespace)[0], key.namespace):
-                found.add(auth.secret(key.namespace))
+            named_ones = [] if auth is None else [auth.secret(key.namespace)]
+            # A server that no pinned tool names is never started.
+            if isinstance(spec, McpServer) and self._has_tools(key):
+                named_ones += spec.secrets(key.namespace)
+            found |= {one for one in named_ones if self.serves(one[0], key.namespace)}
         return sorted(found)
+
+    def _has_tools(self, server: Key) -> bool:
+        tools = (PlacedTool(*_parts(placed)) for placed in self.of_kind("Tool"))
+        return any(found and found[0] == server for found in map(self.mcp_server, tools))
 
     def serves(self, secret: Key, namespace: str) -> bool:
         """Whether a namespace may use a Secret: its own, or one that says so, readably."""

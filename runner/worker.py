@@ -27,6 +27,7 @@ from runner.link import Link, TrustLost
 from runner.manifest_set import ManifestSet, from_text
 from runner.moves import Past
 from runner.tools import Bounds
+from runner.tools.mcp_sessions import McpSessions
 from runner.wire import LINE_MAX, TooLong, Wire
 from runner.workflow import Visit
 from runner.workflow import from_json as visit_of
@@ -48,6 +49,7 @@ class Worker:
         self._sets: dict[str, tuple[ManifestSet, dict[str, str]]] = {}
         self._journals: dict[str, list[Step]] = {}
         self._visits: dict[str, list[Visit]] = {}
+        self._sessions = McpSessions()
         self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> NoReturn:
@@ -102,7 +104,9 @@ class Worker:
                 memory=self._settings.memories,
                 memory_entries_max=self._settings.memory.entries_max,
                 memory_value_bytes_max=self._settings.memory.value_bytes_max,
+                servers=self._settings.home / "mcp",
             ),
+            sessions=self._sessions,
         )
         past = Past(
             self._journals.pop(message["task"], []), self._visits.pop(message["task"], [])

@@ -180,16 +180,11 @@ class Writer:
         self, turn: Turn, worker: Worker, held: Held, message: Message, *, now_us: int
     ) -> Message:
         match message["op"]:
-            case "model":
-                verdict = self._ledger.journal.begin_model(held, message, now_us)
-                return self._decided(turn, held, verdict, message, now_us)
-            case "tool":
-                verdict = self._ledger.journal.begin_tool(held, message, now_us)
-                return self._decided(turn, held, verdict, message, now_us)
-            case "visit":
-                self._ledger.journal.visit(held, message, now_us)
-            case "result":
-                self._ledger.journal.end(held, message, now_us)
+            case "model" | "tool" | "review":
+                said = self._ledger.journal.begin(held, message, now_us)
+                return self._decided(turn, held, said, message, now_us)
+            case "visit" | "result":
+                self._ledger.journal.take(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]
@@ -202,28 +197,28 @@ class Writer:
         return {}
 
     def _decided(
-        self, turn: Turn, held: Held, verdict: Verdict | Parking, asked: Message, now_us: int
+        self,
+        turn: Turn,
+        held: Held,
+        said: Verdict | Message | Parking,
+        asked: Message,
+        now_us: int,
     ) -> Message:
         """What the worker is told; LeaseLost when the task waits and is its no more.
 
         A task is taken out of its worker's hands only when none of its other agents is in
         the middle of a call: such a one would be cut off, and nobody would know what it did.
         """
-        if isinstance(verdict, Parking):
+        if isinstance(said, Parking):
             if not asked.get("alone", True):
-                turn.asks |= verdict.state is TaskState.WAITING_APPROVAL
+                turn.asks |= said.state is TaskState.WAITING_APPROVAL
                 return {"decision": "wait"}
-            state = self._ledger.park(held, verdict, now_us)
+            state = self._ledger.park(held, said, now_us)
             turn.log("task_parked", "A task waits.", task=held.task, state=state)
-            turn.asks |= verdict.state is TaskState.WAITING_APPROVAL
+            turn.asks |= said.state is TaskState.WAITING_APPROVAL
             turn.again = True  # Its slot is free.
             raise LeaseLost
-        return {
-            "decision": verdict.decision.value,
-            "reason": verdict.reason,
-            "output_max": verdict.output_max,
-            "permissions": [str(permission) for permission in verdict.permissions],
-        }
+        return said.to_answer() if isinstance(said, Verdict) else said
 
     def _finish(self, turn: Turn, held: Held, message: Message, now_us: int) -> None:
         state = self._ledger.finish(held, message, now_us)

@@ -15,7 +15,7 @@ from runner.contract.kinds import (
     RetentionPolicy,
     Secret,
     Spec,
-    Task,
+    TaskApproval,
     Tool,
     ToolApproval,
 )
@@ -24,7 +24,6 @@ from runner.contract.kinds.retention_policy import FLOORS, days
 
 _IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
     Agent: ("execution",),
-    Task: ("max_turns", "message_retry"),
 }
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _IDLE_AT_RUN_TIME: Final = ("retry",)
@@ -51,6 +50,8 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield ("spec", "keep", "entries"), words
         case ToolApproval():
             yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
+        case TaskApproval():
+            yield ("spec", "task_ref"), "a TaskApproval in a repository approves nothing"
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:

@@ -39,7 +39,7 @@ PROBLEMS_MAX: Final = 100
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
 _TOP_SHAPE: Final = Shape({name: (name, None) for name in _TOP})
-_KINDS_ELSEWHERE: Final = ("McpServer", "TaskWebhook", "Worker")
+_KINDS_ELSEWHERE: Final = ("TaskWebhook", "Worker")
 
 
 @cache

@@ -23,6 +23,7 @@ _STYLES: Final = {
     "bad": "bold red",
     "cancelled": "dim",
     "dead": "bold red",
+    "changes_requested": "yellow",
     "denied": "red",
     "deny": "red",
     "done": "green",

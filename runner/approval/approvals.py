@@ -143,6 +143,10 @@ class Approvals:
             case ApprovalState.DENIED:
                 reason = f"denied by {record.approver}: {record.reason}"
                 return Answer(_denied(question.verdict, reason), record.id)
+            case ApprovalState.CHANGES:
+                return Answer(
+                    _denied(question.verdict, f"{record.approver} wants changes"), record.id
+                )
         return Answer(_denied(question.verdict, _UNDECIDED), record.id)
 
     def _approved(

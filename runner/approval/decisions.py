@@ -1,6 +1,7 @@
 """What a person decides about a request for approval: yes or no. The one place that writes it.
 
     pending ──approve──> approved          pending, approved ──deny──> denied
+    pending ──request changes──> changes_requested
 
 Each runs inside the caller's write transaction, with the request's row locked and its log
 entries written; after the commit the caller knocks at the runner. Who the person is was
@@ -19,6 +20,7 @@ from runner.approval import rows as approval_rows
 from runner.approval.four_eyes import Author
 from runner.approval.request import (
     OPEN,
+    REVIEW,
     ApprovalRecord,
     ApprovalRequest,
     ApprovalState,
@@ -141,6 +143,24 @@ def deny(connection: Connection, id: str, proof: Proof, *, reason: str, now_us: 
         raise _wrong_state(record, "denied")
     return _decide(
         connection, record, request, ApprovalState.DENIED, proof,
+        reason=reason, loudly=None, now_us=now_us,
+    )  # fmt: skip
+
+
+def request_changes(
+    connection: Connection, id: str, proof: Proof, *, reason: str, now_us: int
+) -> Decided:
+    """Have an agent change what it said, as the reason says; Refused for other requests."""
+    _check_length(reason)
+    record, request = _locked(connection, id, proof)
+    if request.call.tool != REVIEW:
+        raise Refused(f"request {id} is about a call: approve or deny it")
+    if not request.arguments["changes_allowed"]:
+        raise Refused(f"this review takes no more changes: approve or deny request {id}")
+    if record.state is not ApprovalState.PENDING:
+        raise _wrong_state(record, "sent back")
+    return _decide(
+        connection, record, request, ApprovalState.CHANGES, proof,
         reason=reason, loudly=None, now_us=now_us,
     )  # fmt: skip
 

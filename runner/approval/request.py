@@ -7,6 +7,7 @@ them, and an approval fits a call when what the bytes say of it is what the call
 
     pending ──approve──> approved ──the call begins──> consumed
        │  └────deny────────┴──> denied
+       ├──request changes──> changes_requested (a review only)
        └──> expired, withdrawn <──┘
 """
 
@@ -22,6 +23,8 @@ import rfc8785
 from runner.contract.errors import Refused
 
 VERSION: Final = 1
+REVIEW: Final = "orloj.review"
+"""What is asked about an agent's output, as the tool of a call that nobody else can make."""
 SIGNATURE_NAMESPACE: Final = "orloj-approval"
 """The namespace that SSH signatures over a request are made in: good for nothing else."""
 
@@ -35,6 +38,8 @@ class ApprovalState(StrEnum):
     """A person said yes, and the call has not begun."""
     DENIED = "denied"
     """A person said no."""
+    CHANGES = "changes_requested"
+    """A person who reviewed an output wants it changed."""
     CONSUMED = "consumed"
     """The call began: this approval is used up."""
     EXPIRED = "expired"

@@ -18,6 +18,7 @@ whether waiting helps.
     ├── PlanBlocked            the plan may not be applied as it is
     ├── LeaseLost              the task belongs to somebody else now
     ├── ToolFailed             a tool did not do what was asked
+    │   └── ToolDenied         it is not what was agreed to, and was not called
     ├── ModelFailed            a model endpoint did not answer usefully
     └── AuditBroken            the audit log is not what was written
 """
@@ -92,6 +93,10 @@ class ToolFailed(OrlojError):
         self.retryable = retryable
         self.isolation = isolation
         """How far what failed was kept apart; None: nothing was started here."""
+
+
+class ToolDenied(ToolFailed):
+    """A tool is not what was agreed to, and was not called."""
 
 
 class ModelFailed(OrlojError):

@@ -15,12 +15,13 @@ from typing import Final
 from runner.contract import builtin
 from runner.contract.errors import OrlojError, Refused
 from runner.contract.kinds import Permission
+from runner.contract.kinds.mcp_server import server_of
 from runner.governance import grants, memories, policies, requirement
 from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 
-RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql", builtin.TYPE})
+RUNNABLE_TYPES: Final = frozenset({"http", "command", "python", "sql", "mcp", builtin.TYPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _decided(manifests: ManifestSet, agent: PlacedAgent, call: Call) -> Verdict:
         return deny(f"the agent is not granted the tool {call.tool}", agent.at("/spec/tools"))
     tool = manifests.tool(agent, call.tool)
     if tool is None:
-        return deny(f"the tool {call.tool} is not declared", agent.at(place))
+        return deny(_undeclared(manifests, agent, call.tool), agent.at(place))
     case = _Case(
         manifests=manifests,
         agent=agent,
@@ -96,6 +97,17 @@ def _weighed(case: _Case, place: str) -> Verdict:
         reason, line = asked
         return Verdict(Decision.ASK, reason, line, allowed.permissions, allowed.rule)
     return allowed
+
+
+def _undeclared(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> str:
+    """Why there is no such tool, and what makes one of what an MCP server offers."""
+    server = server_of(tool, agent.key.namespace)
+    if server is None or server not in manifests.resources:
+        return f"the tool {tool} is not declared"
+    return (
+        f"the tool {tool} of the MCP server {server.name} is not pinned;"
+        f" orloj mcp pin {server.name} writes its manifest, to be reviewed and committed"
+    )
 
 
 def _listed(agent: PlacedAgent, tool: str) -> str | None:
@@ -264,7 +276,23 @@ def _not_there(case: _Case) -> Verdict | None:
 def _not_runnable(case: _Case) -> Verdict | None:
     if case.tool.builtin is not None:
         return _not_there(case)
+    if case.tool.spec.type == "mcp":
+        return _not_offered(case)
     if case.tool.spec.type in RUNNABLE_TYPES:
         return None
     reason = f"tools of type {case.tool.spec.type} cannot be run here"
     return deny(reason, case.tool.at("/spec/type"), case.needs)
+
+
+def _not_offered(case: _Case) -> Verdict | None:
+    """A denial when the tool's MCP server is not declared, or does not let it through."""
+    ref, name = case.tool.spec.mcp_server_ref, case.tool.spec.mcp_tool_name or ""
+    found = case.manifests.mcp_server(case.tool)
+    if found is None:
+        reason = f"the MCP server {ref} is not declared"
+        return deny(reason, case.tool.at("/spec/mcp_server_ref"), case.needs)
+    key, server = found
+    if server.tool_filter.lets(name):
+        return None
+    at = case.manifests.resources[key].at("/spec/tool_filter/include")
+    return deny(f"the MCP server {ref} leaves out {name} (tool_filter.include)", at, case.needs)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from runner.contract import kinds
 from runner.contract.errors import NotFound
 from runner.contract.kinds import Agent, AgentRole, Key, Memory, Permission, Spec
+from runner.contract.kinds.mcp_server import server_of
 from runner.manifest_set import ManifestSet, Placed
 
 Find = Callable[[Key], Placed | None]
@@ -83,6 +84,9 @@ def _named(key: Key, spec: Spec) -> list[Key]:
         targets.append(endpoint)
         if model is not None:
             targets.append(Key(key.namespace, "ModelEndpoint", model))
+        # What the public dialect names without declaring it: the guard says how to pin it.
+        names = [*(tool.name for tool in spec.tools), *spec.allowed_tools]
+        targets += filter(None, (server_of(name, key.namespace) for name in names))
     if isinstance(spec, Memory):
         targets += spec.embedders(key.namespace)
     return targets

@@ -46,6 +46,15 @@ class Verdict:
         """What the call needs, as the log writes it."""
         return " ".join(map(str, self.permissions)) or None
 
+    def to_answer(self) -> dict[str, Any]:
+        """What a worker is told of it."""
+        return {
+            "decision": self.decision.value,
+            "reason": self.reason,
+            "output_max": self.output_max,
+            "permissions": [str(permission) for permission in self.permissions],
+        }
+
 
 def deny(reason: str, rule: str, permissions: tuple[Permission, ...] = ()) -> Verdict:
     """The verdict no."""

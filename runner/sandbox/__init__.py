@@ -18,9 +18,20 @@ from typing import Literal
 from runner.contract.errors import ToolFailed
 from runner.sandbox import bare, bubblewrap, landlock
 from runner.sandbox.confinement import Confinement, Level
-from runner.sandbox.launch import Launch, kill_all, run_to_end
+from runner.sandbox.launch import Launch, kill_all, run_to_end, running
 
-__all__ = ["Available", "Confinement", "Finished", "Level", "available", "kill_all", "run"]
+__all__ = [
+    "Available",
+    "Confinement",
+    "Finished",
+    "Level",
+    "available",
+    "kill_all",
+    "launched",
+    "level_for",
+    "run",
+    "running",
+]
 
 _PROBE_S = 20.0
 
@@ -71,15 +82,21 @@ async def run(
     What it writes beyond the bounds is let go. When the call is over or given up, nothing
     that it started is left. `level` asks for one level and no other.
     """
-    if isolation == "none":
-        level = Level.NONE
-    elif level is None:
-        level = (await asyncio.to_thread(available)).level
-        if level is Level.NONE:
-            raise ToolFailed(_refusal(available().missing))
+    if isolation == "none" or level is None:
+        level = await level_for(isolation)
     launch = launched(argv, confinement, level)
     code, output, error = await run_to_end(launch, given, output_bytes_max, error_bytes_max)
     return Finished(code, output, error, level)
+
+
+async def level_for(isolation: Literal["required", "none"]) -> Level:
+    """The level that a program gets on this host; ToolFailed where there is no sandbox."""
+    if isolation == "none":
+        return Level.NONE
+    level = (await asyncio.to_thread(available)).level
+    if level is Level.NONE:
+        raise ToolFailed(_refusal(available().missing))
+    return level
 
 
 def launched(argv: list[str], confinement: Confinement, level: Level) -> Launch:

@@ -12,7 +12,7 @@ import marshal
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -145,6 +145,21 @@ async def run_to_end(
     launch: Launch, given: bytes, output_bytes_max: int, error_bytes_max: int
 ) -> tuple[int, bytes, bytes]:
     """Code, output and error; ToolFailed when it could not be started."""
+    async with running(launch) as process:
+        output, error = await _streams(process, given, output_bytes_max, error_bytes_max)
+        code = await process.wait()
+    if trouble := launch.trouble():
+        words = error[:_WORDS].decode("utf-8", "replace").strip()
+        raise ToolFailed(": ".join(filter(None, (trouble, words))))
+    return (128 - code if code < 0 else code), output, error
+
+
+@contextlib.asynccontextmanager
+async def running(launch: Launch) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program for as long as the block lasts; ToolFailed when it cannot be started.
+
+    Afterwards nothing of it is left, and `launch.trouble` tells whether it ever ran.
+    """
     with launch:
         starting = asyncio.create_task(_started(launch))
         try:
@@ -154,14 +169,10 @@ async def run_to_end(
             await _ended(await starting, launch)
             raise
         try:
-            output, error = await _streams(process, given, output_bytes_max, error_bytes_max)
-            code = await process.wait()
+            yield process
         finally:
             await _ended(process, launch)
-        if trouble := launch.trouble():
-            words = error[:_WORDS].decode("utf-8", "replace").strip()
-            raise ToolFailed(": ".join(filter(None, (trouble, words))))
-    return (128 - code if code < 0 else code), output, error
+            launch.said()
 
 
 async def _ended(process: asyncio.subprocess.Process, launch: Launch) -> None:

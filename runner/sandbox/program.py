@@ -46,7 +46,7 @@ def _around(program: Path, hidden: Path) -> Iterator[Path]:
     if folder.name in {"bin", "sbin"}:
         for name in _BESIDE_BIN:
             beside = folder.parent / name
-            if beside.exists() and _may_be_shown(beside, hidden):
+            if beside.is_file() or _may_be_shown(beside, hidden):
                 yield beside
 
 

@@ -16,6 +16,8 @@ from runner.contract import seal
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Permission, Tool
 from runner.contract.kinds.base import seconds
+from runner.tools.mcp_server import Server
+from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
 _MODULES: Final = {
@@ -23,6 +25,7 @@ _MODULES: Final = {
     "command": "runner.tools.command",
     "python": "runner.tools.python",
     "sql": "runner.tools.sql",
+    "mcp": "runner.tools.mcp",
 }
 
 
@@ -36,6 +39,13 @@ class Bounds:
     memory: Path = Path("memory")
     memory_entries_max: int = 10_000
     memory_value_bytes_max: int = 65_536
+    servers: Path | None = None
+    """Where MCP servers have their folders; None: beside the files."""
+
+    @property
+    def servers_folder(self) -> Path:
+        """The folder that each MCP server has one of its own in."""
+        return self.servers or self.files.parent / "mcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,10 @@ class Call:
     """What the call needs, with its arguments filled in; all of it was allowed."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """The data sources that these permissions name."""
+    server: Server | None = None
+    """The MCP server of a tool of that type."""
+    sessions: McpSessions = field(default_factory=McpSessions)
+    """The sessions with MCP servers that the worker keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
         raise ToolFailed(
             f"no answer within runtime.timeout ({tool.runtime.timeout})",
             retryable=True,
-            isolation=_isolation(tool),
+            isolation=_isolation(tool, call.server),
         ) from None
     text = _bounded(answered.text, call.bounds.output_bytes_max, call.hidden)
     return Answered(text, answered.isolation)
@@ -100,10 +114,15 @@ def may_be_bare(tool: Tool) -> bool:
     return mode == "none"
 
 
-def _isolation(tool: Tool) -> str | None:
+def _isolation(tool: Tool, server: Server | None) -> str | None:
     """The level of a call that did not live to tell."""
     if tool.type == "http":
         return None
+    if server is not None:
+        if server.spec.transport == "http":
+            return None
+        bare = server.spec.default_tool_runtime.isolation_mode == "none"
+        return sandbox.Level.NONE if bare else sandbox.available().level
     return sandbox.Level.NONE if may_be_bare(tool) else sandbox.available().level
 
 

@@ -12,7 +12,7 @@ import asyncio
 import functools
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address, ip_network
@@ -73,17 +73,25 @@ async def looked_up(name: str, port: int) -> list[Address]:
     return [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
 
 
-def client(where: Reach, resolve: Resolve = looked_up) -> httpx2.AsyncClient:
+def client(
+    where: Reach,
+    resolve: Resolve = looked_up,
+    *,
+    transport: "Transport | None" = None,
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.AsyncClient:
     """A client that connects where `where` says, and raises Refused elsewhere.
 
-    It follows no redirect: `redirect.ask` does, through the same door.
+    It follows no redirect: `redirect.ask` does, through the same door. `headers` go out
+    with every request.
     """
     return httpx2.AsyncClient(
         trust_env=False,
         follow_redirects=False,
         timeout=httpx2.Timeout(None, connect=CONNECT_S),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        transport=Transport(where, resolve),
+        transport=transport or Transport(where, resolve),
+        headers=headers,
     )
 
 

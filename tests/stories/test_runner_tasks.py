@@ -106,7 +106,10 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ({"agents": ["a"], "graph": {"a": {"next": "a"}}}, "not one line"),
+        (
+            {"agents": ["a"], "graph": {"a": {"next": "a"}}},
+            "has a loop: only a Task with max_turns",
+        ),
         ({"agents": ["a", "ghost"]}, "agent/default/ghost is not declared"),
     ],
     ids=["a loop", "a missing agent"],

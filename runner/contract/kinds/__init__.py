@@ -16,12 +16,14 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.mcp_server import McpServer
 from runner.contract.kinds.memory import Memory
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
+from runner.contract.kinds.task_approval import TaskApproval
 from runner.contract.kinds.task_schedule import TaskSchedule
 from runner.contract.kinds.tool import Tool
 from runner.contract.kinds.tool_approval import ToolApproval
@@ -34,12 +36,14 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "AgentSystem": AgentSystem,
     "Approver": Approver,
     "DataSource": DataSource,
+    "McpServer": McpServer,
     "Memory": Memory,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
     "Secret": Secret,
     "Task": Task,
+    "TaskApproval": TaskApproval,
     "TaskSchedule": TaskSchedule,
     "Tool": Tool,
     "ToolApproval": ToolApproval,
@@ -85,6 +89,7 @@ __all__ = [
     "Approver",
     "DataSource",
     "Key",
+    "McpServer",
     "Memory",
     "Metadata",
     "ModelEndpoint",
@@ -95,6 +100,7 @@ __all__ = [
     "Secret",
     "Spec",
     "Task",
+    "TaskApproval",
     "TaskSchedule",
     "Tool",
     "ToolApproval",

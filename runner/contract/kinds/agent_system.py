@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 from runner.contract.kinds import graph
 from runner.contract.kinds.base import (
     AcceptedRisk,
+    Duration,
     Permission,
     Reference,
     Spec,
     Strict,
+    Text,
     named,
 )
 from runner.contract.kinds.edge import Edge
@@ -40,6 +42,18 @@ class Join(Strict):
         return self
 
 
+class ReviewCheckpoint(Strict):
+    """A person reads what an agent said before it goes on, and approves, denies or asks for
+    changes, which the agent then makes, so many times."""
+
+    checkpoint_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][\w.-]*$")
+    display_name: Text = ""
+    reason: Text = ""
+    ttl: Duration = "10m"
+    allow_request_changes: bool = True
+    max_review_cycles: int = Field(default=3, ge=1, le=100)
+
+
 class Node(Strict):
     """What comes after an agent: the next, or several, or agents that report back to it."""
 
@@ -48,6 +62,7 @@ class Node(Strict):
     join: Join = Join()
     delegates: list[Edge] = []
     delegate_join: Join = Join()
+    review: ReviewCheckpoint | None = None
 
     @model_validator(mode="after")
     def _one_fallback(self) -> Self:
@@ -86,6 +101,7 @@ class AgentSystem(Spec):
 
     agents: list[str] = Field(min_length=1)
     graph: dict[str, Node] = {}
+    completion_review: ReviewCheckpoint | None = None
     gains: list[Gain] = []
     accept_risk: list[AcceptedRisk] = []
 
@@ -109,6 +125,25 @@ class AgentSystem(Spec):
                 f"no work ever comes to {lost[0]}: no edge leads to it from a start"
             )
         return self
+
+    @model_validator(mode="after")
+    def _checkpoints_are_told_apart(self) -> Self:
+        ids = [review.checkpoint_id for review in self.reviews.values()]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two reviews have the same checkpoint_id")
+        return self
+
+    @property
+    def reviews(self) -> dict[str, ReviewCheckpoint]:
+        """Every review, by the pointer to it."""
+        found = {
+            f"/spec/graph/{name}/review": node.review
+            for name, node in self.graph.items()
+            if node.review is not None
+        }
+        if self.completion_review is not None:
+            found["/spec/completion_review"] = self.completion_review
+        return found
 
     def references(self, namespace: str) -> list[Reference]:
         """Its agents."""
