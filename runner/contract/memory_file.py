@@ -158,7 +158,9 @@ class MemoryFile:
                 if writes:
                     connection.executescript(_SCHEMA)
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-                yield connection
+                # Whoever writes first makes the file, and then its tables.
+                made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'done'")
+                yield None if made.fetchone() is None else connection
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise Refused(f"the memory file {self.path.name} cannot be used: {error}") from None

@@ -204,6 +204,15 @@ def test_the_files_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_file_that_was_made_and_not_filled_is_an_empty_memory(tmp_path: Path) -> None:
+    (tmp_path / memory_file.KEPT).touch()
+    desk = Desk(tmp_path, memory(**SQLITE))
+    assert not desk.call("read", key="k")["found"]
+    assert desk.call("search", query="k")["count"] == 0
+    desk.call("write", key="k", value="v")
+    assert desk.call("read", key="k")["found"]
+
+
 def test_a_broken_file_is_an_error_in_words_and_not_an_empty_memory(tmp_path: Path) -> None:
     (tmp_path / memory_file.KEPT).write_bytes(b"this is no database at all" * 50)
     with pytest.raises(ToolFailed, match=r"memory file memory\.sqlite cannot be used"):
