@@ -8,7 +8,9 @@ from runner.contract.errors import Refused
 from runner.contract.kinds import Key, Memory, ModelEndpoint
 from runner.manifest_set import ManifestSet, PlacedAgent
 
-EMBEDDERS: Final = frozenset({"mock", "openai", "openai-compatible", "ollama"})
+EMBEDDERS: Final = frozenset(
+    {"azure", "azure-openai", "mock", "ollama", "openai", "openai-compatible"}
+)
 """The providers that can be asked for embeddings."""
 
 
