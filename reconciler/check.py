@@ -4,6 +4,7 @@ Only the resources that a commit touches are looked at, so the cost follows the 
 caller answers for the rest: what else will exist, and who names what is deleted.
 """
 
+import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
@@ -13,7 +14,8 @@ from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
 from runner.contract import builtin
-from runner.contract.kinds import AgentSystem, Key, Memory, Task, TaskSchedule, spec_of
+from runner.contract.kinds import AgentSystem, Key, Memory, Task, TaskSchedule, Tool, spec_of
+from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -23,6 +25,7 @@ _WITHOUT: Final = {
     "ModelEndpoint": "the one named default is asked for a model of that name",
 }
 
+_SCHEMAS: Final = "runner.contract.input_schema"
 SUGGESTIONS_MAX: Final = 20
 NAMES_MAX: Final = 2_000
 """Comparing names costs microseconds each: a commit with many mistakes must not stall us."""
@@ -56,6 +59,10 @@ def check(
     """
     declared = {resource.key: resource for resource in reversed(touched)}
     unsure = frozenset(torn)
+
+    def exists(key: Key) -> bool:
+        return key in declared or known(key)
+
     problems = _twice(touched, declared)
     missing = [
         (resource, mention)
@@ -70,7 +77,7 @@ def check(
         if count < SUGGESTIONS_MAX:
             near += names(mention.target.kind, mention.target.namespace)
             near += _names(declared, mention.target)
-        problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
+        problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
@@ -78,6 +85,7 @@ def check(
         problems += _reserved(resource)
         problems += _nowhere(resource)
         problems += _no_canary(resource)
+        problems += _unusable_schema(resource)
     for key, path, line, target in orphans:
         message = f"{key} needs {target}, which this commit deletes"
         hint = f"keep {target}, or take it out here"
@@ -105,14 +113,18 @@ def _names(declared: Iterable[Key], like: Key) -> list[str]:
 
 
 def _missing(
-    resource: Resource, mention: Mention, names: Iterable[str], complete: bool
+    resource: Resource,
+    mention: Mention,
+    names: Iterable[str],
+    complete: bool,
+    servers: Callable[[Key], bool],
 ) -> Problem:
     target = mention.target
     near = target.namespace == resource.key.namespace
     name = target.name if near else f"{target.namespace}/{target.name}"
     message = f"{target.kind} {quoted(name)} is not declared"
     severity = Severity.ERROR
-    hint = wording.did_you_mean(target.name, dict.fromkeys(names))
+    hint = wording.did_you_mean(target.name, dict.fromkeys(names)) or _pinning(target, servers)
     if not complete:
         severity = Severity.WARNING
         message = f"{target.kind} {quoted(name)} is not in the files given"
@@ -120,6 +132,14 @@ def _missing(
         severity = Severity.WARNING
         message += f": {_WITHOUT.get(target.kind, 'what needs it fails')}"
     return Problem(resource.path, mention.line, mention.column, message, hint, severity)
+
+
+def _pinning(target: Key, servers: Callable[[Key], bool]) -> str | None:
+    """What makes a Tool of what an MCP server offers, when the name speaks of one."""
+    server = server_of(target.name, target.namespace) if target.kind == "Tool" else None
+    if server is None or not servers(server):
+        return None
+    return f"pin what the MCP server offers: orloj mcp pin {server.name}"
 
 
 def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
@@ -208,3 +228,20 @@ def _no_canary(resource: Resource) -> list[Problem]:
         return []
     message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
     return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+
+
+def _unusable_schema(resource: Resource) -> list[Problem]:
+    """An error for an input_schema by which no arguments could be checked."""
+    if resource.key.kind != "Tool":
+        return []
+    tool = spec_of("Tool", resource.body)
+    assert isinstance(tool, Tool)
+    if not tool.input_schema:
+        return []
+    # Its library takes 80 ms to load, and most commits touch no schema.
+    reason = importlib.import_module(_SCHEMAS).unusable(tool.input_schema)
+    if reason is None:
+        return []
+    line = resource.lines.get("/spec/input_schema", resource.line)
+    message = f"the input_schema cannot be used: {reason}"
+    return [Problem(resource.path, line, 3, message)]

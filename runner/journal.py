@@ -11,17 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import queue, visits
+from runner import model_choice, queue, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost, OrlojError, Refused
+from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import judge, policies
-from runner.governance.verdict import Call, Decision, Verdict
+from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet, PlacedAgent
@@ -73,9 +73,10 @@ class Journal:
         return self.reviews.begin(held, message, now_us)
 
     def take(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down what a worker tells: how a step ended, or where a visit stands."""
-        if message["op"] == "result":
-            self.end(held, message, now_us)
+        """Write down what a worker tells: how a step ended, a note, where a visit stands."""
+        if message["op"] != "visit":
+            write = self.end if message["op"] == "result" else self._note
+            write(held, message, now_us)
             return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
@@ -85,7 +86,7 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        decided = _of_model(manifests, agent, message, held.task_name)
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -98,6 +99,13 @@ class Journal:
     def begin_tool(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a tool call and write request and decision down, before it is made."""
         manifests = self._pins.load(held.manifests)
+        if "misfit" in message:
+            return self._misfit(held, manifests, message, now_us)
+        return self._judged(held, manifests, message, now_us)
+
+    def _judged(
+        self, held: Held, manifests: ManifestSet, message: Message, now_us: int
+    ) -> Verdict | Parking:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
@@ -121,12 +129,32 @@ class Journal:
                 self._approvals.consume(held, approval, now_us)
             self._begin(held, message, ("tool", name, "begun", None), now_us)
         else:
-            result = canonical({"denied": verdict.reason})
+            result = canonical({"denied": verdict.reason, "code": verdict.code})
             self._begin(held, message, ("tool", name, "denied", result), now_us)
         if approval:  # That it was requested stands in the log since people were asked.
             facts["approval"], private = approval, None
         self._decided(held, verdict, facts, message, private)
         return verdict
+
+    def _misfit(
+        self, held: Held, manifests: ManifestSet, message: Message, now_us: int
+    ) -> Verdict:
+        """Write down a call whose arguments its tool does not take: nobody is asked about it.
+
+        The worker looked, since a look may take long. What it found may name the arguments,
+        so the entry names the line of the schema instead.
+        """
+        agent, misfit = manifests.agent(message["agent"]), message["misfit"]
+        tool = manifests.tool(agent, message["tool"])
+        at = (tool or agent).at("/spec/input_schema")
+        reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
+        verdict = deny(reason, at, code=ToolCode(misfit["code"]))
+        facts, withheld = _named(manifests, agent, message["tool"], verdict)
+        arguments = message["request"]["arguments"]
+        result = canonical({"denied": misfit["said"], "code": verdict.code})
+        self._begin(held, message, ("tool", message["tool"], "denied", result), now_us)
+        self._decided(held, verdict, facts, message, (("arguments", arguments), *withheld))
+        return replace(verdict, reason=misfit["said"])
 
     def _asked(
         self,
@@ -144,6 +172,20 @@ class Journal:
         except Refused as refused:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
+
+    def _note(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down, as a step, what an agent's turn came to without a call."""
+        note = message["note"]
+        what = ("turn", note["name"], "done", canonical(note["result"]))
+        self._begin(held, message | {"request": note["request"]}, what, now_us)
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
+        facts |= {"step": message["step"], "agent": message["agent"]}
+        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
+        if note["tool"] is not None:
+            private = (("arguments", note["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
@@ -167,6 +209,8 @@ class Journal:
                     tool=message.get("tool"),
                     model=message.get("model"),
                     outcome=message["outcome"],
+                    tool_code=message.get("code"),
+                    tries=message.get("tries"),
                     isolation=message.get("isolation"),
                     reason=message.get("reason"),
                     tokens_in=tokens[0],
@@ -180,9 +224,11 @@ class Journal:
     def _answered(self, held: Held, message: Message, now_us: int) -> None:
         """Take down which model an endpoint says that answered."""
         manifests = self._pins.load(held.manifests)
-        key, endpoint, model = manifests.endpoint(manifests.agent(message["agent"]))
-        if endpoint.provider != "mock":
-            self.answers.note(key, model, message["result"].get("model"), now_us)
+        agent = manifests.agent(message["agent"])
+        asked = model_choice.numbered(manifests, agent, message.get("choice", 0))
+        if asked.endpoint.provider != "mock":
+            said = message["result"].get("model")
+            self.answers.note(asked.key, asked.model, said, now_us)
 
     def interrupted(self, held: Held) -> Step | None:
         """A tool call that began, did not end, and may not be repeated; None: there is none."""
@@ -240,6 +286,7 @@ class Journal:
             decision=verdict.decision.value,
             rule=verdict.rule,
             reason=verdict.reason,
+            tool_code=_code(verdict, facts),
             private=withheld,
         )
         if private is not None:
@@ -247,6 +294,27 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
+
+
+def _code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
+    """The code of a tool call that is denied; a model's question has none."""
+    denied = verdict.decision is Decision.DENY and "model" not in facts
+    return verdict.code.value if denied else None
+
+
+def _of_model(
+    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
+) -> Verdict:
+    """The verdict on the model that a worker wants to ask, which the manifests must name."""
+    model, number = message["model"], message.get("choice", model_choice.OWN)
+    try:
+        asked = model_choice.numbered(manifests, agent, number)
+    except OrlojError as error:
+        return deny(str(error), agent.at(""))
+    if asked.model != model:
+        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
+    at = None if number == model_choice.OWN else asked.at
+    return policies.decide_model(manifests, agent, model, task_name, at)
 
 
 def _named(

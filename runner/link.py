@@ -29,8 +29,7 @@ class Link:
 
     async def ask(self, op: str, **message: Any) -> dict[str, Any]:
         """The dispatcher's answer, which comes when what was asked is durable; TrustLost."""
-        if clock.boot_us() >= self.trusted_us:
-            raise TrustLost
+        self.trusted()
         self._last_id += 1
         question = self._last_id
         future = asyncio.get_running_loop().create_future()
@@ -40,9 +39,13 @@ class Link:
             answer = dict(await future)
         finally:
             del self._waiting[question]
-        if clock.boot_us() >= self.trusted_us:
-            raise TrustLost  # This process slept on the answer; it may be long out of date.
+        self.trusted()  # This process may have slept on the answer, and it is out of date.
         return answer
+
+    def trusted(self) -> None:
+        """TrustLost when this worker may not act any more."""
+        if clock.boot_us() >= self.trusted_us:
+            raise TrustLost
 
     def tell(self, op: str, **message: Any) -> None:
         """Send without waiting; what is asked next is answered after this is durable."""

@@ -15,7 +15,17 @@ COLUMNS: Final = (
     *("seq", "time", "type", "code", "actor", "commit", "manifests"),
     *("task", "task_seq", "entries", "attempt", "step", "agent", "chain", "tool", "model"),
     *("permission", "decision", "rule", "reason", "approval", "resource", "digest", "outcome"),
-    *("isolation", "tokens_in", "tokens_out", "duration_us", "at", "charges", "private"),
+    *(
+        "isolation",
+        "tool_code",
+        "tries",
+        "tokens_in",
+        "tokens_out",
+        "duration_us",
+        "at",
+        "charges",
+        "private",
+    ),
     *("log", "v"),
 )
 _TIME: Final = COLUMNS.index("time")

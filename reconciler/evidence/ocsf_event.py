@@ -53,7 +53,17 @@ _FAILED: Final = frozenset(
 _SEVERITIES: Final = {"I": (1, "Informational"), "W": (3, "Medium"), "E": (4, "High")}
 _STATUSES: Final = {SUCCESS: "Success", FAILURE: "Failure", UNKNOWN: "Unknown"}
 _KEPT: Final = (
-    *("decision", "chain", "attempt", "step", "isolation", "tokens_in", "tokens_out"),
+    *(
+        "decision",
+        "chain",
+        "attempt",
+        "step",
+        "isolation",
+        "tool_code",
+        "tries",
+        "tokens_in",
+        "tokens_out",
+    ),
     *("rule", "manifests", "task_seq"),
 )
 _PERSON: Final = ("person:", "approver:", "p:")

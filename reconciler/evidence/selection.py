@@ -14,7 +14,7 @@ from runner.contract.audit_entry import EntryType
 
 FIELDS: Final = (
     *("type", "code", "agent", "tool", "model", "permission", "decision", "rule"),
-    *("approval", "resource", "outcome", "isolation", "task", "commit"),
+    *("approval", "resource", "outcome", "isolation", "tool_code", "task", "commit"),
 )
 """What may stand before the `=`. Nothing that names people, or that anybody can choose: it may
 be erased one day, and the answer must not change then."""

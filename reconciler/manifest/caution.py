@@ -11,6 +11,7 @@ from typing import Final
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
     Agent,
+    McpServer,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
@@ -18,31 +19,26 @@ from runner.contract.kinds import (
     TaskApproval,
     Tool,
     ToolApproval,
+    tool_fields,
 )
 from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
-_IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("execution",),
-}
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
-_IDLE_AT_RUN_TIME: Final = ("retry",)
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = frozenset({"http", "command", "python", "sql"})
+_TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql", "mcp"}
+_FETCHERS: Final = frozenset({"npx", "npm", "pnpx", "bunx", "uvx", "pipx"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
-    yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
         case Agent(memory=use) if use.ref is not None and not use.allow:
             words = "`memory`: without `allow` the agent has none of its tools"
             yield ("spec", "memory"), words
-        case Tool():
-            yield from _tool(spec)
-        case ModelEndpoint():
-            yield from _open_password("base_url", spec.base_url)
+        case Tool() | McpServer() | ModelEndpoint():
+            yield from _reaching_out(spec)
         case Secret():
             yield from _secret(spec)
         case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
@@ -52,6 +48,16 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
         case TaskApproval():
             yield ("spec", "task_ref"), "a TaskApproval in a repository approves nothing"
+
+
+def _reaching_out(spec: Tool | McpServer | ModelEndpoint) -> Iterator[tuple[Path, str]]:
+    match spec:
+        case Tool():
+            yield from _tool(spec)
+        case McpServer():
+            yield from _mcp_server(spec)
+        case ModelEndpoint():
+            yield from _open_password("base_url", spec.base_url)
 
 
 def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:
@@ -67,9 +73,19 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
     if tool.type not in _TOOLS_RUN:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
-    yield from _idle(tool.runtime, _IDLE_AT_RUN_TIME, ("spec", "runtime"))
     yield from _isolation(tool)
     yield from _open_password("endpoint", tool.endpoint)
+
+
+def _mcp_server(server: McpServer) -> Iterator[tuple[Path, str]]:
+    program = (server.command or "").rpartition("/")[2]
+    if program in _FETCHERS and not server.network.hosts:
+        yield (
+            ("spec", "command"),
+            f"`command`: {program} fetches what it runs, and has no network in the sandbox;"
+            " install the server and name it, or give it `network: {hosts: ['*']}`",
+        )
+    yield from _open_password("endpoint", server.endpoint)
 
 
 def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
@@ -77,8 +93,9 @@ def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
     if mode is None:
         return
     path = ("spec", "runtime", "isolation_mode")
-    if tool.type == "http":
-        yield path, "`isolation_mode`: an http tool starts no program; it changes nothing"
+    if tool.type in tool_fields.ASKED:
+        words = f"`isolation_mode`: a tool of type {tool.type} starts no program"
+        yield path, f"{words}; it changes nothing"
     elif mode in _NOT_GIVEN:
         yield path, f"`isolation_mode`: {mode} cannot be given yet; calls fail"
 

@@ -30,7 +30,7 @@ from runner.approval.request import (
 from runner.claim import Held, Parking
 from runner.contract import audit, clock
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
-from runner.contract.errors import LeaseLost, Refused
+from runner.contract.errors import LeaseLost, Refused, ToolCode
 from runner.contract.kinds.base import seconds
 from runner.contract.task_state import TaskState
 from runner.governance.verdict import Decision, Verdict
@@ -71,7 +71,7 @@ class Approvals:
                 return None
             return self._said(held, question, record, now_us)
         except Refused as refused:  # Somebody edited the database: nothing of it counts.
-            return Answer(_denied(question.verdict, str(refused)), "")
+            return Answer(_denied(question.verdict, str(refused), ToolCode.APPROVAL_DENIED), "")
 
     def request(self, held: Held, question: Question, now_us: int) -> Parking:
         """Ask people about the call, and wait for them."""
@@ -134,7 +134,9 @@ class Approvals:
             return None
         if record.state in OPEN and now_us >= request.expires_at:
             self._close(held, record, ApprovalState.EXPIRED, now_us=now_us)
-            return Answer(_denied(question.verdict, _UNDECIDED), record.id)
+            return Answer(
+                _denied(question.verdict, _UNDECIDED, ToolCode.APPROVAL_TIMEOUT), record.id
+            )
         match record.state:
             case ApprovalState.PENDING:
                 return _parking(record, request.call.tool)
@@ -142,12 +144,17 @@ class Approvals:
                 return self._approved(held, question, record, request, now_us=now_us)
             case ApprovalState.DENIED:
                 reason = f"denied by {record.approver}: {record.reason}"
-                return Answer(_denied(question.verdict, reason), record.id)
-            case ApprovalState.CHANGES:
                 return Answer(
-                    _denied(question.verdict, f"{record.approver} wants changes"), record.id
+                    _denied(question.verdict, reason, ToolCode.APPROVAL_DENIED), record.id
                 )
-        return Answer(_denied(question.verdict, _UNDECIDED), record.id)
+            case ApprovalState.CHANGES:
+                said = f"{record.approver} wants changes"
+                return Answer(
+                    _denied(question.verdict, said, ToolCode.APPROVAL_DENIED), record.id
+                )
+        return Answer(
+            _denied(question.verdict, _UNDECIDED, ToolCode.APPROVAL_TIMEOUT), record.id
+        )
 
     def _approved(
         self,
@@ -226,8 +233,8 @@ def _parking(record: ApprovalRecord, tool: str) -> Parking:
     return Parking(TaskState.WAITING_APPROVAL, record.expires_at, reason)
 
 
-def _denied(verdict: Verdict, reason: str) -> Verdict:
-    return replace(verdict, decision=Decision.DENY, reason=reason)
+def _denied(verdict: Verdict, reason: str, code: ToolCode) -> Verdict:
+    return replace(verdict, decision=Decision.DENY, reason=reason, code=code)
 
 
 def _entry(kind: EntryType, held: Held, record: ApprovalRecord, reason: str | None) -> Entry:

@@ -75,6 +75,9 @@ class EntryType(StrEnum):
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
+    TURN_REPEATED = "turn.repeated"
+    TURN_REPAIR = "turn.repair"
+    TURN_VIOLATED = "turn.violated"
     APPROVAL_REQUESTED = "action.approval_requested"
     APPROVAL_GRANTED = "action.approval_granted"
     APPROVAL_DENIED = "action.approval_denied"
@@ -135,6 +138,9 @@ CODES: Final = {
     EntryType.ACTION_EXECUTED: "ACT004I",
     EntryType.ACTION_FAILED: "ACT005E",
     EntryType.ACTION_UNKNOWN: "ACT006E",
+    EntryType.TURN_REPEATED: "TRN001I",
+    EntryType.TURN_REPAIR: "TRN002I",
+    EntryType.TURN_VIOLATED: "TRN003W",
     EntryType.APPROVAL_REQUESTED: "APR001I",
     EntryType.APPROVAL_GRANTED: "APR002I",
     EntryType.APPROVAL_DENIED: "APR003W",
@@ -162,6 +168,7 @@ class Entry:
     has been applied from Git. `rule` is `path:line` of the manifest that decided, `chain`
     the agents whose work led to this one's, itself last. `manifests` is the digest of the
     whole manifest set the task works under. `isolation` is the sandbox that a tool ran in,
+    `tool_code` why a tool call was denied or failed, `tries` how often it was made,
     `approval` the request for a person's approval that it is about or rests on.
     `private` holds values that go in as commitments only. `charges` says what counts under
     limits, each as (dimension, scope, amount, limit), from the moment `at` on their clock.
@@ -187,6 +194,8 @@ class Entry:
     digest: str | None = None
     outcome: str | None = None
     isolation: str | None = None
+    tool_code: str | None = None
+    tries: int | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
     duration_us: int | None = None

@@ -23,6 +23,43 @@ whether waiting helps.
     └── AuditBroken            the audit log is not what was written
 """
 
+from enum import StrEnum
+
+
+class ToolCode(StrEnum):
+    """Why a tool call did not do what was asked: the codes of tool contract v1."""
+
+    INVALID_INPUT = "invalid_input"
+    """The arguments are not what the tool takes; the same again will not do."""
+    UNSUPPORTED_TOOL = "unsupported_tool"
+    """There is no such tool, or this host cannot run its type."""
+    RUNTIME_POLICY_INVALID = "runtime_policy_invalid"
+    """The manifest asks for what cannot be done: an unusable schema, an address refused."""
+    ISOLATION_UNAVAILABLE = "isolation_unavailable"
+    """The isolation that the manifest asks for cannot be given on this host."""
+    PERMISSION_DENIED = "permission_denied"
+    """A rule forbids the call, or the tool's own server does."""
+    SECRET_RESOLUTION_FAILED = "secret_resolution_failed"  # noqa: S105 - a name, no secret.
+    """The tool's secret has no value here, or not the form that its profile needs."""
+    TIMEOUT = "timeout"
+    """No answer came within `runtime.timeout`."""
+    CANCELED = "canceled"
+    """The tool says that the call was called off."""
+    EXECUTION_FAILED = "execution_failed"
+    """The tool could not be reached, or did not succeed."""
+    AUTH_INVALID = "auth_invalid"
+    """The other side does not believe who we are."""
+    AUTH_EXPIRED = "auth_expired"
+    """What proved who we are has run out."""
+    AUTH_FORBIDDEN = "auth_forbidden"
+    """The other side knows who we are and will not have us do this."""
+    APPROVAL_PENDING = "approval_pending"
+    """A person has still to decide."""
+    APPROVAL_DENIED = "approval_denied"
+    """A person said no."""
+    APPROVAL_TIMEOUT = "approval_timeout"
+    """Nobody decided in time."""
+
 
 class OrlojError(Exception):
     """Something went wrong that we foresaw."""
@@ -84,19 +121,36 @@ class LeaseLost(OrlojError):
 
 
 class ToolFailed(OrlojError):
-    """A tool did not do what was asked."""
+    """A tool did not do what was asked.
+
+    `untouched` says that nothing was done for certain, so that anybody may try again.
+    `retry_after_s` is how long the other side asks to be left alone.
+    """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, isolation: str | None = None
+        self,
+        message: str,
+        *,
+        code: ToolCode = ToolCode.EXECUTION_FAILED,
+        retryable: bool = False,
+        untouched: bool = False,
+        retry_after_s: float | None = None,
+        isolation: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.code = code
         self.retryable = retryable
+        self.untouched = untouched
+        self.retry_after_s = retry_after_s
         self.isolation = isolation
         """How far what failed was kept apart; None: nothing was started here."""
 
 
 class ToolDenied(ToolFailed):
     """A tool is not what was agreed to, and was not called."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=ToolCode.PERMISSION_DENIED, untouched=True)
 
 
 class ModelFailed(OrlojError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from runner.contract.errors import ToolCode
 from runner.contract.kinds import Permission
 
 
@@ -31,7 +32,8 @@ class Verdict:
     """A decision, the `path:line` of the rule that made it, and what the call needs.
 
     When it asks, `rule` is the line that wants a person, and `grant` the one that would
-    allow the call. `output_max` bounds the answer of a model.
+    allow the call. `output_max` bounds the answer of a model. `code` is what a tool call that
+    is denied is told besides the reason.
     """
 
     decision: Decision
@@ -40,6 +42,7 @@ class Verdict:
     permissions: tuple[Permission, ...] = ()
     grant: str | None = None
     output_max: int | None = None
+    code: ToolCode = ToolCode.PERMISSION_DENIED
 
     @property
     def permission(self) -> str | None:
@@ -51,11 +54,17 @@ class Verdict:
         return {
             "decision": self.decision.value,
             "reason": self.reason,
+            "code": self.code.value,
             "output_max": self.output_max,
             "permissions": [str(permission) for permission in self.permissions],
         }
 
 
-def deny(reason: str, rule: str, permissions: tuple[Permission, ...] = ()) -> Verdict:
+def deny(
+    reason: str,
+    rule: str,
+    permissions: tuple[Permission, ...] = (),
+    code: ToolCode = ToolCode.PERMISSION_DENIED,
+) -> Verdict:
     """The verdict no."""
-    return Verdict(Decision.DENY, reason, rule, permissions)
+    return Verdict(Decision.DENY, reason, rule, permissions, code=code)

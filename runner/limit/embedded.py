@@ -9,25 +9,26 @@ from typing import Any, Final
 
 from runner.contract.errors import OrlojError
 from runner.governance import memories
-from runner.governance.memories import Embedder
 from runner.limit.limits import Ask
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.model_choice import Choice
 
 AROUND: Final = 16
 """Tokens that a model may put around a text."""
 _CHUNK, _OVERLAP = 1_000, 200
 
 
-def embedder(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> Embedder | None:
+def asked(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> Choice | None:
     """Who is asked for embeddings by a call; None: nobody, or the call is not made at all."""
     if tool not in {"memory.write", "memory.ingest", "memory.search"}:
         return None
     try:
-        place = memories.of(manifests, agent)
-        found = memories.embedder(manifests, place)
+        found = memories.embedder(manifests, memories.of(manifests, agent))
     except OrlojError:
         return None
-    return None if found is None or found.endpoint.provider == "mock" else found
+    if found is None or found.endpoint.provider == "mock":
+        return None
+    return Choice(found.key, found.endpoint, found.model, agent.at("/spec/memory/ref"))
 
 
 def ask(tool: str, arguments: Mapping[str, Any]) -> Ask:

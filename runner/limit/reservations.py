@@ -77,7 +77,8 @@ class Reservations:
         if not manifests.limited:
             return replace(verdict, output_max=agent.spec.limits.max_output_tokens)
         try:
-            limits = limit_rules.of_model(manifests, agent, held.task, held.task_name)
+            choice = message.get("choice", 0)
+            limits = limit_rules.of_model(manifests, agent, held.task, held.task_name, choice)
         except OrlojError as error:
             return deny(str(error), agent.at("/spec/governance"))
         call = self._call(held, message, now_us)
@@ -104,9 +105,8 @@ class Reservations:
             return verdict
         agent = manifests.agent(message["agent"])
         limits = limit_rules.of_tool(manifests, agent, message["tool"])
-        embeds = embedded.embedder(manifests, agent, message["tool"]) is not None
         try:
-            tokens = self._of_embedding(held, agent, message) if embeds else []
+            tokens = self._of_embedding(held, agent, message)
         except OrlojError as error:
             return deny(str(error), agent.at("/spec/governance"))
         if not limits and not tokens:
@@ -125,7 +125,7 @@ class Reservations:
     def _of_embedding(self, held: Held, agent: PlacedAgent, message: Message) -> list[Limit]:
         """The limits that the tokens of an embedding count under; Refused without a price."""
         manifests = self._pins.load(held.manifests)
-        return limit_rules.of_tokens(
+        return limit_rules.of_embedding(
             manifests, agent, held.task, held.task_name, message["tool"]
         )
 

@@ -4,26 +4,35 @@ Over a hand-off, what an agent uses counts for every agent whose work led to it:
 more by handing on. A place among the tasks of an agent is its own alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final
 
+from runner import model_choice
 from runner.contract.errors import Refused
-from runner.contract.kinds import Key, ModelEndpoint
 from runner.contract.kinds.model_endpoint import Price
 from runner.governance import policies
 from runner.limit import embedded
 from runner.limit.limits import OUTPUT_DEFAULT, Dimension, Limit
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.model_choice import Choice
 
 _MILLION: Final = 1_000_000
 
 
 def of_model(
-    manifests: ManifestSet, agent: PlacedAgent, task: str, task_name: str | None
+    manifests: ManifestSet,
+    agent: PlacedAgent,
+    task: str,
+    task_name: str | None,
+    choice: int = model_choice.OWN,
 ) -> list[Limit]:
-    """The limits of a question to the agent's model, in a task; Refused without a price."""
-    found = of_tokens(manifests, agent, task, task_name)
+    """The limits of a question to a model of the agent's; Refused without a price."""
+
+    def asked() -> Choice:
+        return model_choice.numbered(manifests, agent, choice)
+
+    found = _of_tokens(manifests, agent, task, task_name, asked)
     places = agent.spec.governance.max_concurrent
     if places is not None:
         rule = agent.at("/spec/governance/maxConcurrent")
@@ -31,15 +40,24 @@ def of_model(
     return found
 
 
-def of_tokens(
+def of_embedding(
+    manifests: ManifestSet, agent: PlacedAgent, task: str, task_name: str | None, tool: str
+) -> list[Limit]:
+    """The limits of what a tool lets a model embed; none when it lets none. Refused."""
+    asked = embedded.asked(manifests, agent, tool)
+    if asked is None:
+        return []
+    return _of_tokens(manifests, agent, task, task_name, lambda: asked)
+
+
+def _of_tokens(
     manifests: ManifestSet,
     agent: PlacedAgent,
     task: str,
     task_name: str | None,
-    tool: str | None = None,
+    asked: Callable[[], Choice],
 ) -> list[Limit]:
-    """The limits of tokens: of the agent's model, or of what embeds for a tool; Refused."""
-    found = list(_of_chain(manifests, agent, task, tool))
+    found = list(_of_chain(manifests, agent, task, asked))
     seen = set()
     for member in manifests.chain(agent):
         for placed, policy in policies.applying(manifests, member, task_name):
@@ -68,27 +86,25 @@ def output_wanted(agent: PlacedAgent) -> int:
     return agent.spec.limits.max_output_tokens or OUTPUT_DEFAULT
 
 
-def prices(manifests: ManifestSet, agent: PlacedAgent, tool: str | None = None) -> Price | None:
-    """What a million tokens of the agent's model cost; None when nobody says.
-
-    With a tool, those of the model that embeds for it.
-    """
-    _, endpoint, model = _asked(manifests, agent, tool)
-    return endpoint.prices.get(model, endpoint.prices.get("*"))
+def prices(
+    manifests: ManifestSet, agent: PlacedAgent, choice: int = model_choice.OWN
+) -> Price | None:
+    """What a million tokens of a model of the agent's cost; None when nobody says."""
+    return _price(model_choice.numbered(manifests, agent, choice))
 
 
-def _asked(
-    manifests: ManifestSet, agent: PlacedAgent, tool: str | None
-) -> tuple[Key, ModelEndpoint, str]:
-    """The endpoint and the model that a call asks."""
-    found = None if tool is None else embedded.embedder(manifests, agent, tool)
-    if found is None:
-        return manifests.endpoint(agent)
-    return found.key, found.endpoint, found.model
+def prices_of_embedding(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> Price | None:
+    """What a million tokens cost of the model that embeds for a tool."""
+    asked = embedded.asked(manifests, agent, tool)
+    return None if asked is None else _price(asked)
+
+
+def _price(asked: Choice) -> Price | None:
+    return asked.endpoint.prices.get(asked.model, asked.endpoint.prices.get("*"))
 
 
 def _of_chain(
-    manifests: ManifestSet, agent: PlacedAgent, task: str, tool: str | None
+    manifests: ManifestSet, agent: PlacedAgent, task: str, asked: Callable[[], Choice]
 ) -> Iterator[Limit]:
     for member in manifests.chain(agent):
         rules, name = member.spec.governance, _name(member)
@@ -103,19 +119,15 @@ def _of_chain(
             scope, rule = f"{task} {name}", at("maxTokensPerRun")
             yield Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule)
         if rules.max_cost_per_day is not None:
-            asked = _asked(manifests, agent, tool)
-            yield _of_cost(asked, name, rules.max_cost_per_day, at("maxCostPerDay"))
+            yield _of_cost(asked(), name, rules.max_cost_per_day, at("maxCostPerDay"))
 
 
-def _of_cost(
-    asked: tuple[Key, ModelEndpoint, str], name: str, bound: Decimal, rule: str
-) -> Limit:
-    key, endpoint, model = asked
-    price = endpoint.prices.get(model, endpoint.prices.get("*"))
+def _of_cost(asked: Choice, name: str, bound: Decimal, rule: str) -> Limit:
+    price, model = _price(asked), asked.model
     if price is None:
         raise Refused(
             f"maxCostPerDay of {name} ({rule}) needs the price of the model {model}; add"
-            f" spec.prices with {model} or '*' to the ModelEndpoint {key.namespace}/{key.name}"
+            f" spec.prices with {model} or '*' to the ModelEndpoint {asked.called}"
         )
     micro = int(bound * _MILLION)  # Rounded down: the limit is never the larger for it.
     return Limit(Dimension.COST_PER_DAY, name, micro, rule, price.input, price.output)

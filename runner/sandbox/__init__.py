@@ -15,7 +15,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.sandbox import bare, bubblewrap, landlock
 from runner.sandbox.confinement import Confinement, Level
 from runner.sandbox.launch import Launch, kill_all, run_to_end, running
@@ -95,7 +95,7 @@ async def level_for(isolation: Literal["required", "none"]) -> Level:
         return Level.NONE
     level = (await asyncio.to_thread(available)).level
     if level is Level.NONE:
-        raise ToolFailed(_refusal(available().missing))
+        raise ToolFailed(_refusal(available().missing), code=ToolCode.ISOLATION_UNAVAILABLE)
     return level
 
 

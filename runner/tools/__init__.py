@@ -13,15 +13,20 @@ from typing import Any, Final
 
 from runner import sandbox
 from runner.contract import seal
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Permission, Tool
 from runner.contract.kinds.base import seconds
+from runner.contract.kinds.tool_fields import ASKED
 from runner.tools.mcp_server import Server
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
+_SCHEMAS: Final = "runner.contract.input_schema"
 _MODULES: Final = {
     "http": "runner.tools.http",
+    "external": "runner.tools.external",
+    "webhook-callback": "runner.tools.webhook_callback",
+    "grpc": "runner.tools.grpc",
     "command": "runner.tools.command",
     "python": "runner.tools.python",
     "sql": "runner.tools.sql",
@@ -49,11 +54,21 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls what, for tools that want to know: names of resources, and the task."""
+
+    task: str = ""
+    namespace: str = ""
+    agent: str = ""
+    tool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What a call brings along besides its arguments. The key is stable over attempts."""
 
     idempotency_key: str
-    secret: str | None
+    secret: str | None = field(repr=False)
     bounds: Bounds
     hidden: tuple[str, ...] = ()
     """The secret values of the task, which no answer may hold."""
@@ -65,6 +80,9 @@ class Call:
     """The MCP server of a tool of that type."""
     sessions: McpSessions = field(default_factory=McpSessions)
     """The sessions with MCP servers that the worker keeps."""
+    caller: Caller = Caller()
+    attempt: int = 1
+    """Which try of this call it is, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,25 @@ class Answered:
     isolation: str | None = None
     tokens: int = 0
     counted: bool = True
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    """What the text may not hold besides the secrets of the task: a token, a password."""
+
+
+def misfit(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, str] | None:
+    """Why arguments are not what the tool takes: `code`, `said` and `rule`; None: they are."""
+    if not tool.input_schema:
+        return None
+    # Its library takes 80 ms to load: a worker without such tools does without.
+    schemas = importlib.import_module(_SCHEMAS)
+    try:
+        found = schemas.misfit(tool.input_schema, arguments)
+    except schemas.Unusable as error:
+        said = f"the tool's input_schema cannot be used: {error}"
+        return {"code": ToolCode.RUNTIME_POLICY_INVALID, "said": said, "rule": "/"}
+    if found is None:
+        return None
+    said = f"invalid input at {found.said}"
+    return {"code": ToolCode.INVALID_INPUT, "said": said, "rule": found.rule}
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
@@ -86,7 +123,8 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     if tool.auth is not None and call.secret is None:
         raise ToolFailed(
             "the tool's secret has no value here; check spec.auth.secretRef, its Secret on this"
-            " host and, for one of another namespace, its allowedNamespaces"
+            " host and, for one of another namespace, its allowedNamespaces",
+            code=ToolCode.SECRET_RESOLUTION_FAILED,
         )
     module = importlib.import_module(_MODULES[tool.type])
     limit_s = seconds(tool.runtime.timeout)
@@ -96,10 +134,12 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     except TimeoutError:
         raise ToolFailed(
             f"no answer within runtime.timeout ({tool.runtime.timeout})",
+            code=ToolCode.TIMEOUT,
             retryable=True,
             isolation=_isolation(tool, call.server),
         ) from None
-    text = _bounded(answered.text, call.bounds.output_bytes_max, call.hidden)
+    hidden = (*call.hidden, *answered.hidden)
+    text = _bounded(answered.text, call.bounds.output_bytes_max, hidden)
     return Answered(text, answered.isolation)
 
 
@@ -109,14 +149,15 @@ def may_be_bare(tool: Tool) -> bool:
     if mode in {"container", "wasm"}:
         raise ToolFailed(
             f"runtime.isolation_mode {mode} cannot be given yet; leave it out for the sandbox"
-            " of this host"
+            " of this host",
+            code=ToolCode.ISOLATION_UNAVAILABLE,
         )
     return mode == "none"
 
 
 def _isolation(tool: Tool, server: Server | None) -> str | None:
     """The level of a call that did not live to tell."""
-    if tool.type == "http":
+    if tool.type in ASKED:
         return None
     if server is not None:
         if server.spec.transport == "http":

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 import httpx2
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import network
 from runner.contract.kinds.tool import fill_template, template_arguments, whole_template
 from runner.tools.redirect import URL_CHARACTERS_MAX, shown
@@ -51,9 +51,14 @@ def _whole(url: str) -> str:
     try:
         parts = network.endpoint(url)
     except ValueError as error:
-        raise ToolFailed(f"the address asked for cannot be used: {error}") from None
+        raise ToolFailed(
+            f"the address asked for cannot be used: {error}", code=ToolCode.INVALID_INPUT
+        ) from None
     if parts.user is not None:
-        raise ToolFailed("the address asked for may not name a user or a password")
+        raise ToolFailed(
+            "the address asked for may not name a user or a password",
+            code=ToolCode.INVALID_INPUT,
+        )
     return url.partition("#")[0]
 
 
@@ -74,7 +79,8 @@ def _in_path(value: str, name: Path) -> str:
         if not form or steers or _ENCODED.search(form):
             raise ToolFailed(
                 f"the argument {'.'.join(name)} is to be one part of a path: it may not be"
-                " empty or hold a slash, a control character or an encoded one"
+                " empty or hold a slash, a control character or an encoded one",
+                code=ToolCode.INVALID_INPUT,
             )
     return _quoted(value)
 
@@ -84,7 +90,10 @@ def _stays(path: str, template: str) -> None:
     for step, written in zip(path.split("/"), template.split("/"), strict=True):
         plain = unicodedata.normalize("NFKC", unquote(step)).partition(";")[0].strip()
         if step != written and plain in {"", ".", ".."}:
-            raise ToolFailed("an argument may not be a dot or two in the path of an address")
+            raise ToolFailed(
+                "an argument may not be a dot or two in the path of an address",
+                code=ToolCode.INVALID_INPUT,
+            )
 
 
 def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
@@ -94,7 +103,10 @@ def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
     taken = {unquote(pair.partition("=")[0]) for pair in query.split("&")}
     for name in arguments:
         if name in taken:
-            raise ToolFailed(f"the endpoint itself says what {name} is; leave the argument out")
+            raise ToolFailed(
+                f"the endpoint itself says what {name} is; leave the argument out",
+                code=ToolCode.INVALID_INPUT,
+            )
     pairs = [f"{_quoted(name)}={_quoted(_written(value))}" for name, value in arguments.items()]
     return f"{path}?{'&'.join([query, *pairs] if query else pairs)}"
 
@@ -105,7 +117,8 @@ def _checked(url: str, endpoint: str) -> str:
     if len(sent) > URL_CHARACTERS_MAX:
         raise ToolFailed(
             f"the address would have {len(sent)} characters, and at most"
-            f" {URL_CHARACTERS_MAX} are sent: {shown(url)}"
+            f" {URL_CHARACTERS_MAX} are sent: {shown(url)}",
+            code=ToolCode.INVALID_INPUT,
         )
     if not whole_template(endpoint):
         declared, filled = network.endpoint(endpoint), network.endpoint(sent)
@@ -120,10 +133,15 @@ def _text(arguments: Mapping[str, Any], path: Path) -> str:
     value: Any = arguments
     for step in path:
         if not isinstance(value, Mapping) or step not in value:
-            raise ToolFailed(f"the argument {'.'.join(path)} is missing")
+            raise ToolFailed(
+                f"the argument {'.'.join(path)} is missing", code=ToolCode.INVALID_INPUT
+            )
         value = value[step]
     if isinstance(value, dict | list) or value is None:
-        raise ToolFailed(f"the argument {'.'.join(path)} is neither a text nor a number")
+        raise ToolFailed(
+            f"the argument {'.'.join(path)} is neither a text nor a number",
+            code=ToolCode.INVALID_INPUT,
+        )
     return _written(value)
 
 

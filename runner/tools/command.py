@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from runner import sandbox
 from runner.contract import seal
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Tool
 from runner.contract.kinds.base import seconds
 from runner.sandbox import program
@@ -33,7 +33,8 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     if argv[0] not in call.bounds.commands:
         raise ToolFailed(
             f"{argv[0]} may not be started on this host; the setting tools.commands "
-            "names the programs that may"
+            "names the programs that may",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
         )
     _check(argv[0])
     call.bounds.files.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,9 +62,14 @@ def _check(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise ToolFailed(f"{path} cannot be started: {error.strerror}") from error
+        raise ToolFailed(
+            f"{path} cannot be started: {error.strerror}", code=ToolCode.RUNTIME_POLICY_INVALID
+        ) from error
     if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
-        raise ToolFailed(f"{path} cannot be started: it is no program of ours to run")
+        raise ToolFailed(
+            f"{path} cannot be started: it is no program of ours to run",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
+        )
 
 
 def _confinement(tool: Tool, call: Call, path: str) -> sandbox.Confinement:
@@ -91,16 +97,23 @@ def _argv(template: list[str], arguments: dict[str, Any]) -> list[str]:
             continue
         name = placeholder[1]
         if name not in arguments:
-            raise ToolFailed(f"the argument {name} is missing")
+            raise ToolFailed(f"the argument {name} is missing", code=ToolCode.INVALID_INPUT)
         value = arguments[name]
         if isinstance(value, dict | list) or value is None:
-            raise ToolFailed(f"the argument {name} is neither a text nor a number")
+            raise ToolFailed(
+                f"the argument {name} is neither a text nor a number",
+                code=ToolCode.INVALID_INPUT,
+            )
         # As JSON writes it, so that `true` is no Python word.
         value = value if isinstance(value, str) else json.dumps(value)
         value = value.encode("utf-8", "replace").decode()
         if value.startswith("-") and "--" not in argv:
-            raise ToolFailed(f"the argument {name} may not begin with a dash")
+            raise ToolFailed(
+                f"the argument {name} may not begin with a dash", code=ToolCode.INVALID_INPUT
+            )
         if "\x00" in value:
-            raise ToolFailed(f"the argument {name} may not contain a zero byte")
+            raise ToolFailed(
+                f"the argument {name} may not contain a zero byte", code=ToolCode.INVALID_INPUT
+            )
         argv.append(value)
     return argv

@@ -53,14 +53,22 @@ class Reach:
 
 def reach(endpoint: str | None, declared: network.Network | None = None) -> Reach:
     """What an endpoint and its manifest declare; ValueError when the endpoint is none."""
+    if endpoint is None:
+        return _reach(None, declared)
+    parts = network.endpoint(endpoint)
+    return _reach(Host(parts.host.name, parts.port), declared)
+
+
+def reach_host(own: Host, declared: network.Network) -> Reach:
+    """What the host of an endpoint and its manifest declare."""
+    return _reach(own, declared)
+
+
+def _reach(own: Host | None, declared: network.Network | None) -> Reach:
     declared = declared or network.Network()
     listed = tuple(network.host(text) for text in declared.hosts)
     private = tuple(ip_network(text) for text in declared.private)
-    if endpoint is None:
-        return Reach(listed, private)
-    parts = network.endpoint(endpoint)
-    own = Host(parts.host.name, parts.port)
-    return Reach((own, *listed), private, own)
+    return Reach(listed if own is None else (own, *listed), private, own)
 
 
 async def looked_up(name: str, port: int) -> list[Address]:
@@ -71,6 +79,45 @@ async def looked_up(name: str, port: int) -> list[Address]:
     except (OSError, UnicodeError) as error:
         raise httpx2.ConnectError(f"{name} has no address") from error
     return [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
+
+
+async def allowed(
+    where: Reach, name: str, port: int, resolve: Resolve = looked_up
+) -> list[Address]:
+    """The addresses of a host, each of which may be connected to; Refused."""
+    if not where.lists(name, port):
+        raise Refused(
+            f"{Host(name, port)} is not among the hosts that may be reached;"
+            " if it is meant, spec.network.hosts lists it"
+        )
+    literal = Host(name).address
+    found = [literal] if literal else list(await resolve(name, port))
+    if not found:
+        raise httpx2.ConnectError(f"{name} has no address")
+    for address in found:
+        reason = refusal(address, where.opened(name, port))
+        if reason is not None:
+            raise Refused(f"{Host(name)} {reason}")
+    return found
+
+
+async def connected(
+    where: Reach, name: str, port: int, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection for what is not http; Refused, and ConnectError when nobody takes it."""
+    trouble: OSError | None = None
+    for address in await allowed(where, name, port):
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                return await asyncio.open_connection(
+                    str(address),
+                    port,
+                    ssl=context,
+                    server_hostname=None if context is None else name,
+                )
+        except OSError as error:  # Nothing was sent: the next one may answer.
+            trouble = error
+    raise httpx2.ConnectError(f"{name} takes no connection") from trouble
 
 
 def client(
@@ -113,29 +160,13 @@ class Transport(httpx2.AsyncHTTPTransport):
             place = network.endpoint(str(request.url))
         except ValueError as error:
             raise Refused(f"the address cannot be used: {error}") from None
-        addresses = await self._addresses(place.host.name, place.port)
+        addresses = await allowed(self._where, place.host.name, place.port, self._resolve)
         for address in addresses[:-1]:
             try:
                 return await self._sent(request, place.host.name, address)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue  # Nothing was sent: the next one may answer.
         return await self._sent(request, place.host.name, addresses[-1])
-
-    async def _addresses(self, name: str, port: int) -> list[Address]:
-        if not self._where.lists(name, port):
-            raise Refused(
-                f"{Host(name, port)} is not among the hosts that may be reached;"
-                " if it is meant, spec.network.hosts lists it"
-            )
-        literal = Host(name).address
-        found = [literal] if literal else list(await self._resolve(name, port))
-        if not found:
-            raise httpx2.ConnectError(f"{name} has no address")
-        for address in found:
-            reason = refusal(address, self._where.opened(name, port))
-            if reason is not None:
-                raise Refused(f"{Host(name)} {reason}")
-        return found
 
     async def _sent(
         self, request: httpx2.Request, name: str, address: Address
@@ -152,7 +183,10 @@ class Transport(httpx2.AsyncHTTPTransport):
 
 
 @functools.cache
-def authorities() -> ssl.SSLContext:
+def authorities(*, http2: bool = False) -> ssl.SSLContext:
     """The certificates that servers are believed by, read once."""
     # Reading the certificates takes 20 ms of a core: once for a worker, not for each call.
-    return httpx2.create_ssl_context(trust_env=False)
+    context = httpx2.create_ssl_context(trust_env=False)
+    if http2:
+        context.set_alpn_protocols(["h2"])
+    return context

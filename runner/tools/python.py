@@ -8,7 +8,7 @@ source's folder is the root instead, and `read` leaves only the functions that w
 from collections.abc import Callable
 from typing import Any, Final
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Tool
 from runner.functions import folder
 from runner.functions.table import FUNCTIONS, WRITING
@@ -43,7 +43,8 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     name = tool.function or ""
     if name not in FUNCTIONS:
         raise ToolFailed(
-            f"there is no function {tool.function}; there are {', '.join(sorted(FUNCTIONS))}"
+            f"there is no function {tool.function}; there are {', '.join(sorted(FUNCTIONS))}",
+            code=ToolCode.UNSUPPORTED_TOOL,
         )
     config = _within(tool, name, call)
     work = Work(name, arguments, config, NEEDS[name](config))
@@ -56,7 +57,9 @@ def _within(tool: Tool, name: str, call: Call) -> dict[str, Any]:
         return tool.config
     to = reach(call.permissions, call.sources, "files")
     if to.access == "admin" or (to.access == "read" and name in WRITING):
-        raise ToolFailed(f"{to.access}: {to.name} does not allow {name}")
+        raise ToolFailed(
+            f"{to.access}: {to.name} does not allow {name}", code=ToolCode.PERMISSION_DENIED
+        )
     # Joined as names, so that each step is walked without following a link.
     config = {**tool.config, "folder": f"{to.source.path}/{tool.config.get('folder', '.')}"}
     if "file" in config:

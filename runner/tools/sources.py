@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import DataSource, Permission
 
 Access = Literal["read", "write", "admin"]
@@ -42,12 +42,14 @@ def reach(
         allowed = ", ".join(map(str, permissions)) or "nothing"
         raise ToolFailed(
             f"the call is allowed {allowed}, which names no data source; the tool's requires "
-            "names one, as in `read: analytics_db`"
+            "names one, as in `read: analytics_db`",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
         )
     if found.source.type not in types:
         raise ToolFailed(
             f"the data source {found.name} is of type {found.source.type}, and this tool "
-            f"works on {' and '.join(types)}"
+            f"works on {' and '.join(types)}",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
         )
     return found
 
@@ -59,11 +61,15 @@ def named(permissions: tuple[Permission, ...], sources: Mapping[str, Source]) ->
         return None
     if len(naming) > 1:
         listed = ", ".join(map(str, naming))
-        raise ToolFailed(f"a call works on one data source in one way, and this has {listed}")
+        raise ToolFailed(
+            f"a call works on one data source in one way, and this has {listed}",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
+        )
     verb, name = naming[0].verb, naming[0].resource
     if verb not in ACCESSES:
         raise ToolFailed(
-            f"{verb}: {name} is no access to a data source; there are {', '.join(ACCESSES)}"
+            f"{verb}: {name} is no access to a data source; there are {', '.join(ACCESSES)}",
+            code=ToolCode.RUNTIME_POLICY_INVALID,
         )
     source = sources[name]
     return Reach(name, source.spec, cast(Access, verb), source.password)

@@ -8,7 +8,7 @@ The database's own means hold the statement to that: `sql_sqlite`, `sql_postgres
 import importlib
 from typing import Any, Final
 
-from runner.contract.errors import ToolFailed
+from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Tool
 from runner.contract.kinds.base import seconds
 from runner.functions import folder
@@ -48,16 +48,26 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
 def _statement(arguments: dict[str, Any]) -> tuple[str, list[Any]]:
     text, parameters = arguments.get("query"), arguments.get("parameters") or []
     if not isinstance(text, str) or not text.strip():
-        raise ToolFailed("query must be one SQL statement")
+        raise ToolFailed("query must be one SQL statement", code=ToolCode.INVALID_INPUT)
     if len(text) > TEXT_MAX:
-        raise ToolFailed(f"query is longer than {TEXT_MAX} characters")
+        raise ToolFailed(
+            f"query is longer than {TEXT_MAX} characters", code=ToolCode.INVALID_INPUT
+        )
     if "\x00" in text or text != text.encode("utf-8", "replace").decode():
-        raise ToolFailed("query holds a character that no SQL statement holds")
+        raise ToolFailed(
+            "query holds a character that no SQL statement holds", code=ToolCode.INVALID_INPUT
+        )
     if not isinstance(parameters, list) or len(parameters) > PARAMETERS_MAX:
-        raise ToolFailed("parameters must be a list, with one value for each placeholder")
+        raise ToolFailed(
+            "parameters must be a list, with one value for each placeholder",
+            code=ToolCode.INVALID_INPUT,
+        )
     for value in parameters:
         if not isinstance(value, str | int | float | None):
-            raise ToolFailed("a parameter is a text, a number, true, false or null")
+            raise ToolFailed(
+                "a parameter is a text, a number, true, false or null",
+                code=ToolCode.INVALID_INPUT,
+            )
     return text, [_storable(value) for value in parameters]
 
 

@@ -89,7 +89,7 @@ def problems(kind: str, name: str, spec: str) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("kind", "name", "spec", "line", "words"),
     [
-        ("Tool", "memory.read", "  type: queue\n", 1, "`memory.*` are those"),
+        ("Tool", "memory.read", "  endpoint: http://x.example/\n", 1, "`memory.*` are those"),
         ("Memory", "m", "  provider: pgvector\n", 6, "every call to it is denied"),
         ("Memory", "m", "  provider: qdrant\n", 6, "not a value"),
         ("Memory", "m", "  type: graph\n", 6, "not a value"),

@@ -76,11 +76,10 @@ def test_what_is_no_success_fails_and_says_whether_to_try_again(
     ("auth", "header", "value"),
     [
         ({"profile": "bearer"}, "Authorization", f"Bearer {SECRET}"),
-        ({"profile": "api_key_header"}, "X-API-Key", SECRET),
         ({"profile": "api_key_header", "headerName": "X-Mine"}, "X-Mine", SECRET),
         ({"profile": "basic"}, "Authorization", "Basic dXNlcjpjYW5hcnktNzdhYQ=="),
     ],
-    ids=["bearer", "key", "named key", "basic"],
+    ids=["bearer", "key", "basic"],
 )
 def test_a_secret_goes_into_its_header(auth: dict[str, str], header: str, value: str) -> None:
     with serving(Answer(200)).running() as server:
@@ -95,12 +94,6 @@ def test_without_a_value_for_its_secret_nothing_is_sent() -> None:
     ):
         call(server.url, auth={"secretRef": "s"})
     assert server.received == []
-
-
-def test_a_profile_that_cannot_be_used_yet_says_so() -> None:
-    auth = {"secretRef": "s", "profile": "oauth2_client_credentials"}
-    with pytest.raises(ToolFailed, match="oauth2_client_credentials cannot be used yet"):
-        call("http://127.0.0.1:1", secret=SECRET, auth=auth)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

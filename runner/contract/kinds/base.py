@@ -182,6 +182,10 @@ class SecretAuth(Strict):
         name, _, entry = self.secret_ref.partition(":")
         return named("Secret", name, namespace), entry or "value"
 
+    def entries(self, namespace: str) -> list[tuple[Key, str]]:
+        """Every entry that the value may be taken from."""
+        return [self.secret(namespace)]
+
 
 def _day(value: Any) -> Any:
     # Values of a manifest are checked strictly, and a text is no date then.

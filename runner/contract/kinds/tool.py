@@ -4,26 +4,30 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Literal, Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from runner.contract.kinds import tool_fields
 from runner.contract.kinds.base import (
     Duration,
     Key,
     Permission,
     Reference,
-    SecretAuth,
     Spec,
     Strict,
     Text,
     named,
 )
 from runner.contract.kinds.network import ANYWHERE, Network, endpoint
+from runner.contract.kinds.tool_auth import ToolAuth
 
 OperationClass = Literal["read", "write", "delete", "admin"]
 
 
 class RetryPolicy(Strict):
-    """When to try again. Waits grow from `backoff` to `max_backoff`."""
+    """When to try again: a failure that may pass, of a call that may be repeated.
+
+    Waits grow from `backoff` to `max_backoff`.
+    """
 
     max_attempts: int = Field(default=1, ge=1, le=100)
     backoff: Duration = "0s"
@@ -43,25 +47,6 @@ class ToolRuntime(Strict):
     memory_mb: int = Field(default=512, ge=16, le=65_536)
     processes: int = Field(default=32, ge=1, le=4096)
     retry: RetryPolicy = RetryPolicy()
-
-
-class ToolAuth(SecretAuth):
-    """How a call proves who it is."""
-
-    profile: Literal["bearer", "api_key_header", "basic", "oauth2_client_credentials"] = (
-        "bearer"
-    )
-    header_name: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("headerName", "header_name"),
-        serialization_alias="headerName",
-    )
-    token_url: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("tokenURL", "token_url", "tokenUrl"),
-        serialization_alias="tokenURL",
-    )
-    scopes: list[str] = []
 
 
 class ToolLimits(Strict):
@@ -136,6 +121,16 @@ class Tool(Spec):
     runtime: ToolRuntime = ToolRuntime()
     auth: ToolAuth | None = None
 
+    @field_validator("operation_classes", mode="before")
+    @classmethod
+    def _classes(cls, classes: Any) -> Any:
+        return tool_fields.once(classes, fold=True) if isinstance(classes, list) else classes
+
+    @field_validator("capabilities", mode="before")
+    @classmethod
+    def _capabilities(cls, names: Any) -> Any:
+        return tool_fields.once(names, fold=False) if isinstance(names, list) else names
+
     @model_validator(mode="after")
     def _templates(self) -> Self:
         for permission in self.requires:
@@ -144,7 +139,9 @@ class Tool(Spec):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = {"http": "endpoint", "command": "command", "python": "function"}
+        tool_fields.check(self)
+        needed = {"command": "command", "python": "function"}
+        needed |= dict.fromkeys(tool_fields.ASKED, "endpoint")
         field = needed.get(self.type)
         if field is not None and not getattr(self, field):
             raise ValueError(f"a tool of type {self.type} needs {field}")
@@ -160,13 +157,8 @@ class Tool(Spec):
                 )
         elif anywhere:
             raise ValueError("only a program can be given the whole network, `*`; name hosts")
-        if self.type == "http" and self.endpoint is not None:
-            _check_endpoint(self.endpoint, self.network)
-        return self
-
-    @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        _check_mcp(self)
+        if self.endpoint is not None:
+            _check_place(self.type, self.endpoint, self.network)
         return self
 
     def references(self, namespace: str) -> list[Reference]:
@@ -181,30 +173,17 @@ class Tool(Spec):
         return found
 
 
-def _check_mcp(tool: Tool) -> None:
-    """ValueError unless a tool of an MCP server is pinned, and says only what is its own."""
-    fields = ("mcp_server_ref", "mcp_tool_name", "schema_digest")
-    given = [field for field in fields if getattr(tool, field) is not None]
-    if tool.type != "mcp":
-        if given:
-            raise ValueError(f"{given[0]} belongs to a tool of type mcp")
-        return
-    if len(given) < len(fields):
-        raise ValueError(
-            "a tool of type mcp is pinned to what its server offers: mcp_server_ref,"
-            f" mcp_tool_name and schema_digest. Write it: orloj mcp pin"
-            f" {tool.mcp_server_ref or 'SERVER'}"
-        )
-    own = Tool.model_fields
-    for field in ("endpoint", "command", "function", "config", "auth", "network"):
-        if getattr(tool, field) != own[field].default:
-            raise ValueError(f"{field} of a tool of type mcp stands at its McpServer")
-    bounds = tool.runtime
-    if bounds != ToolRuntime(timeout=bounds.timeout, retry=bounds.retry):
-        raise ValueError(
-            "the program of a tool of type mcp is its McpServer's: isolation, memory and"
-            " processes stand there, under default_tool_runtime"
-        )
+def _check_place(type: str, text: str, network: Network) -> None:
+    """ValueError unless a tool of this type can be asked at its endpoint."""
+    if type == "http":
+        _check_endpoint(text, network)
+    elif type in tool_fields.ENVELOPED:
+        if "{" in endpoint(text).path + endpoint(text).query:
+            raise ValueError(f"{type} sends the arguments in its body: no template stands here")
+    elif type == "grpc":
+        tool_fields.grpc_place(text)
+        if network.redirects is not None:
+            raise ValueError("network.redirects is for http: grpc has none")
 
 
 def _check_endpoint(text: str, network: Network) -> None:
