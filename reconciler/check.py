@@ -8,13 +8,20 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from reconciler import canary_verdict
+from reconciler import canary_verdict, memory_check
 from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract import builtin
-from runner.contract.kinds import AgentSystem, Key, Memory, Task, TaskSchedule, Tool, spec_of
+from runner.contract.kinds import (
+    AgentSystem,
+    Key,
+    Task,
+    TaskSchedule,
+    TaskWebhook,
+    Tool,
+    spec_of,
+)
 from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
@@ -24,6 +31,7 @@ _WITHOUT: Final = {
     "Memory": "every call to it is denied",
     "ModelEndpoint": "the one named default is asked for a model of that name",
 }
+_QUEUED: Final = {"TaskSchedule": "as scheduled", "TaskWebhook": "as deliveries come"}
 
 _SCHEMAS: Final = "runner.contract.input_schema"
 SUGGESTIONS_MAX: Final = 20
@@ -82,14 +90,12 @@ def check(
         problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
-        problems += _reserved(resource)
-        problems += _nowhere(resource)
+        problems += memory_check.problems(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
     for key, path, line, target in orphans:
-        message = f"{key} needs {target}, which this commit deletes"
-        hint = f"keep {target}, or take it out here"
-        problems.append(Problem(path, line, 1, message, hint))
+        message, hint = f"{key} needs {target}, which this commit deletes", f"keep {target}"
+        problems.append(Problem(path, line, 1, message, f"{hint}, or take it out here"))
     return sorted(problems)
 
 
@@ -162,12 +168,13 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
-    """A warning for a schedule whose task is also queued whenever it is applied."""
-    if resource.key.kind != "TaskSchedule":
+    """A warning for a schedule or webhook whose task is also queued whenever it is applied."""
+    if resource.key.kind not in _QUEUED:
         return []
-    schedule = spec_of("TaskSchedule", resource.body)
-    assert isinstance(schedule, TaskSchedule)
-    found = declared.get(schedule.task(resource.key.namespace))
+    trigger = spec_of(resource.key.kind, resource.body)
+    assert isinstance(trigger, TaskSchedule | TaskWebhook)
+    named = trigger.task(resource.key.namespace)
+    found = None if named is None else declared.get(named)
     if found is None:
         return []
     task = spec_of("Task", found.body)
@@ -175,7 +182,9 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     if task.mode == "template":
         return []
     line = resource.lines.get("/spec/task_ref", resource.line)
-    message = f"{found.key} also runs when it is applied, and not only as scheduled"
+    message = (
+        f"{found.key} also runs when it is applied, and not only {_QUEUED[resource.key.kind]}"
+    )
     hint = f"write `mode: template` at {found.path}:{found.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
@@ -189,31 +198,6 @@ def _misnamed(resource: Resource) -> list[Problem]:
     hint = f"write name: {key.namespace}, or namespace: {key.name}"
     line = resource.lines.get("/metadata/name", resource.line)
     return [Problem(resource.path, line, resource.column, message, hint)]
-
-
-def _reserved(resource: Resource) -> list[Problem]:
-    """An error for a Tool whose name is that of a built-in one: two would answer to it."""
-    key = resource.key
-    if key.kind != "Tool" or not builtin.reserved(key.name):
-        return []
-    family = key.name.partition(".")[0]
-    message = f"the names `{family}.*` are those of built-in tools"
-    hint = "give it another name"
-    return [Problem(resource.path, resource.line, resource.column, message, hint)]
-
-
-def _nowhere(resource: Resource) -> list[Problem]:
-    """A warning for a Memory whose database nobody names: every call to it is denied."""
-    if resource.key.kind != "Memory":
-        return []
-    memory = spec_of("Memory", resource.body)
-    assert isinstance(memory, Memory)
-    if memory.provider != "pgvector" or memory.endpoint is not None:
-        return []
-    line = resource.lines.get("/spec/provider", resource.line)
-    message = "a memory of provider pgvector without endpoint: every call to it is denied"
-    hint = "write endpoint: postgres://user@host:5432/database, or take the provider sqlite"
-    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
 def _no_canary(resource: Resource) -> list[Problem]:

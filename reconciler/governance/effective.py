@@ -48,7 +48,7 @@ def own(agent: Agent, namespace: str) -> Iterator[Grant]:
             pointer = f"/spec/tools/{position}/permissions/{index}"
             yield Grant(permission, entry.name, None, pointer)
     for given in builtin.given(agent, namespace):
-        for permission in given.spec.requires:
+        for permission in given.spec.requires if given.granting else ():
             yield Grant(permission, given.name, None, given.pointer)
 
 
@@ -89,7 +89,8 @@ def called_tool(
 def pickable(agent: Agent, namespace: str) -> Iterator[tuple[str, str]]:
     """The tools that an agent of a namespace may pick, with the pointer where it says so."""
     for given in builtin.given(agent, namespace):
-        yield given.name, given.pointer
+        if given.granting:  # Else it stands in one of the lists below.
+            yield given.name, given.pointer
     for index, entry in enumerate(agent.tools):
         yield entry.name, f"/spec/tools/{index}"
     for index, name in enumerate(agent.allowed_tools):

@@ -16,12 +16,9 @@ from runner.contract.kinds import (
     RetentionPolicy,
     Secret,
     Spec,
-    TaskApproval,
     Tool,
-    ToolApproval,
     tool_fields,
 )
-from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
@@ -37,36 +34,17 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
         case Agent(memory=use) if use.ref is not None and not use.allow:
             words = "`memory`: without `allow` the agent has none of its tools"
             yield ("spec", "memory"), words
-        case Tool() | McpServer() | ModelEndpoint():
-            yield from _reaching_out(spec)
-        case Secret():
-            yield from _secret(spec)
-        case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
-            words = f"`entries`: {keep.entries} is less than the 6 months of the EU AI Act"
-            yield ("spec", "keep", "entries"), words
-        case ToolApproval():
-            yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
-        case TaskApproval():
-            yield ("spec", "task_ref"), "a TaskApproval in a repository approves nothing"
-
-
-def _reaching_out(spec: Tool | McpServer | ModelEndpoint) -> Iterator[tuple[Path, str]]:
-    match spec:
         case Tool():
             yield from _tool(spec)
         case McpServer():
             yield from _mcp_server(spec)
         case ModelEndpoint():
             yield from _open_password("base_url", spec.base_url)
-
-
-def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:
-    """The fields that say something, other than their default, to nobody."""
-    for field in fields:
-        if field in part.model_fields_set and (
-            getattr(part, field) != type(part).model_fields[field].default
-        ):
-            yield (*at, field), f"`{field}`: accepted, not yet acted on"
+        case Secret():
+            yield from _secret(spec)
+        case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
+            words = f"`entries`: {keep.entries} is less than the 6 months of the EU AI Act"
+            yield ("spec", "keep", "entries"), words
 
 
 def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
@@ -74,6 +52,9 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
     yield from _isolation(tool)
+    if tool.capabilities and tool.requires and tool.type not in tool_fields.TOLD:
+        words = "`capabilities`: with `requires` they decide nothing, and nobody is told them"
+        yield ("spec", "capabilities"), words
     yield from _open_password("endpoint", tool.endpoint)
 
 
@@ -109,6 +90,8 @@ def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:
 def _secret(secret: Secret) -> Iterator[tuple[Path, str]]:
     for field, values in (("stringData", secret.string_data), ("data", secret.data)):
         if values:
-            message = f"`{field}`: secret value stands in Git; use fromEnv or fromFile"
+            message = (
+                f"`{field}`: secret value stands in Git; seal it, or use fromEnv or fromFile"
+            )
             yield ("spec", field), message
             return

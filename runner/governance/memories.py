@@ -66,6 +66,17 @@ def usable(manifests: ManifestSet, key: Key, namespace: str) -> Place:
     return place
 
 
+def missing(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> str | None:
+    """Why a built-in tool has nothing to work on; None when it has, or needs no Memory."""
+    if not builtin.works_on_memory(tool):
+        return None
+    try:
+        embedder(manifests, of(manifests, agent))
+    except Refused as refused:
+        return str(refused)
+    return None
+
+
 def embedder(manifests: ManifestSet, place: Place) -> Embedder | None:
     """Who embeds for a Memory, None when texts are compared by their letters; Refused."""
     if place.key is None or place.spec.embedding_model is None:

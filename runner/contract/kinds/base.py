@@ -5,7 +5,7 @@ knows is refused. Values are frozen.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -18,10 +18,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     model_serializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails
 
 API_VERSION = "orloj.dev/v1"
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"
@@ -186,6 +188,20 @@ class SecretAuth(Strict):
         """Every entry that the value may be taken from."""
         return [self.secret(namespace)]
 
+    def value(self, namespace: str, values: Mapping[str, str]) -> str | None:
+        """The value, of those known by `namespace/name:entry`; None: it has none here.
+
+        Where it may stand in several entries, the first holds it whole, and the others hold
+        its parts: `client_id`, `client_secret`.
+        """
+        first, *parts = (
+            values.get(f"{key.namespace}/{key.name}:{entry}")
+            for key, entry in self.entries(namespace)
+        )
+        found = [part for part in parts if part is not None]
+        whole = bool(parts) and len(found) == len(parts)
+        return ":".join(found) if first is None and whole else first
+
 
 def _day(value: Any) -> Any:
     # Values of a manifest are checked strictly, and a text is no date then.
@@ -212,6 +228,14 @@ class Spec(Strict):
     def references(self, namespace: str) -> list[Reference]:
         """The other resources that this one names."""
         return []
+
+
+def misplaced(field: str, message: str) -> ValidationError:
+    """The error of one field that only the whole value shows, at the place of the field."""
+    details = InitErrorDetails(
+        type="value_error", loc=(field,), input=None, ctx={"error": ValueError(message)}
+    )
+    return ValidationError.from_exception_data(field, [details])
 
 
 def named(kind: str, ref: str, namespace: str) -> Key:
