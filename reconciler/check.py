@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from reconciler import canary_verdict
+from reconciler import canary_verdict, memory_check
 from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
@@ -34,6 +34,7 @@ _WITHOUT: Final = {
     "Secret": "what needs it fails",
     "McpServer": "its tools cannot be called",
     "Memory": "every call to it is denied",
+    "ModelEndpoint": "the one named default is asked for a model of that name",
 }
 _QUEUED: Final = {"TaskSchedule": "as scheduled", "TaskWebhook": "as deliveries come"}
 
@@ -96,16 +97,14 @@ def check(
         problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
+        problems += memory_check.problems(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
         problems += _no_score(resource, declared)
-    return sorted([*problems, *(_orphaned(orphan) for orphan in orphans)])
-
-
-def _orphaned(orphan: Orphan) -> Problem:
-    key, path, line, target = orphan
-    message = f"{key} needs {target}, which this commit deletes"
-    return Problem(path, line, 1, message, f"keep {target}, or take it out here")
+    for key, path, line, target in orphans:
+        message, hint = f"{key} needs {target}, which this commit deletes", f"keep {target}"
+        problems.append(Problem(path, line, 1, message, f"{hint}, or take it out here"))
+    return sorted(problems)
 
 
 def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:

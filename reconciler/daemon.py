@@ -78,7 +78,7 @@ class Daemon:
         self._complaint = ""
         self._lanes = Lanes(settings, database)
         self._keeping = Keeping(settings, database)
-        self._retention = Sweeps(database)
+        self._retention = Sweeps(database, settings.memories)
         self._leader = Leader(database)
         self._leading = False
         self.pulse = Pulse(lambda: self._wake(_LOOK))

@@ -170,7 +170,7 @@ class Guard:
             return await self._carrier.made(place, agent, call, needs, tries)
 
         became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
-        used = ModelReply(None, tokens_in=became.tokens)
+        used = ModelReply(None, tokens_in=became.tokens, usage=became.counted)
         self._tell(facts | became.facts, started, became.outcome, became.result, used)
         return became.result
 

@@ -20,11 +20,15 @@ from runner.tools.attempts import Try
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The result of a call, and what is told of it besides."""
+    """The result of a call, and what is told of it besides.
+
+    `counted` says whether the tokens that a model was given for it are all known.
+    """
 
     result: dict[str, Any]
     isolation: str | None = None
     tokens: int = 0
+    counted: bool = False
 
     @property
     def outcome(self) -> str:
@@ -50,11 +54,11 @@ async def of(
 ) -> ToolResult:
     """The result of a call; LeaseLost when the task was taken away between two tries."""
     tries: list[Try] = []
-    isolation, tokens = None, 0
+    isolation, tokens, counted = None, 0, False
     result: dict[str, Any]
     try:
         answered = await making(tries)
-        isolation, tokens = answered.isolation, answered.tokens
+        isolation, tokens, counted = answered.isolation, answered.tokens, answered.counted
         result = {"content": redacted(answered.text)}
     except ToolDenied as error:
         log("tool_denied", "A tool is not what was pinned.", **ids)
@@ -71,4 +75,4 @@ async def of(
         result = {"error": f"internal error ({name})", "code": code}
     if tries:
         result["tries"] = [{**one.to_json(), "error": redacted(one.message)} for one in tries]
-    return ToolResult(result, isolation, tokens)
+    return ToolResult(result, isolation, tokens, counted)

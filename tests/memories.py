@@ -62,5 +62,9 @@ class Desk:
         """What a call says, as JSON."""
         return json.loads(self.answered(tool, arguments, made_as).text)
 
+    def own(self) -> ManifestSet:
+        """The manifests of an agent whose tasks have a memory to themselves."""
+        return manifest_set(agent(ref=None))
+
     def _secret(self, auth: SecretAuth | None, namespace: str) -> str | None:
         return None if auth is None else self.secrets.get(auth.secret_ref)

@@ -74,7 +74,7 @@ def entries(task: str) -> list[Entry]:
 
 def erase(database: Database, *tasks: str) -> Erased:
     """Erase tasks, as the command does."""
-    erased = Erased()
+    erased = Erased(Path("/nonexistent"))
     with database.write() as connection:
         erasure.tasks(connection, tasks, erased)
         return erasure.done(connection, erased, ORDER, 10 * DAY_US)

@@ -6,7 +6,7 @@ from reconciler.cli.standing import Standing, of_commit, placed_of
 from reconciler.resource import Resource
 from reconciler.views.access import Effective
 from reconciler.views.access_diff import Bounded
-from runner.contract import errors
+from runner.contract import builtin, errors
 from runner.contract.kinds import Key
 from runner.contract.kinds.base import DEFAULT_NAMESPACE
 from runner.governance import access
@@ -78,8 +78,9 @@ def _limits(manifests: ManifestSet, agent: PlacedAgent) -> dict[str, tuple[str, 
         found = rules.of_model(manifests, agent, _TASK, None)
     except errors.OrlojError as error:
         return {"model": (f"cannot be asked: {error}", "")}
-    for tool in agent.spec.tools:
-        found += rules.of_tool(manifests, agent, tool.name)
+    own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+    for name in [*(tool.name for tool in agent.spec.tools), *own]:
+        found += rules.of_tool(manifests, agent, name)
     limits: dict[str, tuple[str, str]] = {}
     for limit in found:
         bound = str(limit.bound)

@@ -8,6 +8,7 @@ from reconciler.governance.effective import Grant
 from reconciler.governance.finding import Finding
 from reconciler.governance.words import Limit
 from reconciler.governance.world import Sides, World
+from runner.contract import builtin
 from runner.contract.kinds import Agent, Permission
 
 
@@ -86,6 +87,8 @@ def _covered(grant: Grant, held: Iterable[Grant], world: World, sides: Sides) ->
     """Whether others are enough; what a role grants is no use for a tool it may not pick."""
     agent = world.spec(sides.key, Agent)
     picks = {entry.name for entry in agent.tools} if agent else set()
+    if agent is not None:
+        picks |= {given.name for given in builtin.given(agent, sides.key.namespace)}
     return grant.tool in picks and any(other.covers(grant) for other in held)
 
 

@@ -10,6 +10,7 @@ from reconciler.governance.world import Sides
 from runner.contract.kinds import (
     Approver,
     DataSource,
+    Memory,
     ModelEndpoint,
     Namespace,
     RetentionPolicy,
@@ -135,6 +136,29 @@ def _tables(sides: Sides, old: DataSource, new: DataSource) -> Iterator[Finding]
             for table in words.added(has, had):
                 sentence = f"the table {table} of {name} may no longer be {verb}"
                 yield sides.narrows("data-narrowed", sentence)
+
+
+def memory(sides: Sides) -> Iterator[Finding]:
+    """Where a memory is kept, whom it serves and what it is labelled."""
+    old, new = sides.specs(Memory)
+    if old is None or new is None:
+        return
+    name = f"the memory {sides.key.name}"
+    if (old.provider, old.endpoint) != (new.provider, new.endpoint):
+        sentence = f"what agents tell {name} is kept elsewhere now"
+        yield sides.widens("memory-moved", sentence, "/spec/endpoint")
+    for label in words.added(new.labels, old.labels):
+        sentence = f"{name} is no longer labelled {label}: nobody looks where its data goes"
+        yield sides.widens("label-removed", sentence)
+    for other in words.added(old.allowed_namespaces, new.allowed_namespaces):
+        sentence = f"{name} serves the namespace {other}"
+        yield sides.widens("memory-shared", sentence, "/spec/allowed_namespaces")
+    for other in words.added(new.allowed_namespaces, old.allowed_namespaces):
+        yield sides.narrows("memory-not-shared", f"{name} no longer serves {other}")
+    before, after = (spec.auth.secret_ref if spec.auth else None for spec in (old, new))
+    if after is not None and after != before:
+        sentence = f"{name} is given the Secret {after}"
+        yield sides.widens("secret-given", sentence, "/spec/auth/secretRef")
 
 
 def secret(sides: Sides) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ _KINDS: Final[Mapping[str, _Compare]] = {
     "Approver": lambda sides, before, after: bounds.approver(sides),
     "DataSource": lambda sides, before, after: bounds.data_source(sides),
     "McpServer": lambda sides, before, after: mcp_servers.findings(sides),
+    "Memory": lambda sides, before, after: bounds.memory(sides),
     "ModelEndpoint": lambda sides, before, after: bounds.model_endpoint(sides),
     "Namespace": lambda sides, before, after: bounds.namespace(sides),
     "RetentionPolicy": lambda sides, before, after: bounds.retention(sides),

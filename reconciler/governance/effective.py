@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.governance.world import World
+from runner.contract import builtin
 from runner.contract.kinds import (
     Agent,
     AgentRole,
@@ -40,12 +41,15 @@ class Grant:
         return self.tool in (None, other.tool) and self.permission.covers(other.permission)
 
 
-def own(agent: Agent) -> Iterator[Grant]:
-    """What the agent's manifest itself grants."""
+def own(agent: Agent, namespace: str) -> Iterator[Grant]:
+    """What the manifest of an agent of a namespace itself grants."""
     for position, entry in enumerate(agent.tools):
         for index, permission in enumerate(entry.permissions):
             pointer = f"/spec/tools/{position}/permissions/{index}"
             yield Grant(permission, entry.name, None, pointer)
+    for given in builtin.given(agent, namespace):
+        for permission in given.spec.requires if given.granting else ():
+            yield Grant(permission, given.name, None, given.pointer)
 
 
 def by_roles(world: World, agent: Agent, namespace: str) -> Iterator[Grant]:
@@ -61,7 +65,7 @@ def grants(world: World, key: Key) -> list[Grant]:
     agent = world.spec(key, Agent)
     if agent is None:
         return []
-    return [*own(agent), *by_roles(world, agent, key.namespace)]
+    return [*own(agent, key.namespace), *by_roles(world, agent, key.namespace)]
 
 
 def may_need(template: Permission, granted: Permission) -> bool:
@@ -71,8 +75,22 @@ def may_need(template: Permission, granted: Permission) -> bool:
     return granted.covers(template)
 
 
-def pickable(agent: Agent) -> Iterator[tuple[str, str]]:
-    """The tools that an agent may pick, with the pointer where it says so."""
+def called_tool(
+    world: World, agent: Key, name: str, seen_from: str | None = None
+) -> Tool | None:
+    """A tool as an agent names it: built in, or declared; None when it is neither."""
+    spec = world.spec(agent, Agent)
+    given = None if spec is None else builtin.find(spec, agent.namespace, name, seen_from)
+    if given is not None:
+        return given.spec
+    return world.spec(named("Tool", name, agent.namespace), Tool)
+
+
+def pickable(agent: Agent, namespace: str) -> Iterator[tuple[str, str]]:
+    """The tools that an agent of a namespace may pick, with the pointer where it says so."""
+    for given in builtin.given(agent, namespace):
+        if given.granting:  # Else it stands in one of the lists below.
+            yield given.name, given.pointer
     for index, entry in enumerate(agent.tools):
         yield entry.name, f"/spec/tools/{index}"
     for index, name in enumerate(agent.allowed_tools):
@@ -88,7 +106,7 @@ def withheld(
     """
     system = world.spec(key, AgentSystem)
     agent_key = named("Agent", name, key.namespace)
-    called = world.spec(named("Tool", tool, agent_key.namespace), Tool)
+    called = called_tool(world, agent_key, tool)
     if system is None or called is None or _keeps_own(world, agent_key.namespace):
         return None
     gained = [p for gain in system.gains if gain.agent == name for p in gain.permissions]
@@ -97,9 +115,13 @@ def withheld(
         spec = world.spec(earlier_key, Agent)
         if spec is None or tool in spec.allowed_tools:
             continue
-        held = [grant.permission for grant in grants(world, earlier_key)] + gained
-        for needed in called.requires:
-            if not any(may_need(needed, permission) for permission in held):
+        held = [grant.permission for grant in grants(world, earlier_key)]
+        # By the names that the other's namespace has for them, as the guard compares.
+        there = called_tool(world, agent_key, tool, earlier_key.namespace)
+        assert there is not None
+        for needed, as_held in zip(called.requires, there.requires, strict=True):
+            may = any(may_need(as_held, permission) for permission in held)
+            if not may and not any(may_need(needed, permission) for permission in gained):
                 return earlier, needed
     return None
 

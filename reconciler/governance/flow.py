@@ -13,10 +13,11 @@ from typing import Final
 
 from reconciler.governance import effective, words
 from reconciler.governance.world import World
-from runner.contract.kinds import Agent, DataSource, Key, Tool
-from runner.contract.kinds.base import named
+from runner.contract import builtin
+from runner.contract.kinds import Agent, DataSource, Key, Memory, Tool
 
 PRIVATE_LABEL: Final = "private"
+UNTRUSTED_LABEL: Final = "untrusted"
 _REMOTE: Final = frozenset({"external", "grpc", "queue", "webhook-callback", "mcp"})
 _PROGRAMS: Final = frozenset({"command", "cli", "wasm"})
 _INSIDE: Final = (".internal", ".local", ".localhost", ".lan", ".home.arpa", ".svc")
@@ -52,14 +53,37 @@ def traits(world: World, key: Key, withheld: frozenset[str] = frozenset()) -> It
     if agent is None:
         return
     declared = world.declared[key]
-    for name, pointer in effective.pickable(agent):
-        tool_key = named("Tool", name, key.namespace)
-        tool = world.spec(tool_key, Tool)
+    for name, pointer in effective.pickable(agent, key.namespace):
+        tool = effective.called_tool(world, key, name)
         if tool is None or name in withheld:
             continue
         line = declared.line_of(pointer)
-        for part in _parts(tool, _reads_private(world, key, name, tool)):
+        if builtin.works_on_memory(name):
+            parts = _of_memory(world, key, agent, tool)
+        else:
+            parts = _parts(tool, _reads_private(world, key, name, tool))
+        for part in parts:
             yield Trait(part, key.name, name, declared.path, line)
+
+
+def _of_memory(world: World, key: Key, agent: Agent, tool: Tool) -> Iterator[Part]:
+    """What comes in and goes out with a call of memory: as its labels and its host say.
+
+    What another agent wrote there is taken for what the labels say: who lets strangers' text
+    into a memory labels it `untrusted`.
+    """
+    memory_key = builtin.memory_key(agent, key.namespace)
+    memory = None if memory_key is None else world.spec(memory_key, Memory)
+    if memory is None:
+        return
+    outside = memory.endpoint is not None and _public(words.host(memory.endpoint) or "*")
+    if tool.operation_classes == ["read"]:
+        if PRIVATE_LABEL in memory.labels:
+            yield Part.PRIVATE
+        if UNTRUSTED_LABEL in memory.labels:
+            yield Part.UNTRUSTED
+    if outside:  # A query says something as well.
+        yield Part.EGRESS
 
 
 def _parts(tool: Tool, private: bool) -> Iterator[Part]:

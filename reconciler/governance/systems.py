@@ -78,7 +78,7 @@ def unusable(world: World, sides: Sides) -> Iterator[Problem]:
         agent = world.spec(key, Agent)
         if agent is None:
             continue
-        for tool, pointer in effective.pickable(agent):
+        for tool, pointer in effective.pickable(agent, key.namespace):
             found = effective.withheld(world, sides.key, name, tool, before)
             if found is None:
                 continue

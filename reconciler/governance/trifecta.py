@@ -81,7 +81,7 @@ def _in_system(
     before = [other for other in after if other != name and _path(other, name, after)]
     withheld = frozenset(
         tool
-        for tool, _ in effective.pickable(agent)
+        for tool, _ in effective.pickable(agent, agent_key.namespace)
         if effective.withheld(world, key, name, tool, before) is not None
     )
     return tuple(flow.traits(world, agent_key, withheld))

@@ -10,6 +10,7 @@ from typing import Final
 
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
+    Agent,
     McpServer,
     ModelEndpoint,
     RetentionPolicy,
@@ -30,6 +31,9 @@ _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
     match spec:
+        case Agent(memory=use) if use.ref is not None and not use.allow:
+            words = "`memory`: without `allow` the agent has none of its tools"
+            yield ("spec", "memory"), words
         case Tool():
             yield from _tool(spec)
         case McpServer():

@@ -9,13 +9,22 @@ lets `verify` tell erased from lost.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from reconciler.privacy import holds
 from reconciler.privacy.record import LegalHold
-from runner.contract import audit, audit_header, disclosures, errors, kinds, persons
+from runner.contract import (
+    audit,
+    audit_header,
+    disclosures,
+    errors,
+    kinds,
+    memory_file,
+    persons,
+)
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType, canonical
 from runner.contract.database import dialect
 from runner.contract.task_state import FINISHED
@@ -71,10 +80,17 @@ class Order:
 
 @dataclass(slots=True)
 class Erased:
-    """What was erased. `listed` has the entries by field, and pseudonyms under `person`."""
+    """What was erased. `listed` has the entries by field, and pseudonyms under `person`.
 
+    `folder` is that of this host's memory files. What agents kept elsewhere is deleted there,
+    by `orloj memory delete NAME --task ID`.
+    """
+
+    folder: Path
     listed: dict[str, list[Any]] = field(default_factory=dict)
     tasks: int = 0
+    memories: int = 0
+    """How many entries of memory files went with the tasks that wrote them."""
     seq: int = 0
 
     @property
@@ -97,14 +113,15 @@ class Erased:
         """The counts and the range in words, as the log keeps them."""
         seqs = [seq for name, found in self.listed.items() if name != _PERSON for seq in found]
         between = f" of entries {min(seqs)} to {max(seqs)}" if seqs else ""
-        return f"{self.values} values{between}, {self.tasks} tasks, {self.people} people"
+        kept = f", {self.memories} entries of memory" if self.memories else ""
+        return f"{self.values} values{between}, {self.tasks} tasks{kept}, {self.people} people"
 
 
 _PERSON: Final = disclosures.PEOPLE
 
 
 def tasks(connection: Connection, ids: Iterable[str], erased: Erased) -> None:
-    """Erase tasks that are over: what they were given, said and answered; Refused."""
+    """Erase tasks that are over: what they were given, said, answered and kept; Refused."""
     standing = holds.standing(connection)
     for id in ids:
         _refuse_task(connection, id, standing)
@@ -116,6 +133,9 @@ def tasks(connection: Connection, ids: Iterable[str], erased: Erased) -> None:
         _delete(connection, [(row[0], row[1]) for row in found], erased)
         for statement, marked in _BODIES:
             connection.exec_driver_sql(statement, (ERASED, id) if marked else (id,))
+        erased.memories += sum(
+            file.forget_task(id) for file in memory_file.of_home(erased.folder)
+        )
         erased.tasks += 1
 
 

@@ -7,6 +7,7 @@ Without a policy nothing is erased. Under a legal hold nothing is, whatever a po
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
@@ -70,7 +71,7 @@ def kept(found: list[Placed], namespace: str, what: str) -> Period | None:
     return max(periods, key=lambda one: one.days, default=None)
 
 
-def sweep(connection: Connection, actor: str, now_us: int) -> list[Erased]:
+def sweep(connection: Connection, actor: str, now_us: int, memories: Path) -> list[Erased]:
     """Erase one slice of what is past its time, with an entry for each policy's share."""
     standing = holds.standing(connection)
     if any(hold.scope is Scope.LOG for hold in standing):
@@ -87,7 +88,7 @@ def sweep(connection: Connection, actor: str, now_us: int) -> list[Erased]:
             period = kept(found, namespace, what)
             if period is None:
                 continue
-            erased = Erased()
+            erased = Erased(memories)
             before = now_us - period.days * DAY_US
             chosen(connection, namespace, before, standing, erased)
             if erased.tasks or erased.listed:

@@ -4,6 +4,7 @@ A slice that cannot be written is tried again after the rest; the log says why.
 """
 
 import logging
+from pathlib import Path
 from typing import Final
 
 from reconciler.privacy import retention
@@ -17,8 +18,9 @@ REST_S: Final = 3_600.0
 class Sweeps:
     """Erases what policies say, slice by slice."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, memories: Path) -> None:
         self._database = database
+        self._memories = memories
         self._due_us = 0
 
     def wait_s(self) -> float:
@@ -35,7 +37,7 @@ class Sweeps:
                 if not retention.policies(connection):
                     return
             with self._database.write() as connection:
-                found = retention.sweep(connection, ACTOR, clock.now_us())
+                found = retention.sweep(connection, ACTOR, clock.now_us(), self._memories)
         except errors.OrlojError as error:
             telemetry.log(
                 "retention_failed", "Nothing was erased.", level=logging.WARNING,

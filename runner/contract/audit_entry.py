@@ -39,6 +39,7 @@ class EntryType(StrEnum):
     ACCESS_EXPORTED = "access.exported"
     ACCESS_REVIEWED = "access.reviewed"
     ERASURE_DONE = "erasure.done"
+    MEMORY_DELETED = "memory.deleted"
     HOLD_SET = "hold.set"
     HOLD_RELEASED = "hold.released"
     MANIFEST_APPLIED = "manifest.applied"
@@ -108,6 +109,7 @@ CODES: Final = {
     EntryType.ACCESS_EXPORTED: "ACC002I",
     EntryType.ACCESS_REVIEWED: "ACC003I",
     EntryType.ERASURE_DONE: "ERA001W",
+    EntryType.MEMORY_DELETED: "ERA004W",
     EntryType.HOLD_SET: "ERA002I",
     EntryType.HOLD_RELEASED: "ERA003W",
     EntryType.MANIFEST_APPLIED: "MAN001I",

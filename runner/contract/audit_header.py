@@ -41,6 +41,7 @@ COUNTED: Final = frozenset(
         EntryType.LOG_ARCHIVED,
         EntryType.MANIFEST_APPLIED,
         EntryType.MANIFEST_REVERTED,
+        EntryType.MEMORY_DELETED,
         EntryType.RESOURCE_MOVED,
     }
 )

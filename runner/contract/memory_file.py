@@ -124,13 +124,13 @@ class MemoryFile:
             _forget_empty(connection)
             return gone
 
-    def forget_tasks(self, tasks: Iterable[str]) -> int:
-        """Delete what tasks wrote last; how many entries went."""
+    def forget_task(self, task: str) -> int:
+        """Delete what a task wrote last; how many entries went."""
         if not self.path.exists():
             return 0
         with self._opened(writes=True) as connection:
             assert connection is not None
-            gone = sum(len(_deleted(connection, "task = ?", (task,))) for task in tasks)
+            gone = len(_deleted(connection, "task = ?", (task,)))
             _forget_empty(connection)
             return gone
 
@@ -158,7 +158,9 @@ class MemoryFile:
                 if writes:
                     connection.executescript(_SCHEMA)
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-                yield connection
+                # Whoever writes first makes the file, and then its tables.
+                made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'done'")
+                yield None if made.fetchone() is None else connection
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise Refused(f"the memory file {self.path.name} cannot be used: {error}") from None

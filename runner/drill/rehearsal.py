@@ -20,7 +20,7 @@ from runner.governance.verdict import Call, Decision
 from runner.manifest_set import ManifestSet, Placed, PlacedAgent, PlacedTool
 
 _TOOL_KEPT: Final = ("requires", "operation_classes", "capabilities", "risk_level")
-_LEFT_OUT: Final = frozenset({"Secret", "DataSource"})
+_LEFT_OUT: Final = frozenset({"DataSource", "Memory", "Secret"})
 _NAME: Final = "canary"
 _PERMISSION: Final = {"read": "canary"}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.contract import builtin
-from runner.contract.errors import OrlojError, Refused, ToolCode
+from runner.contract.errors import OrlojError, ToolCode
 from runner.contract.kinds import Permission
 from runner.contract.kinds.tool_fields import ASKED
 from runner.governance import grants, memories, policies, requirement, servers
@@ -253,19 +253,11 @@ def _asked(case: _Case) -> tuple[str, str] | None:
     return None
 
 
-def _not_there(case: _Case) -> Verdict | None:
-    """A denial when what a built-in tool works on is not declared, or not for this agent."""
-    try:
-        if builtin.works_on_memory(case.call.tool):
-            memories.embedder(case.manifests, memories.of(case.manifests, case.agent))
-    except Refused as refused:
-        return deny(str(refused), case.agent.at("/spec/memory/ref"), case.needs)
-    return None
-
-
 def _not_runnable(case: _Case) -> Verdict | None:
     if case.tool.builtin is not None:
-        return _not_there(case)
+        reason = memories.missing(case.manifests, case.agent, case.call.tool)
+        at = case.agent.at("/spec/memory/ref")
+        return None if reason is None else deny(reason, at, case.needs)
     if case.tool.spec.type == "mcp":
         return servers.not_offered(case.manifests, case.tool, case.needs)
     if case.tool.spec.type in RUNNABLE_TYPES:

@@ -8,7 +8,9 @@ from runner.contract.errors import Refused
 from runner.contract.kinds import Key, Memory, ModelEndpoint
 from runner.manifest_set import ManifestSet, PlacedAgent
 
-EMBEDDERS: Final = frozenset({"mock", "openai", "openai-compatible", "ollama"})
+EMBEDDERS: Final = frozenset(
+    {"azure", "azure-openai", "mock", "ollama", "openai", "openai-compatible"}
+)
 """The providers that can be asked for embeddings."""
 
 
@@ -42,6 +44,11 @@ def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
     key = builtin.memory_key(agent.spec, namespace)
     if key is None:
         return Place(None, Memory(type=agent.spec.memory.type or "vector"))
+    return usable(manifests, key, namespace)
+
+
+def usable(manifests: ManifestSet, key: Key, namespace: str) -> Place:
+    """A Memory for a namespace; Refused when it is not there, or not for that namespace."""
     if key not in manifests.resources:
         raise Refused(f"the Memory {key.namespace}/{key.name} is not declared")
     spec = manifests.spec(manifests.resources[key], Memory)
@@ -59,6 +66,17 @@ def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
             " endpoint: postgres://user@host:5432/database, or take the provider sqlite"
         )
     return place
+
+
+def missing(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> str | None:
+    """Why a built-in tool has nothing to work on; None when it has, or needs no Memory."""
+    if not builtin.works_on_memory(tool):
+        return None
+    try:
+        embedder(manifests, of(manifests, agent))
+    except Refused as refused:
+        return str(refused)
+    return None
 
 
 def embedder(manifests: ManifestSet, place: Place) -> Embedder | None:

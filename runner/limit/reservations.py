@@ -23,6 +23,7 @@ from runner.contract.audit_entry import EntryType
 from runner.contract.errors import LeaseLost, OrlojError
 from runner.contract.task_state import TaskState
 from runner.governance.verdict import Decision, Verdict, deny
+from runner.limit import embedded
 from runner.limit import rows as limit_rows
 from runner.limit import rules as limit_rules
 from runner.limit.limits import (
@@ -104,12 +105,29 @@ class Reservations:
             return verdict
         agent = manifests.agent(message["agent"])
         limits = limit_rules.of_tool(manifests, agent, message["tool"])
-        if not limits:
+        try:
+            tokens = self._of_embedding(held, agent, message)
+        except OrlojError as error:
+            return deny(str(error), agent.at("/spec/governance"))
+        if not limits and not tokens:
             return verdict
         call = self._call(held, message, now_us)
         if call is None:
-            return deny("the clock of the database cannot be read", limits[0].rule)
-        return self._reserved(call, [(limit, 1) for limit in limits], None) or verdict
+            return deny("the clock of the database cannot be read", (limits + tokens)[0].rule)
+        ask = embedded.ask(message["tool"], message["request"]["arguments"])
+        sized = self._fitted(ask, tokens) if tokens else None
+        if isinstance(sized, Verdict):
+            return sized
+        charges = [(limit, 1) for limit in limits]
+        charges += self._charges(tokens, sized, held.task)
+        return self._reserved(call, charges, sized) or verdict
+
+    def _of_embedding(self, held: Held, agent: PlacedAgent, message: Message) -> list[Limit]:
+        """The limits that the tokens of an embedding count under; Refused without a price."""
+        manifests = self._pins.load(held.manifests)
+        return limit_rules.of_embedding(
+            manifests, agent, held.task, held.task_name, message["tool"]
+        )
 
     def _call(self, held: Held, message: Message, now_us: int) -> _Call | None:
         """A call of a task that is still in its holder's hands; None when no clock can be read.
@@ -158,6 +176,10 @@ class Reservations:
         ask = Ask(
             asked["input"], asked["likely"], wanted if known is None else min(known, wanted)
         )
+        return self._fitted(ask, counting)
+
+    def _fitted(self, ask: Ask, counting: list[Limit]) -> Sized | Verdict:
+        """What a call sets aside under these limits; or a denial: it never fits."""
         sized = size(ask, [(limit, self._room(limit)) for limit in counting])
         if isinstance(sized, TooLarge):
             return deny(str(sized), sized.limit.rule)

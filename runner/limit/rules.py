@@ -4,7 +4,7 @@ Over a hand-off, what an agent uses counts for every agent whose work led to it:
 more by handing on. A place among the tasks of an agent is its own alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +12,7 @@ from runner import model_choice
 from runner.contract.errors import Refused
 from runner.contract.kinds.model_endpoint import Price
 from runner.governance import policies
+from runner.limit import embedded
 from runner.limit.limits import OUTPUT_DEFAULT, Dimension, Limit
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.model_choice import Choice
@@ -27,7 +28,36 @@ def of_model(
     choice: int = model_choice.OWN,
 ) -> list[Limit]:
     """The limits of a question to a model of the agent's; Refused without a price."""
-    found = list(_of_chain(manifests, agent, task, choice))
+
+    def asked() -> Choice:
+        return model_choice.numbered(manifests, agent, choice)
+
+    found = _of_tokens(manifests, agent, task, task_name, asked)
+    places = agent.spec.governance.max_concurrent
+    if places is not None:
+        rule = agent.at("/spec/governance/maxConcurrent")
+        found.append(Limit(Dimension.CONCURRENT_TASKS, _name(agent), places, rule))
+    return found
+
+
+def of_embedding(
+    manifests: ManifestSet, agent: PlacedAgent, task: str, task_name: str | None, tool: str
+) -> list[Limit]:
+    """The limits of what a tool lets a model embed; none when it lets none. Refused."""
+    asked = embedded.asked(manifests, agent, tool)
+    if asked is None:
+        return []
+    return _of_tokens(manifests, agent, task, task_name, lambda: asked)
+
+
+def _of_tokens(
+    manifests: ManifestSet,
+    agent: PlacedAgent,
+    task: str,
+    task_name: str | None,
+    asked: Callable[[], Choice],
+) -> list[Limit]:
+    found = list(_of_chain(manifests, agent, task, asked))
     seen = set()
     for member in manifests.chain(agent):
         for placed, policy in policies.applying(manifests, member, task_name):
@@ -37,10 +67,6 @@ def of_model(
                 scope = f"{task} {placed.key}"
                 bound = policy.max_tokens_per_run
                 found.append(Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule))
-    places = agent.spec.governance.max_concurrent
-    if places is not None:
-        rule = agent.at("/spec/governance/maxConcurrent")
-        found.append(Limit(Dimension.CONCURRENT_TASKS, _name(agent), places, rule))
     return found
 
 
@@ -67,12 +93,18 @@ def prices(
     return _price(model_choice.numbered(manifests, agent, choice))
 
 
+def prices_of_embedding(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> Price | None:
+    """What a million tokens cost of the model that embeds for a tool."""
+    asked = embedded.asked(manifests, agent, tool)
+    return None if asked is None else _price(asked)
+
+
 def _price(asked: Choice) -> Price | None:
     return asked.endpoint.prices.get(asked.model, asked.endpoint.prices.get("*"))
 
 
 def _of_chain(
-    manifests: ManifestSet, agent: PlacedAgent, task: str, choice: int
+    manifests: ManifestSet, agent: PlacedAgent, task: str, asked: Callable[[], Choice]
 ) -> Iterator[Limit]:
     for member in manifests.chain(agent):
         rules, name = member.spec.governance, _name(member)
@@ -87,8 +119,7 @@ def _of_chain(
             scope, rule = f"{task} {name}", at("maxTokensPerRun")
             yield Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule)
         if rules.max_cost_per_day is not None:
-            asked = model_choice.numbered(manifests, agent, choice)
-            yield _of_cost(asked, name, rules.max_cost_per_day, at("maxCostPerDay"))
+            yield _of_cost(asked(), name, rules.max_cost_per_day, at("maxCostPerDay"))
 
 
 def _of_cost(asked: Choice, name: str, bound: Decimal, rule: str) -> Limit:

@@ -124,7 +124,11 @@ class Settlements:
             return int(tokens_in + tokens_out)
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        price = limit_rules.prices(manifests, agent, message.get("choice", 0))
+        tool = message.get("tool")
+        if tool is None:
+            price = limit_rules.prices(manifests, agent, message.get("choice", 0))
+        else:
+            price = limit_rules.prices_of_embedding(manifests, agent, tool)
         assert price is not None, "a cost was reserved for a model without a price"
         limit = Limit(row.dimension, row.scope, row.bound, "", price.input, price.output)
         return limit.amount(tokens_in, tokens_out)

@@ -64,3 +64,6 @@ class Store(Protocol):
 
     async def under(self, prefix: str, limit: int) -> list[Entry]:
         """The entries whose keys begin with a prefix, sorted by key."""
+
+    async def forget(self, keys: Sequence[str]) -> list[str]:
+        """Delete entries; the keys of those that went."""

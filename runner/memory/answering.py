@@ -71,12 +71,15 @@ async def answer(call: BuiltinCall) -> Answered:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             work = _work(call)
-            said, tokens = await _OPERATIONS[call.tool.partition(".")[2]](work)
+            said, made = await _OPERATIONS[call.tool.partition(".")[2]](work)
     except TimeoutError:
         raise ToolFailed(f"no answer within {TIMEOUT_S:g} s", retryable=True) from None
     except Refused as error:
         raise ToolFailed(str(error)) from None
-    return Answered(json.dumps(said, ensure_ascii=False), tokens=tokens)
+    text = json.dumps(said, ensure_ascii=False)
+    if made is None:
+        return Answered(text)
+    return Answered(text, tokens=made.tokens, counted=made.counted)
 
 
 def _work(call: BuiltinCall) -> _Work:
@@ -86,25 +89,25 @@ def _work(call: BuiltinCall) -> _Work:
     return _Work(call, place, store, memories.embedder(call.manifests, place))
 
 
-async def _read(work: _Work) -> tuple[dict[str, Any], int]:
+async def _read(work: _Work) -> tuple[dict[str, Any], Vectors | None]:
     key = pieces.key(work.text("key"))
     value = await work.store.read(key)
     if value is None:
-        return {"found": False, "key": key}, 0
+        return {"found": False, "key": key}, None
     room = work.call.bounds.output_bytes_max - _size({"found": True, "key": key}) - 64
     kept = _cut(value, room)
     said = {"found": True, "key": key, "value": kept}
-    return said if kept == value else said | {"truncated": True}, 0
+    return said if kept == value else said | {"truncated": True}, None
 
 
-async def _write(work: _Work) -> tuple[dict[str, Any], int]:
+async def _write(work: _Work) -> tuple[dict[str, Any], Vectors | None]:
     key = pieces.key(work.text("key"))
     value = pieces.value(work.text("value"), work.call.bounds.memory_value_bytes_max)
-    tokens = await _keep(work, [(key, value)])
-    return {"status": "ok", "key": key}, tokens
+    made = await _keep(work, [(key, value)])
+    return {"status": "ok", "key": key}, made
 
 
-async def _ingest(work: _Work) -> tuple[dict[str, Any], int]:
+async def _ingest(work: _Work) -> tuple[dict[str, Any], Vectors | None]:
     source = pieces.key(work.text("source"), "source")
     cut = pieces.cut(
         work.text("content"),
@@ -117,14 +120,14 @@ async def _ingest(work: _Work) -> tuple[dict[str, Any], int]:
         for key, piece in pieces.named(source, cut)
     ]
     # Pieces of a longer text under this name would be found as if they were of this one.
-    tokens = await _keep(work, entries, replaces=f"{source}/chunk-")
-    return {"status": "ok", "source": source, "chunks_stored": len(entries)}, tokens
+    made = await _keep(work, entries, replaces=f"{source}/chunk-")
+    return {"status": "ok", "source": source, "chunks_stored": len(entries)}, made
 
 
 async def _keep(
     work: _Work, texts: Sequence[tuple[str, str]], replaces: str | None = None
-) -> int:
-    """Keep texts by key; how many tokens their embedding took."""
+) -> Vectors | None:
+    """Keep texts by key; their vectors, where meaning is compared."""
     made = await work.vectors([value for _, value in texts]) if work.embeds else None
     packed: Sequence[bytes | None] = [None] * len(texts) if made is None else made.packed
     entries = [
@@ -134,7 +137,7 @@ async def _keep(
     call = work.call
     origin = Origin(call.task, call.manifests.called(call.agent), _key(call))
     await work.store.write(entries, origin, None if made is None else made.space, replaces)
-    return 0 if made is None else made.tokens
+    return made
 
 
 def _key(call: BuiltinCall) -> str:
@@ -147,7 +150,7 @@ def _key(call: BuiltinCall) -> str:
     return f"{call.idempotency_key}:{hashlib.sha256(said).hexdigest()[:16]}"
 
 
-async def _search(work: _Work) -> tuple[dict[str, Any], int]:
+async def _search(work: _Work) -> tuple[dict[str, Any], Vectors | None]:
     text, top_k = work.text("query"), work.number("top_k", TOP_K)
     if not 0 < len(text) <= QUERY_MAX:
         raise ToolFailed(f"query has 1 to {QUERY_MAX} characters")
@@ -160,20 +163,20 @@ async def _search(work: _Work) -> tuple[dict[str, Any], int]:
         else Query(text, top_k, vector=made.packed[0], space=made.space)
     )
     hits = [_hit(hit) for hit in await work.store.search(query)]
-    return _bounded("results", hits, work), 0 if made is None else made.tokens
+    return _bounded("results", hits, work), made
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
     return {"key": hit.key, "value": hit.value, "score": hit.score}
 
 
-async def _list(work: _Work) -> tuple[dict[str, Any], int]:
+async def _list(work: _Work) -> tuple[dict[str, Any], Vectors | None]:
     prefix = pieces.prefix(work.text("prefix", ""))
     found = await work.store.under(prefix, LISTED_MAX + 1)
     said = _bounded(
         "entries", [{"key": one.key, "value": one.value} for one in found[:LISTED_MAX]], work
     )
-    return said if len(found) <= LISTED_MAX else said | {"truncated": True}, 0
+    return said if len(found) <= LISTED_MAX else said | {"truncated": True}, None
 
 
 def _bounded(name: str, items: list[dict[str, Any]], work: _Work) -> dict[str, Any]:

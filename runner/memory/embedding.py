@@ -18,11 +18,12 @@ TOGETHER: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The vectors of texts, in order, by whom, and the tokens they took."""
+    """The vectors of texts, in order, by whom, and the tokens they took, if those are known."""
 
     packed: list[bytes]
     space: Space
     tokens: int = 0
+    counted: bool = True
 
 
 def by_letters(embedder: Embedder | None) -> bool:
@@ -43,7 +44,8 @@ async def embed(embedder: Embedder | None, key: str | None, texts: Sequence[str]
     made = await endpoints.embed(embedder.endpoint, embedder.model, key, texts)
     place = f"{embedder.key.namespace}/{embedder.key.name}"
     space = Space(f"{embedder.model} of {place}", len(made.vectors[0]))
-    return Vectors([ranking.packed(vector) for vector in made.vectors], space, made.tokens)
+    packed = [ranking.packed(vector) for vector in made.vectors]
+    return Vectors(packed, space, made.tokens, made.counted)
 
 
 def auth_of(embedder: Embedder | None) -> SecretAuth | None:

@@ -50,6 +50,11 @@ class FileStore:
         """The entries whose keys begin with a prefix, sorted by key."""
         return await asyncio.to_thread(self.file.under, self.memory, prefix, limit)
 
+    async def forget(self, keys: Sequence[str]) -> list[str]:
+        """Delete entries; the keys of those that went."""
+        gone = await asyncio.to_thread(self.file.forget, self.memory, keys)
+        return [key for key, _ in gone]
+
     def _search(self, query: Query) -> list[Hit]:
         agree(self.file.space(self.memory), query.space)
         return ranking.nearest(self.file.all(self.memory, self.entries_max), query)

@@ -69,6 +69,13 @@ class HttpStore:
         ]
         return entries[:limit]
 
+    async def forget(self, keys: Sequence[str]) -> list[str]:
+        """Refused: the protocol has no word for it."""
+        raise Refused(
+            f"the adapter at {redirect.shown(self.endpoint)} cannot be told to delete: its"
+            " protocol has no word for it; delete there"
+        )
+
     async def _ask(self, what: str, body: dict[str, Any], call: str = "") -> dict[str, Any]:
         place = redirect.shown(self.endpoint)
         question = self._question(what, body, call)

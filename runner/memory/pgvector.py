@@ -116,15 +116,9 @@ class PostgresStore:
         )
         return [Entry(*row) for row in rows]
 
-    async def forget(self, keys: Sequence[str] | None) -> list[tuple[str, str]]:
-        """Delete entries by key, or all; the key and task of each that went."""
-        statement = _FORGET_ALL if keys is None else _FORGET
-        values = (self.memory,) if keys is None else (self.memory, list(keys))
-        async with self._session() as session:
-            if not await self._there(session):
-                return []
-            rows = await self._rows_of(session, statement, values)
-        return [(str(key), str(task)) for key, task in rows]
+    async def forget(self, keys: Sequence[str]) -> list[str]:
+        """Delete entries; the keys of those that went."""
+        return [str(row[0]) for row in await self._rows(_FORGET, (self.memory, list(keys)))]
 
     async def _put(self, session: _Connection, one: Entry, origin: Origin, now_us: int) -> None:
         values = (self.memory, one.key, one.value, origin.task, origin.agent, now_us)
@@ -162,18 +156,21 @@ class PostgresStore:
 
     async def _make(self, session: _Connection) -> None:
         """The tables, made by whoever writes first; two who do at once wait for each other."""
+        if await self._ready(session):
+            return
+        await session.execute("SELECT pg_advisory_xact_lock(hashtextextended('orloj', 1))")
         if self.vectors:
             await self._extension(session)
-        if not await self._there(session):
-            await session.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (self.table,)
-            )
-            for statement in _TABLES:
-                await self._do(session, statement, ())
-        if self.vectors:
-            await self._do(
-                session, "ALTER TABLE {entry} ADD COLUMN IF NOT EXISTS embedding vector", ()
-            )
+        for statement in (*_TABLES, *(_VECTORS if self.vectors else ())):
+            await self._do(session, statement, ())
+
+    async def _ready(self, session: _Connection) -> bool:
+        """Whether the last column that is needed is there; a change of a table locks it."""
+        found = await session.execute(
+            "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s",
+            (self.table, "embedding" if self.vectors else "written_us"),
+        )
+        return await found.fetchone() is not None
 
     async def _extension(self, session: _Connection) -> None:
         found = await session.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
@@ -235,7 +232,7 @@ class PostgresStore:
             raise ToolFailed(f"the memory's database refused: {_said(error)}") from None
 
 
-_ENDINGS: Final = {"entry": "", "space": "_space", "done": "_done"}
+_ENDINGS: Final = {"entry": "", "space": "_space", "done": "_done", "done_at": "_done_at"}
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS {entry} (memory text NOT NULL, key text NOT NULL,"
     " value text NOT NULL, task text NOT NULL, agent text NOT NULL,"
@@ -243,7 +240,9 @@ _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS {space} (memory text PRIMARY KEY, model text NOT NULL,"
     " dimensions integer NOT NULL)",
     "CREATE TABLE IF NOT EXISTS {done} (call text PRIMARY KEY, at_us bigint NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS {done_at} ON {done} (at_us)",
 )
+_VECTORS: Final = ("ALTER TABLE {entry} ADD COLUMN IF NOT EXISTS embedding vector",)
 
 _PUT: Final = (
     "INSERT INTO {entry} (memory, key, value, task, agent, written_us)"
@@ -257,8 +256,7 @@ _PUT_VECTOR: Final = (
     " value = excluded.value, task = excluded.task, agent = excluded.agent,"
     " written_us = excluded.written_us, embedding = excluded.embedding"
 )
-_FORGET_ALL: Final = "DELETE FROM {entry} WHERE memory = %s RETURNING key, task"
-_FORGET: Final = "DELETE FROM {entry} WHERE memory = %s AND key = ANY(%s) RETURNING key, task"
+_FORGET: Final = "DELETE FROM {entry} WHERE memory = %s AND key = ANY(%s) RETURNING key"
 
 
 def _vector(packed: bytes | None) -> str | None:

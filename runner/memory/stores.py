@@ -1,4 +1,4 @@
-"""Which store keeps a Memory. The library of PostgreSQL is imported by who needs it."""
+"""Which store keeps a Memory. What reaches over a network is imported by who needs it."""
 
 import importlib
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from runner.contract.kinds.base import SecretAuth
 from runner.governance.memories import Place
 from runner.memory import Store
 from runner.memory.files import FileStore
-from runner.memory.http import HttpStore
 
 TABLE: Final = "orloj_memory_entry"
+_HTTP: Final = "runner.memory.http"
 _POSTGRESQL: Final = "runner.memory.pgvector"
 Secret = Callable[[SecretAuth | None, str], str | None]
 """The value of a secret that a resource of a namespace names."""
@@ -50,9 +50,11 @@ def store(place: Place, memory: str, ground: Ground, secret: Secret) -> Store:
             " Secret with its allowedNamespaces, and the setting secrets.env"
         )
     assert spec.endpoint is not None, "memories.of looks whether there is one"
+    made: Store
     if spec.provider == "http":
-        return HttpStore(spec.endpoint, spec.network, value)
-    made: Store = importlib.import_module(_POSTGRESQL).PostgresStore(
+        made = importlib.import_module(_HTTP).HttpStore(spec.endpoint, spec.network, value)
+        return made
+    made = importlib.import_module(_POSTGRESQL).PostgresStore(
         spec.endpoint,
         value,
         spec.options.get("table", TABLE),

@@ -24,15 +24,22 @@ from runner.models import bounded
 BATCH: Final = 64
 """Texts of one question: endpoints take a few hundred, and their answers are long."""
 DIMENSIONS_MAX: Final = 16_384
+AZURE_API_VERSION: Final = "2024-10-21"
+_AZURE: Final = frozenset({"azure", "azure-openai"})
+_KEYLESS: Final = frozenset({"ollama", "openai-compatible"})
 _SAID_CHARACTERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The vectors of texts, in order, and the tokens that the endpoint counted."""
+    """The vectors of texts, in order, and the tokens that the endpoint counted.
+
+    `counted` says whether it counted those of every text.
+    """
 
     vectors: list[list[float]]
     tokens: int
+    counted: bool
 
 
 async def embed(
@@ -41,16 +48,17 @@ async def embed(
     """The vectors of all texts; ToolFailed."""
     url = _url(endpoint, key)
     vectors: list[list[float]] = []
-    tokens = 0
-    async with _client(url, key or "none") as client:
+    tokens: list[int | None] = []
+    async with _client(endpoint, url, key or "none", model) as client:
         for at in range(0, len(texts), BATCH):
             batch = list(texts[at : at + BATCH])
             answer = await _asked(client, endpoint, key, model, batch)
             vectors += _vectors(answer, len(batch))
-            tokens += _tokens(answer)
+            tokens.append(_tokens(answer))
     if len({len(vector) for vector in vectors}) > 1:
         raise ToolFailed("the embeddings endpoint answered with vectors of different lengths")
-    return Embedded(vectors, tokens)
+    known = [count for count in tokens if count is not None]
+    return Embedded(vectors, sum(known), len(known) == len(tokens))
 
 
 async def _asked(
@@ -93,7 +101,7 @@ def _url(endpoint: ModelEndpoint, key: str | None) -> str:
         raise ToolFailed("the ModelEndpoint that embeds needs base_url")
     if endpoint.provider == "ollama" and not url.rstrip("/").endswith("/v1"):
         url = url.rstrip("/") + "/v1"
-    if key is None and (endpoint.provider == "openai" or endpoint.auth is not None):
+    if key is None and (endpoint.provider not in _KEYLESS or endpoint.auth is not None):
         raise ToolFailed(
             "the secret of the ModelEndpoint that embeds has no value on this host; check its"
             " auth.secretRef, the Secret with its allowedNamespaces, and secrets.env"
@@ -117,22 +125,30 @@ def _vector(found: Any) -> list[float]:
     return [float(number) for number in found]
 
 
-def _tokens(answer: Any) -> int:
-    count = getattr(getattr(answer, "usage", None), "prompt_tokens", 0)
-    return count if type(count) is int and 0 <= count <= 10**12 else 0
+def _tokens(answer: Any) -> int | None:
+    count = getattr(getattr(answer, "usage", None), "prompt_tokens", None)
+    return count if type(count) is int and 0 <= count <= 10**12 else None
 
 
-def _client(url: str, key: str) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(
-        base_url=url,
+def _client(endpoint: ModelEndpoint, url: str, key: str, model: str) -> openai.AsyncOpenAI:
+    http = openai.DefaultAsyncHttpxClient(
+        trust_env=False,
+        follow_redirects=False,
+        transport=bounded.Transport(trust_env=False, verify=_authorities()),
+    )
+    if endpoint.provider not in _AZURE:
+        return openai.AsyncOpenAI(
+            base_url=url, api_key=key, timeout=None, max_retries=0, http_client=http
+        )
+    return openai.AsyncAzureOpenAI(
+        azure_endpoint=url,
+        # Azure finds a model by the name that it was deployed under, in the address.
+        azure_deployment=endpoint.options.get("deployment", model),
+        api_version=endpoint.options.get("api_version", AZURE_API_VERSION),
         api_key=key,
         timeout=None,
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(
-            trust_env=False,
-            follow_redirects=False,
-            transport=bounded.Transport(trust_env=False, verify=_authorities()),
-        ),
+        http_client=http,
     )
 
 

@@ -89,12 +89,14 @@ class Call:
 class Answered:
     """What a tool said, and how far it was kept apart; None: nothing was started here.
 
-    `tokens` are those that a model was given for it, as one that embeds.
+    `tokens` are those that a model was given for it, as one that embeds; `counted` says
+    whether all of them are known.
     """
 
     text: str
     isolation: str | None = None
     tokens: int = 0
+    counted: bool = True
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """What the text may not hold besides the secrets of the task: a token, a password."""
 

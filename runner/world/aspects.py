@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.contract.kinds import Key, McpServer, ModelEndpoint, Secret, Spec, Tool
+from runner.contract.kinds import Key, McpServer, Memory, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
 from runner.contract.kinds.sealed_secret import SealedEntry
@@ -50,7 +50,7 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
             yield from _programs(str(key), spec.command)
         case Tool(endpoint=str(url)):
             yield from _asked(str(key), spec, url)
-        case McpServer(endpoint=str(url)):
+        case McpServer(endpoint=str(url)) | Memory(provider="http", endpoint=str(url)):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
         case McpServer():
             yield from _programs(str(key), [spec.command or "", *spec.args])

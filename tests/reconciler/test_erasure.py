@@ -49,7 +49,7 @@ def test_after_an_erasure_every_proof_holds_as_before(home: Home) -> None:
 def test_nothing_of_an_erased_task_is_left_in_any_table(home: Home) -> None:
     erase(home.database, ended(home))
     with home.database.write() as connection:
-        erased = Erased()
+        erased = Erased(Path("/nonexistent"))
         erasure.person(connection, CANARY, erased)
         erasure.done(connection, erased, ORDER, 2)
     tables = home.rows(
@@ -104,7 +104,7 @@ def test_a_single_field_is_erased_and_the_others_stay(home: Home) -> None:
     ]
     count = home.rows("SELECT count(*) FROM disclosure")[0][0]
     with home.database.write() as connection:
-        erased = Erased()
+        erased = Erased(Path("/nonexistent"))
         erasure.values(connection, [(seq, "result")], erased)
         erasure.done(connection, erased, ORDER, 2)
     assert erased.listed == {"result": [seq]}
@@ -126,7 +126,7 @@ def test_a_person_who_owns_what_was_applied_by_hand_is_not_erased_yet(home: Home
     with home.database.write() as connection:
         connection.exec_driver_sql("UPDATE resource SET owner = 'person:ada'")
         with pytest.raises(errors.Refused, match="ada owns 1 resources"):
-            erasure.person(connection, "ada", Erased())
+            erasure.person(connection, "ada", Erased(Path("/nonexistent")))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def put(home: Home, scope: Scope, subject: str) -> holds.LegalHold:
 
 def sweep(home: Home) -> int:
     with home.database.write() as connection:
-        return sum(one.tasks for one in retention.sweep(connection, "daemon", LATER))
+        return sum(
+            one.tasks for one in retention.sweep(connection, "daemon", LATER, home.folder)
+        )
 
 
 @pytest.mark.parametrize("scope", list(Scope))
@@ -69,7 +71,7 @@ def test_a_name_is_held_with_the_whole_log(home: Home) -> None:
         home.database.write() as connection,
         pytest.raises(errors.Refused, match="legal hold"),
     ):
-        erasure.person(connection, CANARY, Erased())
+        erasure.person(connection, CANARY, Erased(home.folder))
 
 
 def test_the_same_hold_is_not_set_twice(home: Home) -> None:

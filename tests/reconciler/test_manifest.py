@@ -242,6 +242,12 @@ def test_line_pointers_use_the_canonical_spelling_of_every_field() -> None:
     assert resource.mentions == (Mention(Key("default", "ModelEndpoint", "m"), 6, 13, True),)
 
 
+def test_a_memory_without_allow_is_a_warning() -> None:
+    (problem,) = parse(agent("  model: x\n  memory: {ref: m}\n")).problems
+    assert problem.severity is Severity.WARNING
+    assert (problem.line, "without `allow`" in problem.message) == (7, True)
+
+
 def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
     (problem,) = parse(agent("  model: x\n  execution: {profile: contract}\n")).problems
     assert problem.severity is Severity.ERROR

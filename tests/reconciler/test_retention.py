@@ -35,7 +35,7 @@ def policy(home: Home, name: str = "short", **spec: object) -> None:
 
 def sweep(home: Home, at_days: int) -> list[Erased]:
     with home.database.write() as connection:
-        return retention.sweep(connection, "daemon", at_days * DAY_US)
+        return retention.sweep(connection, "daemon", at_days * DAY_US, home.folder)
 
 
 def test_on_every_database_what_is_old_goes_unless_it_is_held(
@@ -128,7 +128,7 @@ def test_a_slice_is_bounded_and_the_next_takes_the_rest(
 def test_the_daemon_goes_on_while_there_is_more_and_rests_then(home: Home) -> None:
     policy(home, keep={"tasks": "1d"})
     ended(home)
-    sweeps = Sweeps(home.database)
+    sweeps = Sweeps(home.database, home.folder)
     assert sweeps.wait_s() == 0
     sweeps.step()
     assert home.entries()[-1]["type"] == "erasure.done"
@@ -174,7 +174,7 @@ def test_an_error_that_nobody_foresaw_ends_no_daemon(
     ended(home)
     with home.database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE legal_hold RENAME TO gone")
-    sweeps = Sweeps(home.database)
+    sweeps = Sweeps(home.database, home.folder)
     sweeps.step()
     assert "retention_failed" in capfd.readouterr().err
     assert sweeps.wait_s() > 60, "it rests before it tries again"

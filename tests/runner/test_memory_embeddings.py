@@ -73,6 +73,30 @@ def test_a_name_without_an_endpoint_is_a_model_of_the_default_one(tmp_path: Path
     assert json.loads(server.received[0].body)["model"] == "text-embedding-3-large"
 
 
+def test_azure_is_asked_by_the_name_of_a_deployment(tmp_path: Path) -> None:
+    with LocalServer(embedded).running() as server:
+        spec = {
+            "provider": "azure-openai",
+            "base_url": server.url,
+            "auth": {"secretRef": "token"},
+        }
+        desk(tmp_path, server, **spec).call("write", key="k", value="v")
+    (asked,) = server.received
+    path, _, query = asked.path.partition("?")
+    assert (path, query) == ("/openai/deployments/small/embeddings", "api-version=2024-10-21")
+    assert {k.lower(): v for k, v in asked.headers.items()}["api-key"] == KEY
+
+
+def test_ollama_needs_no_key_and_a_model_that_embeds_nothing_is_said(tmp_path: Path) -> None:
+    with LocalServer(embedded).running() as server:
+        desk(tmp_path, server, provider="ollama", base_url=server.url).call(
+            "write", key="k", value="v"
+        )
+        assert server.received[0].path == "/v1/embeddings"
+        with pytest.raises(ToolFailed, match="anthropic, which is not asked for embeddings"):
+            desk(tmp_path, server, provider="anthropic").call("write", key="k", value="v")
+
+
 def test_a_document_is_embedded_in_few_questions_and_every_token_counts(tmp_path: Path) -> None:
     with LocalServer(embedded).running() as server:
         arguments = {"source": "s", "content": "pear " * 2_000}

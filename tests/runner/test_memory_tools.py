@@ -204,6 +204,15 @@ def test_the_files_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_file_that_was_made_and_not_filled_is_an_empty_memory(tmp_path: Path) -> None:
+    (tmp_path / memory_file.KEPT).touch()
+    desk = Desk(tmp_path, memory(**SQLITE))
+    assert not desk.call("read", key="k")["found"]
+    assert desk.call("search", query="k")["count"] == 0
+    desk.call("write", key="k", value="v")
+    assert desk.call("read", key="k")["found"]
+
+
 def test_a_broken_file_is_an_error_in_words_and_not_an_empty_memory(tmp_path: Path) -> None:
     (tmp_path / memory_file.KEPT).write_bytes(b"this is no database at all" * 50)
     with pytest.raises(ToolFailed, match=r"memory file memory\.sqlite cannot be used"):
@@ -216,7 +225,7 @@ def test_an_erasure_takes_what_the_task_wrote_last_and_no_more(tmp_path: Path) -
     desk.call("write", "one:2", key="passed-on", value="v")
     desk.call("write", "two:1", key="passed-on", value="w")
     file = MemoryFile(tmp_path / memory_file.KEPT)
-    assert file.forget_tasks(["one"]) == 1
+    assert file.forget_task("one") == 1
     assert [one["key"] for one in desk.call("list")["entries"]] == ["passed-on"]
     with closing(sqlite3.connect(file.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

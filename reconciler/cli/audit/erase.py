@@ -48,7 +48,7 @@ def command(
     if not yes and not context.confirmed(question, "erase", "erased"):
         return 1
     order = Order(actor=actor(), requested_by=asked_by, approved_by=approved_by, basis=basis)
-    erased = Erased()
+    erased = Erased(context.settings.memories)
     with context.database.write() as connection:
         known = list(connection.exec_driver_sql(_APPROVERS).scalars())
         if known and approved_by not in known:

@@ -33,14 +33,17 @@ WORDS: Final = {
     "source.resumed": "a person let a repository go on",
     "drill.done": "somebody ran the drill that fails parts on purpose",
     "erasure.done": "values beside the log were erased",
+    "memory.deleted": "entries of a memory were deleted",
     "hold.set": "a legal hold was set",
     "hold.released": "a legal hold was released",
-    "access.read": "somebody read the log",
+    "access.read": "somebody read the log, or a memory",
     "access.exported": "somebody exported a period",
     "access.reviewed": "somebody signed off a review",
 }
 """What is looked at, in the words of the report."""
-ERASURES: Final = ("erasure.done", "hold.set", "hold.released", "log.archived")
+ERASURES: Final = (
+    *("erasure.done", "memory.deleted", "hold.set", "hold.released", "log.archived"),
+)
 READINGS: Final = ("access.read", "access.exported", "access.reviewed")
 DISPOSED: Final = {
     "action.unknown": "task.resolved",

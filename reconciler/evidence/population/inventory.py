@@ -166,7 +166,9 @@ def _agents(world: World) -> Iterator[Inhabitant]:
             place=f"{declared.path}:{declared.line}",
             owner=_owner(declared.body),
             model=model or f"default of {endpoint.name}",
-            tools=tuple(sorted({name for name, _ in effective.pickable(agent)})),
+            tools=tuple(
+                sorted({name for name, _ in effective.pickable(agent, declared.key.namespace)})
+            ),
             limits=tuple(
                 f"{name} {value}"
                 for name, value in rules.items()
