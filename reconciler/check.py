@@ -14,6 +14,7 @@ from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
 from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, Tool, spec_of
+from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
     "Tool": "every call to it is denied",
@@ -56,6 +57,10 @@ def check(
     """
     declared = {resource.key: resource for resource in reversed(touched)}
     unsure = frozenset(torn)
+
+    def exists(key: Key) -> bool:
+        return key in declared or known(key)
+
     problems = _twice(touched, declared)
     missing = [
         (resource, mention)
@@ -70,7 +75,7 @@ def check(
         if count < SUGGESTIONS_MAX:
             near += names(mention.target.kind, mention.target.namespace)
             near += _names(declared, mention.target)
-        problems.append(_missing(resource, mention, near[:NAMES_MAX], complete))
+        problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
         problems += _no_template(resource, declared)
@@ -104,14 +109,18 @@ def _names(declared: Iterable[Key], like: Key) -> list[str]:
 
 
 def _missing(
-    resource: Resource, mention: Mention, names: Iterable[str], complete: bool
+    resource: Resource,
+    mention: Mention,
+    names: Iterable[str],
+    complete: bool,
+    servers: Callable[[Key], bool],
 ) -> Problem:
     target = mention.target
     near = target.namespace == resource.key.namespace
     name = target.name if near else f"{target.namespace}/{target.name}"
     message = f"{target.kind} {quoted(name)} is not declared"
     severity = Severity.ERROR
-    hint = wording.did_you_mean(target.name, dict.fromkeys(names))
+    hint = wording.did_you_mean(target.name, dict.fromkeys(names)) or _pinning(target, servers)
     if not complete:
         severity = Severity.WARNING
         message = f"{target.kind} {quoted(name)} is not in the files given"
@@ -119,6 +128,14 @@ def _missing(
         severity = Severity.WARNING
         message += f": {_WITHOUT.get(target.kind, 'what needs it fails')}"
     return Problem(resource.path, mention.line, mention.column, message, hint, severity)
+
+
+def _pinning(target: Key, servers: Callable[[Key], bool]) -> str | None:
+    """What makes a Tool of what an MCP server offers, when the name speaks of one."""
+    server = server_of(target.name, target.namespace) if target.kind == "Tool" else None
+    if server is None or not servers(server):
+        return None
+    return f"pin what the MCP server offers: orloj mcp pin {server.name}"
 
 
 def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:

@@ -33,7 +33,7 @@ CALLS_MAX: Final = 50_000
 CALLS_US: Final = 7 * 86_400 * 1_000_000
 CALLS: Final = (
     "SELECT namespace, subject_kind, subject_name, task_name, agent, s.kind, s.name, count(*)"
-    " FROM (SELECT task_id, agent, kind, name FROM step WHERE task_id >= ?"
+    " FROM (SELECT task_id, agent, kind, name FROM step WHERE task_id >= ? AND kind != 'turn'"
     " ORDER BY task_id DESC LIMIT ?) AS s JOIN task ON task.id = s.task_id"
     " GROUP BY namespace, subject_kind, subject_name, task_name, agent, s.kind, s.name"
 )

@@ -96,6 +96,13 @@ def counted(reply: ModelReply) -> ModelReply:
     )
 
 
+def charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
+    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
+    if reply is not None and reply.usage:
+        return "usage"
+    return "nothing" if error is not None and error.untouched else "estimate"
+
+
 def _deeper(value: Any, levels: int) -> bool:
     if not isinstance(value, dict | list):
         return False
@@ -109,10 +116,14 @@ def _tokens(count: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One reply of the model, and the answers to the calls in it so far, by call id."""
+    """One reply of the model, and the answers to the calls in it so far, by call id.
+
+    `told` is what the model is told of a reply that cannot be taken, after it.
+    """
 
     reply: ModelReply
     answers: dict[str, str] = field(default_factory=dict)
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class Course:
 
     def _tell(self, visit: Visit) -> None:
         self._put(visit)
-        self._guard.tell_visit(visit)
+        self._guard.tell("visit", visit=visit.to_json())
 
 
 class _Retry:

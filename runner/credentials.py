@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from runner import manifest_set, queue
+from runner import manifest_set, named_secrets, queue
 from runner.contract import kinds, seal, settings
 from runner.contract.errors import Refused
 from runner.contract.kinds.base import SecretAuth
@@ -25,7 +25,7 @@ def find(
 ) -> dict[str, str]:
     """The values, by `namespace/name:entry`. One that cannot be had is left out."""
     found: dict[str, str] = {}
-    for key, entry in manifests.secrets():
+    for key, entry in named_secrets.entries(manifests):
         stands_for = manifests.secret_entry(key, entry)
         value = None if stands_for is None else _value(connection, stands_for, sealer, where)
         if value is not None:
@@ -57,8 +57,13 @@ def recorded(
 
 def on_host(stands_for: str, where: Settings) -> bool:
     """Whether this host has what `env:NAME` or `file:NAME` stands for; not what it is."""
+    return of_host(stands_for, where) is not None
+
+
+def of_host(stands_for: str, where: Settings) -> str | None:
+    """What `env:NAME` or `file:NAME` stands for on this host; None when it has it not."""
     how, _, name = stands_for.partition(":")
-    return (_from_file(name, where) if how == "file" else _from_env(name, where)) is not None
+    return _from_file(name, where) if how == "file" else _from_env(name, where)
 
 
 def _value(

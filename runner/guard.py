@@ -9,40 +9,29 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import builtin_call, models, tool_result, tools
+from runner import builtin_call, mcp_given, model_choice, models, tools
 from runner.builtin_call import BuiltinCall
-from runner.contract import builtin, kinds, masking, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolFailed
+from runner.contract import builtin, kinds, seal
+from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
     ModelReply,
     ToolCall,
+    charge,
     checked,
     counted,
     reply_from_json,
 )
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
+from runner.masked import masked
+from runner.model_choice import Choice
+from runner.place import Place, Waits
 from runner.tools import Answered, attempts
 from runner.tools.attempts import Try
-from runner.tools.mcp_server import Server
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
-from runner.workflow import Visit
-
-
-class Waits(Exception):
-    """The call must wait for people or for room, and other agents of the task still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in its task a call stands; `alone`: no other agent of the task works now."""
-
-    step: int
-    visit: int = 1
-    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,45 +49,76 @@ class Guard:
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
     ) -> ModelReply:
-        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more."""
-        key, endpoint, model = self.manifests.endpoint(agent)
+        """The model's reply; ModelFailed, Waits, LeaseLost when the task is ours no more.
+
+        While an endpoint is busy or out of reach, the next is asked, each by the same rules.
+        """
+
+        async def ask(number: int, choice: Choice) -> ModelReply:
+            return await self._ask_one(place, agent, conversation, choice, number=number)
+
+        def passed(choice: Choice) -> None:
+            facts: dict[str, Any] = {"step": place.step, "endpoint": choice.called}
+            log("model_fallback", "The next model is asked.", **self._ids, **facts)
+
+        choices = model_choice.choices(self.manifests, agent)
+        return await model_choice.first(choices, ask, passed)
+
+    async def _ask_one(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        conversation: Conversation,
+        choice: Choice,
+        *,
+        number: int,
+    ) -> ModelReply:
+        """The reply of one endpoint; ModelFailed, also when the guard denies it."""
+        endpoint, model = choice.endpoint, choice.model
         facts = {"step": place.step, "agent": self.manifests.called(agent), "model": model}
+        facts |= {"choice": number} if number else {}
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, key.namespace),
+            key=self._secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
+            schema=agent.spec.execution.output_schema,
         )
         answer = await self._ask(
             "model",
             place,
             **facts,
-            endpoint=key.name,
+            endpoint=choice.key.name,
             request={"exchanges": len(conversation.exchanges)},
             # Only the dispatcher knows what is left; only here is what will be sent.
             tokens=models.estimate(request).to_json() if self.manifests.limited else None,
         )
         if answer["decision"] != "allow":
             raise ModelFailed(f"the guard denied the model: {answer['reason']}")
+        request = replace(request, output_max=answer.get("output_max"))
+        return await self._answered(facts, request)
+
+    async def _answered(self, facts: dict[str, Any], request: models.Request) -> ModelReply:
+        """Ask what was allowed, and tell what came of it; ModelFailed."""
         started = time.monotonic_ns()
         reply: ModelReply | None = None
         try:
-            reply = await models.ask(replace(request, output_max=answer.get("output_max")))
+            reply = await models.ask(request)
             reply = checked(reply)
         except ModelFailed as error:
             raise self._model_failed(facts, started, error, reply) from None
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = masking.redact_json(reply.to_json(), self.secrets.values())
+        said = masked(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = self._masked(str(error))
+        message = seal.redact(str(error), self.secrets.values())
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
@@ -120,45 +140,73 @@ class Guard:
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"], "code": answer["code"]}
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
+            return {"denied": answer["reason"], "code": answer.get("code")}
         started = time.monotonic_ns()
-
-        async def made(tries: list[Try]) -> Answered:
-            return await self._made(place, agent, call, (tool, answer), tries=tries)
-
-        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
-        used = ModelReply(None, tokens_in=became.tokens)
-        self._tell(facts | became.facts, started, became.outcome, became.result, used)
-        return became.result
+        tries: list[Try] = []
+        needs = answer.get("permissions", [])
+        result, answered = await self._made(place, agent, call, needs, tries)
+        if tries:
+            facts["tries"] = len(tries) + 1
+            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
+        outcome = "executed" if "content" in result else "failed"
+        # Why a call that was allowed was not made after all stays in the log for ever.
+        facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
+        used = ModelReply(None, tokens_in=answered.tokens)
+        self._tell(facts | {"code": result.get("code")}, started, outcome, result, used)
+        return result
 
     async def _made(
         self,
         place: Place,
         agent: PlacedAgent,
         call: ToolCall,
-        allowed: tuple[PlacedTool, dict[str, Any]],
-        *,
+        needs: list[str],
         tries: list[Try],
-    ) -> Answered:
-        """What an allowed call says; ToolFailed."""
-        tool, answer = allowed
-        if tool.builtin is not None:
-            return await builtin_call.answer(self._builtin(place.step, agent, call))
-        permissions = tuple(map(_permission, answer.get("permissions", [])))
-        brought = tools.Call(
+    ) -> tuple[dict[str, Any], Answered]:
+        """The result of a call that was allowed, and what is known of how it was made."""
+        tool = self.manifests.tool(agent, call.tool)
+        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
+        try:
+            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
+            spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
+            brought = replace(brought, server=server)
+            ours = self.link.trusted
+            if tool.builtin is not None:
+                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
+            else:
+                answered = await attempts.made(spec, call.arguments, brought, tries, ours)
+        except ToolFailed as error:
+            said = seal.redact(str(error), self.secrets.values())
+            how = "denied" if isinstance(error, ToolDenied) else "error"
+            return {how: said, "code": error.code.value}, Answered("", error.isolation)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
+            name = type(error).__name__  # Its text may hold arguments or a secret.
+            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
+            code = ToolCode.EXECUTION_FAILED.value
+            return {"error": f"internal error ({name})", "code": code}, Answered("")
+        content = seal.redact(answered.text, self.secrets.values())
+        return {"content": content}, answered
+
+    def _brought(
+        self,
+        place: Place,
+        agent: PlacedAgent,
+        tool: PlacedTool,
+        permissions: tuple[kinds.Permission, ...],
+    ) -> tools.Call:
+        of = tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name)
+        return tools.Call(
             idempotency_key=f"{self.task}:{place.step}",
             secret=self._secret(tool.spec.auth, tool.key.namespace),
             bounds=self.bounds,
             hidden=tuple(self.secrets.values()),
             permissions=permissions,
             sources=self._sources(agent.key.namespace, permissions),
-            server=self._server(agent, tool),
+            caller=of,
             sessions=self.sessions,
-            caller=tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name),
         )
-        return await attempts.made(tool.spec, call.arguments, brought, tries, self.link.trusted)
 
     def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
         """Why a tool that was offered does not take these arguments, as the dispatcher is told.
@@ -166,7 +214,9 @@ class Guard:
         Looked at here, where a look that takes long holds up no other task's decision. What
         was not offered is for the dispatcher alone to refuse.
         """
-        if call.tool not in self._given(agent):
+        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        offered = {one.name for one in agent.spec.tools}
+        if call.tool not in {*offered, *agent.spec.allowed_tools, *own}:
             return {}
         tool = self.manifests.tool(agent, call.tool)
         found = None if tool is None else tools.misfit(tool.spec, call.arguments)
@@ -200,9 +250,9 @@ class Guard:
             raise Waits
         return answer
 
-    def tell_visit(self, visit: Visit) -> None:
-        """Have it written down that a visit began or ended; what is asked next is after it."""
-        self.link.tell("visit", **self._ids, visit=visit.to_json())
+    def tell(self, op: str, **message: Any) -> None:
+        """Have written down what asks for nothing; what is asked next is after it."""
+        self.link.tell(op, **self._ids, **message)
 
     def _tell(
         self,
@@ -224,19 +274,24 @@ class Guard:
             result=result,
             tokens_in=0 if reply is None else reply.tokens_in,
             tokens_out=0 if reply is None else reply.tokens_out,
-            charge=_charge(reply, error),
+            charge=charge(reply, error),
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
-
-    def _masked(self, text: str) -> str:
-        return seal.redact(text, self.secrets.values())
 
     def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
         if auth is None:
             return None
         if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        return auth.value(namespace, self.secrets)
+        first, *parts = (
+            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
+            for key, entry in auth.entries(namespace)
+        )
+        if first is not None or not parts:
+            return first
+        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
+        halves = [part for part in parts if part is not None]
+        return ":".join(halves) if len(halves) == len(parts) else None
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]
@@ -248,33 +303,11 @@ class Guard:
             for name in {permission.resource for permission in permissions} & declared.keys()
         }
 
-    def _server(self, agent: PlacedAgent, tool: PlacedTool) -> Server | None:
-        """The MCP server of a tool, with the values that its manifest names; ToolFailed."""
-        found = self.manifests.mcp_server(tool)
-        if found is None:
-            return None
-        key, spec = found
-        environment = {}
-        for variable in spec.env:
-            auth = variable.auth
-            value = variable.value if auth is None else self._secret(auth, key.namespace)
-            if value is None:
-                raise ToolFailed(f"the Secret of {variable.name} has no value here for {key}")
-            environment[variable.name] = value
-        secret = self._secret(spec.auth, key.namespace)
-        if spec.auth is not None and secret is None:
-            raise ToolFailed(f"the Secret of spec.auth has no value here for {key}")
-        hidden = tuple(self.secrets.values())
-        return Server(key, spec, agent.key.namespace, environment, secret, hidden)
-
-    def _given(self, agent: PlacedAgent) -> dict[str, None]:
-        """The names of the tools that the agent's manifest gives it, each once."""
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        return dict.fromkeys([*(grant.name for grant in agent.spec.tools), *own])
-
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
-        for name in self._given(agent):
+        names = [grant.name for grant in agent.spec.tools] + agent.spec.allowed_tools
+        names += [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
+        for name in dict.fromkeys(names):
             tool = self.manifests.tool(agent, name)
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
@@ -283,10 +316,3 @@ class Guard:
 
 def _permission(text: str) -> kinds.Permission:
     return kinds.Permission.model_validate(text)
-
-
-def _charge(reply: ModelReply | None, error: ModelFailed | None) -> str:
-    """How a call is settled: by what the endpoint counted, for nothing, or as reserved."""
-    if reply is not None and reply.usage:
-        return "usage"
-    return "nothing" if error is not None and error.untouched else "estimate"

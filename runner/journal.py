@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import queue, visits
+from runner import model_choice, queue, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
@@ -73,9 +73,10 @@ class Journal:
         return self.reviews.begin(held, message, now_us)
 
     def take(self, held: Held, message: Message, now_us: int) -> None:
-        """Write down what a worker tells: how a step ended, or where a visit stands."""
-        if message["op"] == "result":
-            self.end(held, message, now_us)
+        """Write down what a worker tells: how a step ended, a note, where a visit stands."""
+        if message["op"] != "visit":
+            write = self.end if message["op"] == "result" else self._note
+            write(held, message, now_us)
             return
         visit = from_json(message["visit"])
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
@@ -85,7 +86,7 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = policies.decide_model(manifests, agent, message["model"], held.task_name)
+        decided = _of_model(manifests, agent, message, held.task_name)
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -172,6 +173,20 @@ class Journal:
             return Answer(replace(verdict, decision=Decision.DENY, reason=str(refused)), "")
         return self._approvals.look(held, question, now_us) or question
 
+    def _note(self, held: Held, message: Message, now_us: int) -> None:
+        """Write down, as a step, what an agent's turn came to without a call."""
+        note = message["note"]
+        what = ("turn", note["name"], "done", canonical(note["result"]))
+        self._begin(held, message | {"request": note["request"]}, what, now_us)
+        agent = self._pins.load(held.manifests).agent(message["agent"])
+        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
+        facts |= {"step": message["step"], "agent": message["agent"]}
+        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
+        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
+        if note["tool"] is not None:
+            private = (("arguments", note["request"]["arguments"]), *private)
+        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
+
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""
         failed = message["outcome"] == "failed"
@@ -209,9 +224,11 @@ class Journal:
     def _answered(self, held: Held, message: Message, now_us: int) -> None:
         """Take down which model an endpoint says that answered."""
         manifests = self._pins.load(held.manifests)
-        key, endpoint, model = manifests.endpoint(manifests.agent(message["agent"]))
-        if endpoint.provider != "mock":
-            self.answers.note(key, model, message["result"].get("model"), now_us)
+        agent = manifests.agent(message["agent"])
+        asked = model_choice.numbered(manifests, agent, message.get("choice", 0))
+        if asked.endpoint.provider != "mock":
+            said = message["result"].get("model")
+            self.answers.note(asked.key, asked.model, said, now_us)
 
     def interrupted(self, held: Held) -> Step | None:
         """A tool call that began, did not end, and may not be repeated; None: there is none."""
@@ -283,6 +300,21 @@ def _code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
     """The code of a tool call that is denied; a model's question has none."""
     denied = verdict.decision is Decision.DENY and "model" not in facts
     return verdict.code.value if denied else None
+
+
+def _of_model(
+    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
+) -> Verdict:
+    """The verdict on the model that a worker wants to ask, which the manifests must name."""
+    model, number = message["model"], message.get("choice", model_choice.OWN)
+    try:
+        asked = model_choice.numbered(manifests, agent, number)
+    except OrlojError as error:
+        return deny(str(error), agent.at(""))
+    if asked.model != model:
+        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
+    at = None if number == model_choice.OWN else asked.at
+    return policies.decide_model(manifests, agent, model, task_name, at)
 
 
 def _named(

@@ -8,7 +8,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from runner.contract import builtin, kinds
 from runner.contract.audit_entry import canonical
@@ -20,7 +20,6 @@ from runner.contract.kinds import (
     DataSource,
     Key,
     McpServer,
-    Memory,
     ModelEndpoint,
     Namespace,
     Secret,
@@ -30,7 +29,6 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import named
 
 S = TypeVar("S", bound=Spec)
-_WITH_AUTH: Final = (DataSource, Memory, ModelEndpoint, Tool)
 
 
 @dataclass(frozen=True)
@@ -217,29 +215,6 @@ class ManifestSet:
         if key not in self.resources:
             return None
         return stands_for(_spec(self.resources[key], Secret), entry)
-
-    def secrets(self) -> list[tuple[Key, str]]:
-        """Every secret entry that tools, servers, endpoints, sources and memories may use.
-
-        What cannot be read can be neither called nor asked: it needs no secret.
-        """
-        found = set()
-        for key, placed in self.resources.items():
-            try:
-                spec = kinds.spec_of(key.kind, placed.body)
-            except Refused:
-                continue
-            auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
-            named_ones = [] if auth is None else auth.entries(key.namespace)
-            # A server that no pinned tool names is never started.
-            if isinstance(spec, McpServer) and self._has_tools(key):
-                named_ones += spec.secrets(key.namespace)
-            found |= {one for one in named_ones if self.serves(one[0], key.namespace)}
-        return sorted(found)
-
-    def _has_tools(self, server: Key) -> bool:
-        tools = (PlacedTool(*_parts(placed)) for placed in self.of_kind("Tool"))
-        return any(found and found[0] == server for found in map(self.mcp_server, tools))
 
     def serves(self, secret: Key, namespace: str) -> bool:
         """Whether a namespace may use a Secret: its own, or one that says so, readably."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner import agent
-from runner.agent import AskModel, CallTool, Finish, GiveUp, Step
+from runner.agent import AskModel, CallTool, Finish, GiveUp, Note, Step
 from runner.contract.errors import Refused
 from runner.conversation import Conversation
-from runner.guard import Guard, Place, Waits
+from runner.guard import Guard
 from runner.manifest_set import PlacedAgent
+from runner.place import Place, Waits
 from runner.workflow import Visit
 
 
@@ -73,6 +74,8 @@ class Moves:
                         self._open = [one for one in self._open if one.number != number]
                         self._kept[visit] = number
                         await beside.wait(number)
+                case Note() as note:
+                    self._note(note, Place(self._number(visit, placed), visit), placed)
                 case Finish(text):
                     return text
                 case GiveUp(reason):
@@ -94,6 +97,24 @@ class Moves:
         self._kept.pop(place.visit, None)
         done = Step(place.step, name, kind, "", "done", request, result, place.visit)
         self._steps.append(done)
+
+    def _note(self, note: Note, place: Place, placed: PlacedAgent) -> None:
+        name = self._guard.manifests.called(placed)
+        where = {"visit": place.visit, "step": place.step}
+        self._guard.tell("note", **where, agent=name, note=note.to_json())
+        self._kept.pop(place.visit, None)
+        self._steps.append(
+            Step(
+                place.step,
+                name,
+                "turn",
+                note.name,
+                "done",
+                note.request,
+                note.result,
+                place.visit,
+            )
+        )
 
     def _next(self, visit: int, placed: PlacedAgent, given: str | None) -> agent.Move:
         opening = Conversation(placed.key.name, placed.spec.prompt, self._input, given)

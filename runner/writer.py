@@ -183,7 +183,7 @@ class Writer:
             case "model" | "tool" | "review":
                 said = self._ledger.journal.begin(held, message, now_us)
                 return self._decided(turn, held, said, message, now_us)
-            case "visit" | "result":
+            case "visit" | "result" | "note":
                 self._ledger.journal.take(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)

@@ -21,12 +21,18 @@ class Received:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send back. `drip_s` waits before each byte of the body."""
+    """What to send back. `drip_s` waits before each byte of the body.
+
+    After `cut_after` bytes of the body the connection is closed, though more was announced;
+    after `stall_after` bytes nothing comes any more until the server is closed.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     drip_s: float = 0.0
+    cut_after: int | None = None
+    stall_after: int | None = None
 
 
 class LocalServer:
@@ -84,12 +90,23 @@ class LocalServer:
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(answer.body)))
         handler.end_headers()
+        if answer.cut_after is not None or answer.stall_after is not None:
+            self._break_off(handler, answer)
+            return
         step = 1 if answer.drip_s else max(len(answer.body), 1)
         for start in range(0, len(answer.body), step):
             if answer.drip_s and self.closing.wait(answer.drip_s):
                 return
             handler.wfile.write(answer.body[start : start + step])
             handler.wfile.flush()
+
+    def _break_off(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+        end = answer.cut_after if answer.cut_after is not None else answer.stall_after
+        handler.wfile.write(answer.body[:end])
+        handler.wfile.flush()
+        if answer.stall_after is not None:
+            self.closing.wait()
+        handler.close_connection = True
 
     def secure(self, context: ssl.SSLContext) -> None:
         """Speak TLS from now on."""

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "init": "Make a repository of manifests to start from.",
     "limits": "Show limits, what is in use, and their worst window.",
     "logs": "Show what agents did, step by step; -f follows.",
+    "mcp": "Pin the tools of MCP servers.",
     "migrate": "Bring the database to the newest schema.",
     "notifications": "Show whom events were told, and what waits.",
     "notify": "Try the targets of notifications.",

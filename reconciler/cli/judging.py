@@ -19,7 +19,7 @@ from reconciler.why.declared import declared
 from reconciler.why.entries import Logged
 from reconciler.why.manifest import Held
 from reconciler.why.rows import Disclosed, TaskRow
-from runner import pinning
+from runner import model_choice, pinning
 from runner.contract import kinds
 from runner.contract.errors import NotFound, OrlojError, Refused
 from runner.contract.kinds import Key
@@ -156,7 +156,9 @@ def _verdict(manifests: ManifestSet, decided: Logged, call: Call) -> Verdict:
     agent = manifests.agent(decided.text("agent") or "")
     if call.tool:
         return judge.decide(manifests, agent, call)
-    return policies.decide_model(manifests, agent, decided.text("model") or "", call.task)
+    model = decided.text("model") or ""
+    at = model_choice.named_at(manifests, agent, model, decided.text("rule") or "")
+    return policies.decide_model(manifests, agent, model, call.task, at)
 
 
 def _compared(

@@ -8,7 +8,16 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
-from reconciler.governance import agents, bounds, moved, rules, systems, tools, trifecta
+from reconciler.governance import (
+    agents,
+    bounds,
+    mcp_servers,
+    moved,
+    rules,
+    systems,
+    tools,
+    trifecta,
+)
 from reconciler.governance.finding import Finding
 from reconciler.governance.world import Sides, World
 from reconciler.problem import Problem
@@ -23,6 +32,7 @@ _KINDS: Final[Mapping[str, _Compare]] = {
     "AgentSystem": systems.findings,
     "Approver": lambda sides, before, after: bounds.approver(sides),
     "DataSource": lambda sides, before, after: bounds.data_source(sides),
+    "McpServer": lambda sides, before, after: mcp_servers.findings(sides),
     "ModelEndpoint": lambda sides, before, after: bounds.model_endpoint(sides),
     "Namespace": lambda sides, before, after: bounds.namespace(sides),
     "RetentionPolicy": lambda sides, before, after: bounds.retention(sides),

@@ -39,6 +39,7 @@ def findings(sides: Sides, before: World, after: World) -> Iterator[Finding]:
     yield from _isolation(sides, old, new)
     yield from _network(sides, old, new)
     yield from _secret(sides, old, new)
+    yield from _pin(sides, after, old, new)
     yield from _flow(sides, old, new)
     yield from words.moved(sides, LIMITS, old, new)
 
@@ -113,6 +114,22 @@ def _secret(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
     elif before is not None and after is None:
         sentence = f"{sides.key.name} is no longer given the Secret {before}"
         yield sides.narrows("secret-withdrawn", sentence)
+
+
+def _pin(sides: Sides, after: World, old: Tool, new: Tool) -> Iterator[Finding]:
+    """Another tool of an MCP server, or the same one that says something else of itself."""
+    name, users = sides.key.name, _users(sides, after)
+    whom = f" (picked by {users})" if users else ""
+    had, has = ((spec.mcp_server_ref, spec.mcp_tool_name) for spec in (old, new))
+    if has != had and new.type == "mcp":
+        sentence = f"{name} calls {has[1]} of the MCP server {has[0]}{whom}"
+        yield sides.widens("pin-moved", sentence, "/spec/mcp_tool_name")
+    elif new.schema_digest != old.schema_digest:
+        parts = ("description", "input_schema")
+        told = [part for part in parts if getattr(old, part) != getattr(new, part)]
+        what = words.listed(told) or "annotations"
+        sentence = f"{name} is pinned anew: its server says another {what}{whom}"
+        yield sides.widens("pin-changed", sentence, "/spec/schema_digest")
 
 
 def _flow(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:

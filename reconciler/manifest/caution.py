@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.manifest.document import Path
 from runner.contract.kinds import (
-    Agent,
+    McpServer,
     ModelEndpoint,
     RetentionPolicy,
     Secret,
@@ -23,21 +23,20 @@ from runner.contract.kinds import (
 from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
-_IDLE: Final[dict[type[Strict], tuple[str, ...]]] = {
-    Agent: ("execution", "memory"),
-}
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
 _NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql"}
+_TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql", "mcp"}
+_FETCHERS: Final = frozenset({"npx", "npm", "pnpx", "bunx", "uvx", "pipx"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
 
 def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Canonical paths of a spec, each with what one should know about it."""
-    yield from _idle(spec, _IDLE.get(type(spec), ()), ("spec",))
     match spec:
         case Tool():
             yield from _tool(spec)
+        case McpServer():
+            yield from _mcp_server(spec)
         case ModelEndpoint():
             yield from _open_password("base_url", spec.base_url)
         case Secret():
@@ -69,6 +68,17 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
         words = "`capabilities`: with `requires` they decide nothing, and nobody is told them"
         yield ("spec", "capabilities"), words
     yield from _open_password("endpoint", tool.endpoint)
+
+
+def _mcp_server(server: McpServer) -> Iterator[tuple[Path, str]]:
+    program = (server.command or "").rpartition("/")[2]
+    if program in _FETCHERS and not server.network.hosts:
+        yield (
+            ("spec", "command"),
+            f"`command`: {program} fetches what it runs, and has no network in the sandbox;"
+            " install the server and name it, or give it `network: {hosts: ['*']}`",
+        )
+    yield from _open_password("endpoint", server.endpoint)
 
 
 def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:

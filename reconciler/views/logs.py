@@ -32,6 +32,9 @@ _WORDS: Final = {
     "action.approval_granted": "approved",
     "action.approval_denied": "denied",
     "action.expired": "expired",
+    "turn.repeated": "repeated",
+    "turn.repair": "repair",
+    "turn.violated": "violated",
 }
 _WHAT_MAX: Final = 160
 
@@ -50,7 +53,9 @@ def log_line(entry: Mapping[str, Any], step: StepRecord | None) -> Text:
     )
     if entry["type"].startswith("task."):
         return line.append_text(_state_change(entry))
-    called = entry.get("tool") or entry.get("model") or (step.name if step else "-")
+    turn = entry["type"].startswith("turn.")
+    named = "turn" if turn else step.name if step else "-"
+    called = entry.get("tool") or entry.get("model") or named
     line.append(f"{plain(str(entry.get('agent') or '-'))}  {plain(str(called))}  ")
     line.append_text(word(_outcome(entry)))
     if (took := entry.get("duration_us")) is not None:

@@ -128,6 +128,8 @@ def what(step: StepRecord) -> str:
     result = step.result
     if not isinstance(result, dict):
         return "" if result is None else str(result)
+    if step.kind == "turn":
+        return _noted(result)
     for name in ("error", "denied"):
         if result.get(name):
             code = f" ({result['code']})" if "code" in result else ""
@@ -135,6 +137,16 @@ def what(step: StepRecord) -> str:
     if calls := result.get("calls"):
         return "calls " + ", ".join(_call(call) for call in calls)
     return str(result.get("text") or result.get("content") or "")
+
+
+def _noted(result: dict[str, Any]) -> str:
+    """What a turn came to without a call."""
+    if "repeats" in result:
+        return f"answered as in step {result['repeats']}"
+    for name, words in (("denied", "denied: "), ("told", "told: "), ("lacks", "")):
+        if name in result:
+            return words + str(result[name])
+    return ""
 
 
 def _call(call: Any) -> str:

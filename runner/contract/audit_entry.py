@@ -74,6 +74,9 @@ class EntryType(StrEnum):
     ACTION_EXECUTED = "action.executed"
     ACTION_FAILED = "action.failed"
     ACTION_UNKNOWN = "action.unknown"
+    TURN_REPEATED = "turn.repeated"
+    TURN_REPAIR = "turn.repair"
+    TURN_VIOLATED = "turn.violated"
     APPROVAL_REQUESTED = "action.approval_requested"
     APPROVAL_GRANTED = "action.approval_granted"
     APPROVAL_DENIED = "action.approval_denied"
@@ -133,6 +136,9 @@ CODES: Final = {
     EntryType.ACTION_EXECUTED: "ACT004I",
     EntryType.ACTION_FAILED: "ACT005E",
     EntryType.ACTION_UNKNOWN: "ACT006E",
+    EntryType.TURN_REPEATED: "TRN001I",
+    EntryType.TURN_REPAIR: "TRN002I",
+    EntryType.TURN_VIOLATED: "TRN003W",
     EntryType.APPROVAL_REQUESTED: "APR001I",
     EntryType.APPROVAL_GRANTED: "APR002I",
     EntryType.APPROVAL_DENIED: "APR003W",

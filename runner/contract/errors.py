@@ -149,6 +149,9 @@ class ToolFailed(OrlojError):
 class ToolDenied(ToolFailed):
     """A tool is not what was agreed to, and was not called."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=ToolCode.PERMISSION_DENIED, untouched=True)
+
 
 class ModelFailed(OrlojError):
     """A model endpoint did not answer usefully.

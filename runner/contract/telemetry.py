@@ -25,6 +25,7 @@ ACTIONS: Final = frozenset(
         "canary_failed",
         "canary_passed",
         "daemon_started",
+        "model_fallback",
         "daemon_stopped",
         "database_back",
         "erased",

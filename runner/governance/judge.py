@@ -225,9 +225,12 @@ def _covered(found: list[grants.Grant], needed: Permission, *, exact: bool) -> b
 
 
 def _by_rules(case: _Case) -> Verdict | None:
-    """A denial by the ToolPermissions of the tool, unless the agent is pre-authorised."""
-    if _pre_authorised(case.agent, case.call.tool):
-        return None
+    """A denial by the ToolPermissions of the tool.
+
+    An agent that is pre-authorised needs none of their permissions. What they deny stays
+    denied: who writes an agent does not write the operator's rules.
+    """
+    outright = _pre_authorised(case.agent, case.call.tool)
     found = [
         grants.Grant(grants.folded(grant.permission), grant.rule)
         for grant in grants.of(case.manifests, case.agent, case.call.tool)
@@ -238,7 +241,7 @@ def _by_rules(case: _Case) -> Verdict | None:
             for permission in rule.required
         ]
         enough = any(held) if rule.any_of else all(held)
-        if held and not enough:
+        if held and not enough and not outright:
             words = (" or " if rule.any_of else " and ").join(map(str, rule.required))
             return deny(f"{rule.name} needs {words}", rule.at, rule.required)
         if rule.verdict == "deny":
@@ -257,8 +260,6 @@ def _asked(case: _Case) -> tuple[str, str] | None:
                 if wanted.covers(permission):
                     at = agent.at(f"/spec/governance/requireApproval/{index}")
                     return f"{permission} needs a person's approval", at
-    if _pre_authorised(case.agent, case.call.tool):
-        return None
     for rule in case.rules:
         if rule.verdict == "approval_required":
             return f"{rule.name} wants a person's approval", rule.verdict_at
@@ -291,8 +292,8 @@ def _not_offered(case: _Case) -> Verdict | None:
     ref, name = case.tool.spec.mcp_server_ref, case.tool.spec.mcp_tool_name or ""
     found = case.manifests.mcp_server(case.tool)
     if found is None:
-        reason = f"the MCP server {ref} is not declared"
-        return deny(reason, case.tool.at("/spec/mcp_server_ref"), case.needs)
+        reason, at = f"the MCP server {ref} is not declared", "/spec/mcp_server_ref"
+        return deny(reason, case.tool.at(at), case.needs, ToolCode.UNSUPPORTED_TOOL)
     key, server = found
     if server.tool_filter.lets(name):
         return None

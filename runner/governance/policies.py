@@ -87,11 +87,21 @@ def blocked(manifests: ManifestSet, chain: Iterable[PlacedAgent], call: Call) ->
 
 
 def decide_model(
-    manifests: ManifestSet, agent: PlacedAgent, model: str, task: str | None
+    manifests: ManifestSet,
+    agent: PlacedAgent,
+    model: str,
+    task: str | None,
+    fallback: str | None = None,
 ) -> Verdict:
-    """The verdict on asking a model: the agent's own, unless a policy allows others only."""
+    """The verdict on asking a model: the agent's own, unless a policy allows others only.
+
+    `fallback` is the line that names it where it is asked in the place of the agent's own.
+    """
     by_reference = agent.spec.model_ref is not None
     own = agent.at("/spec/model_ref" if by_reference else "/spec/model")
+    reason = "the agent's own model"
+    if fallback is not None:
+        reason, own = "a fallback of the agent's own model", fallback
     try:
         for member in manifests.chain(agent):
             for policy, spec in applying(manifests, member, task):
@@ -100,7 +110,7 @@ def decide_model(
                     return deny(f"{policy.key} does not allow the model {model}", at)
     except OrlojError as error:
         return deny(str(error), own)
-    return Verdict(Decision.ALLOW, "the agent's own model", own)
+    return Verdict(Decision.ALLOW, reason, own)
 
 
 def classes(tool: Tool) -> tuple[str, ...]:

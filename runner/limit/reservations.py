@@ -76,7 +76,8 @@ class Reservations:
         if not manifests.limited:
             return replace(verdict, output_max=agent.spec.limits.max_output_tokens)
         try:
-            limits = limit_rules.of_model(manifests, agent, held.task, held.task_name)
+            choice = message.get("choice", 0)
+            limits = limit_rules.of_model(manifests, agent, held.task, held.task_name, choice)
         except OrlojError as error:
             return deny(str(error), agent.at("/spec/governance"))
         call = self._call(held, message, now_us)

@@ -8,20 +8,26 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from runner import model_choice
 from runner.contract.errors import Refused
 from runner.contract.kinds.model_endpoint import Price
 from runner.governance import policies
 from runner.limit.limits import OUTPUT_DEFAULT, Dimension, Limit
 from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.model_choice import Choice
 
 _MILLION: Final = 1_000_000
 
 
 def of_model(
-    manifests: ManifestSet, agent: PlacedAgent, task: str, task_name: str | None
+    manifests: ManifestSet,
+    agent: PlacedAgent,
+    task: str,
+    task_name: str | None,
+    choice: int = model_choice.OWN,
 ) -> list[Limit]:
-    """The limits of a question to the agent's model, in a task; Refused without a price."""
-    found = list(_of_chain(manifests, agent, task))
+    """The limits of a question to a model of the agent's; Refused without a price."""
+    found = list(_of_chain(manifests, agent, task, choice))
     seen = set()
     for member in manifests.chain(agent):
         for placed, policy in policies.applying(manifests, member, task_name):
@@ -54,13 +60,20 @@ def output_wanted(agent: PlacedAgent) -> int:
     return agent.spec.limits.max_output_tokens or OUTPUT_DEFAULT
 
 
-def prices(manifests: ManifestSet, agent: PlacedAgent) -> Price | None:
-    """What a million tokens of the agent's model cost; None when nobody says."""
-    _, endpoint, model = manifests.endpoint(agent)
-    return endpoint.prices.get(model, endpoint.prices.get("*"))
+def prices(
+    manifests: ManifestSet, agent: PlacedAgent, choice: int = model_choice.OWN
+) -> Price | None:
+    """What a million tokens of a model of the agent's cost; None when nobody says."""
+    return _price(model_choice.numbered(manifests, agent, choice))
 
 
-def _of_chain(manifests: ManifestSet, agent: PlacedAgent, task: str) -> Iterator[Limit]:
+def _price(asked: Choice) -> Price | None:
+    return asked.endpoint.prices.get(asked.model, asked.endpoint.prices.get("*"))
+
+
+def _of_chain(
+    manifests: ManifestSet, agent: PlacedAgent, task: str, choice: int
+) -> Iterator[Limit]:
     for member in manifests.chain(agent):
         rules, name = member.spec.governance, _name(member)
 
@@ -74,18 +87,16 @@ def _of_chain(manifests: ManifestSet, agent: PlacedAgent, task: str) -> Iterator
             scope, rule = f"{task} {name}", at("maxTokensPerRun")
             yield Limit(Dimension.TOKENS_PER_RUN, scope, bound, rule)
         if rules.max_cost_per_day is not None:
-            yield _of_cost(manifests, agent, name, rules.max_cost_per_day, at("maxCostPerDay"))
+            asked = model_choice.numbered(manifests, agent, choice)
+            yield _of_cost(asked, name, rules.max_cost_per_day, at("maxCostPerDay"))
 
 
-def _of_cost(
-    manifests: ManifestSet, agent: PlacedAgent, name: str, bound: Decimal, rule: str
-) -> Limit:
-    price = prices(manifests, agent)
+def _of_cost(asked: Choice, name: str, bound: Decimal, rule: str) -> Limit:
+    price, model = _price(asked), asked.model
     if price is None:
-        key, _, model = manifests.endpoint(agent)
         raise Refused(
             f"maxCostPerDay of {name} ({rule}) needs the price of the model {model}; add"
-            f" spec.prices with {model} or '*' to the ModelEndpoint {key.namespace}/{key.name}"
+            f" spec.prices with {model} or '*' to the ModelEndpoint {asked.called}"
         )
     micro = int(bound * _MILLION)  # Rounded down: the limit is never the larger for it.
     return Limit(Dimension.COST_PER_DAY, name, micro, rule, price.input, price.output)

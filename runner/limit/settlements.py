@@ -123,7 +123,8 @@ class Settlements:
         if row.dimension is not Dimension.COST_PER_DAY:
             return int(tokens_in + tokens_out)
         manifests = self._pins.load(held.manifests)
-        price = limit_rules.prices(manifests, manifests.agent(message["agent"]))
+        agent = manifests.agent(message["agent"])
+        price = limit_rules.prices(manifests, agent, message.get("choice", 0))
         assert price is not None, "a cost was reserved for a model without a price"
         limit = Limit(row.dimension, row.scope, row.bound, "", price.input, price.output)
         return limit.amount(tokens_in, tokens_out)

@@ -9,7 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runner.contract.errors import ModelFailed
 from runner.contract.kinds import ModelEndpoint
 from runner.conversation import Conversation, ModelReply
 
@@ -17,7 +16,10 @@ _MODULES: Final = {
     "mock": "runner.models.mock",
     "openai": "runner.models.openai",
     "openai-compatible": "runner.models.openai",
-    "ollama": "runner.models.openai",
+    "azure": "runner.models.openai",
+    "azure-openai": "runner.models.openai",
+    "anthropic": "runner.models.anthropic",
+    "ollama": "runner.models.ollama",
 }
 
 
@@ -39,6 +41,7 @@ class Request:
     """One question to a model. `key` is the endpoint's API key, if it has one.
 
     `output_max` is the most tokens that the answer may have; None: as many as the model likes.
+    `schema` is a JSON Schema that the answer is asked to fit; what comes is checked elsewhere.
     """
 
     endpoint: ModelEndpoint
@@ -47,6 +50,7 @@ class Request:
     conversation: Conversation
     tools: list[Offer]
     output_max: int | None = None
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +83,18 @@ def by_bytes(sent: Any, messages: int) -> Estimate:
 
 def estimate(request: Request) -> Estimate:
     """What a question takes, known before it is asked."""
-    provider = request.endpoint.provider
-    if provider not in _MODULES:
-        return Estimate(0, 0, 0)  # `ask` fails before anything is sent.
-    made: Estimate = importlib.import_module(_MODULES[provider]).estimate(request)
+    made: Estimate = _module(request.endpoint).estimate(request)
     return made
 
 
 async def ask(request: Request) -> ModelReply:
     """The model's reply; ModelFailed, which says whether trying again may help."""
-    provider = request.endpoint.provider
-    if provider not in _MODULES:
-        raise ModelFailed(
-            f"the provider {provider} cannot be asked yet; use openai, openai-compatible, "
-            "ollama or mock",
-            untouched=True,
-        )
-    module = importlib.import_module(_MODULES[provider])
-    reply: ModelReply = await module.ask(request)
+    reply: ModelReply = await _module(request.endpoint).ask(request)
     return reply
+
+
+def _module(endpoint: ModelEndpoint) -> Any:
+    name = _MODULES[endpoint.provider]
+    if endpoint.provider == "ollama" and endpoint.speaks_openai:
+        name = _MODULES["openai-compatible"]
+    return importlib.import_module(name)

@@ -35,13 +35,12 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
                     tool.mcp_tool_name or "", arguments, call.idempotency_key
                 )
             except ToolFailed as error:
-                # Certainly not sent, as the retryable ones are.
-                if error.retryable and left:
+                if error.untouched and left:
                     continue
                 raise ToolFailed(
                     _bounded(str(error), call),
                     retryable=error.retryable,
-                    untouched=error.retryable,
+                    untouched=error.untouched,
                     isolation=session.level,
                 ) from None
             if answer.get("isError"):

@@ -45,10 +45,6 @@ for _name in ("mcp", "client"):
     logging.getLogger(_name).propagate = False
 
 
-class NotSent(ToolFailed):
-    """The call was certainly not made: the session was gone before."""
-
-
 class Session:
     """An open session. `over` is set as soon as nothing can be asked any more."""
 
@@ -68,7 +64,7 @@ class Session:
         return self._offers
 
     async def call(self, name: str, arguments: Mapping[str, Any], key: str) -> dict[str, Any]:
-        """The result of a call as JSON; ToolFailed, NotSent."""
+        """The result of a call as JSON; ToolFailed, `untouched` when it was not made."""
         params = mcp_types.CallToolRequestParams(
             name=name, arguments=dict(arguments), _meta={_KEY: key}
         )
@@ -108,15 +104,20 @@ class Session:
             if error.code == mcp_types.CONNECTION_CLOSED:
                 self.over.set()
                 if gone:
-                    raise NotSent("the server ended", retryable=True) from None
+                    raise _not_made("the server ended") from None
                 words = f"the server ended before it answered{self.cause}"
-                raise ToolFailed(words) from None
+                raise ToolFailed(words, retryable=True) from None
             if error.message == "Session terminated":
                 self.over.set()
-                raise NotSent("the server forgot our session", retryable=True) from None
+                raise _not_made("the server forgot our session") from None
             raise ToolFailed(f"the server answered with an error: {error.message}") from None
         except ValidationError:
             raise ToolFailed("the server's answer is not what the protocol has") from None
+
+    def ended(self, cause: str) -> ToolFailed:
+        """The failure to raise where a session is ended from here: calls tell the cause."""
+        self.cause = f": {cause}"
+        return ToolFailed(cause)
 
     async def heard(self, message: Any) -> None:
         """Take note that the list of tools is another."""
@@ -134,7 +135,7 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
             transport: Any = _over_pipes(pipes, session)
         else:
             pipes, session = None, Session(None)
-            client = await stack.enter_async_context(_http(server))
+            client = await stack.enter_async_context(_http(server, session))
             assert server.spec.endpoint is not None
             transport = streamable_http_client(
                 server.spec.endpoint, http_client=client, max_sse_event_size=LINE_BYTES_MAX
@@ -150,6 +151,10 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
             raise _in_words(error, pipes) from None
         finally:
             session.over.set()
+
+
+def _not_made(words: str) -> ToolFailed:
+    return ToolFailed(words, retryable=True, untouched=True)
 
 
 def _in_words(error: Exception, pipes: Pipes | None) -> OrlojError:
@@ -240,7 +245,7 @@ def _offer(tool: mcp_types.Tool) -> Offer:
     )
 
 
-def _http(server: Server) -> httpx2.AsyncClient:
+def _http(server: Server, session: Session) -> httpx2.AsyncClient:
     """A client that connects where the manifest says, and reads no more than the bounds."""
     spec = server.spec
     headers = {"Accept-Encoding": "identity"}
@@ -250,27 +255,32 @@ def _http(server: Server) -> httpx2.AsyncClient:
         else:
             headers[spec.auth.header_name or "X-API-Key"] = server.secret
     where = egress.reach(spec.endpoint, spec.network)
-    return egress.client(where, transport=_Bounded(where), headers=headers)
+    return egress.client(where, transport=_Bounded(where, session), headers=headers)
 
 
 class _Bounded(egress.Transport):
     """The way out, with an end to what one answer may hold."""
+
+    def __init__(self, where: egress.Reach, session: Session) -> None:
+        super().__init__(where)
+        self._session = session
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; a packed answer is refused, since a small one may unpack huge."""
         response = await super().handle_async_request(request)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             await response.aclose()
-            raise ToolFailed("its answer is packed, which was not asked for")
+            raise self._session.ended("its answer is packed, which was not asked for")
         limit = LINE_BYTES_MAX if request.method == "POST" else STREAM_BYTES_MAX
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Counted(response.stream, limit)
+        response.stream = _Counted(response.stream, limit, self._session)
         return response
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, session: Session) -> None:
         self._inner = inner
+        self._session = session
         self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -278,7 +288,7 @@ class _Counted(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             left -= len(chunk)
             if left < 0:
-                raise ToolFailed(f"its answer is longer than {self._limit} bytes")
+                raise self._session.ended(f"its answer is longer than {self._limit} bytes")
             yield chunk
 
     async def aclose(self) -> None:

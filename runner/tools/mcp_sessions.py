@@ -117,7 +117,7 @@ class _Kept:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._ready.done():
             return self._ready.result()
-        raise ToolFailed("the server was let go while it was asked", retryable=True)
+        raise ToolFailed("the server was let go", retryable=True, untouched=True)
 
     def _life(self) -> asyncio.Task[None]:
         assert self._living is not None
@@ -142,7 +142,7 @@ class _Kept:
         except OrlojError as error:
             retryable = isinstance(error, ToolFailed) and error.retryable
             words = f"the MCP server {name} cannot be used: {error}"
-            self._failed(ready, ToolFailed(words, retryable=retryable))
+            self._failed(ready, ToolFailed(words, retryable=retryable, untouched=True))
         except Exception as error:  # noqa: BLE001 - its text may hold a secret; its name may not.
             words = f"the MCP server {name}: internal error ({type(error).__name__})"
             self._failed(ready, ToolFailed(words))

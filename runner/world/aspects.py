@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.contract.kinds import Key, ModelEndpoint, Secret, Spec, Tool
+from runner.contract.kinds import Key, McpServer, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
 from runner.contract.kinds.tool_fields import ASKED, grpc_place
@@ -44,20 +44,33 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
         case Secret():
             yield from _secret(str(key), spec)
         case Tool(type="command"):
-            # A script counts as much as the interpreter that it is handed to.
-            paths = [word for word in spec.command if word.startswith("/") and "{" not in word]
-            for path in dict.fromkeys(paths):
-                yield Aspect(str(key), Look.PROGRAM, path)
-        case Tool(type="grpc", endpoint=str(place)):
-            secure, host = grpc_place(place)
-            url = f"{'https' if secure else 'http'}://{host}"
-            yield Aspect(str(key), Look.ADDRESS, url, spec.network)
-        case Tool(endpoint=str(url)) if spec.type in ASKED and not url.startswith("{"):
+            yield from _programs(str(key), spec.command)
+        case Tool(endpoint=str(url)):
+            yield from _asked(str(key), spec, url)
+        case McpServer(endpoint=str(url)):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
+        case McpServer():
+            yield from _programs(str(key), [spec.command or "", *spec.args])
         case ModelEndpoint():
             url = spec.base_url or BASE_URLS.get(spec.provider, "")
             if url and spec.provider != "mock":
                 yield Aspect(str(key), Look.ADDRESS, _origin(url))
+
+
+def _asked(subject: str, tool: Tool, url: str) -> Iterator[Aspect]:
+    if tool.type == "grpc":
+        secure, host = grpc_place(url)
+        url = f"{'https' if secure else 'http'}://{host}"
+        yield Aspect(subject, Look.ADDRESS, url, tool.network)
+    elif tool.type in ASKED and not url.startswith("{"):
+        yield Aspect(subject, Look.ADDRESS, _origin(url), tool.network)
+
+
+def _programs(subject: str, words: list[str]) -> Iterator[Aspect]:
+    # A script counts as much as the interpreter that it is handed to.
+    paths = [word for word in words if word.startswith("/") and "{" not in word]
+    for path in dict.fromkeys(paths):
+        yield Aspect(subject, Look.PROGRAM, path)
 
 
 def _secret(subject: str, spec: Secret) -> Iterator[Aspect]:

@@ -72,7 +72,8 @@ def _declared(connection: Connection) -> Iterator[Aspect]:
     body = dialect.as_bytes(connection, "body")
     rows = connection.exec_driver_sql(
         f"SELECT namespace, kind, name, spec_hash, {body} FROM resource"  # noqa: S608
-        " WHERE kind IN ('ModelEndpoint', 'Secret', 'Tool') ORDER BY namespace, kind, name"
+        " WHERE kind IN ('McpServer', 'ModelEndpoint', 'Secret', 'Tool')"
+        " ORDER BY namespace, kind, name"
     )
     for namespace, kind, name, spec_hash, content in rows:
         try:

@@ -212,7 +212,7 @@ def test_run_ends_with_1_when_the_task_fails(home: Home, orloj, agent, running) 
     done = orloj("run", "checker")
     assert (done.code, done.out) == (1, "")
     assert "failed" in done.err
-    assert "anthropic" in done.err
+    assert "secretRef" in done.err
 
 
 def test_run_without_a_runner_says_how_to_start_one_and_queues_nothing(

@@ -163,7 +163,7 @@ class Office:
 
     def export(self, name: str, *arguments: str) -> Bundle:
         tar = self.folder / f"{name}.tar"
-        self.log.export(tar, *arguments)
+        self.log.export(tar, *arguments, pdf=True)
         return Bundle.unpack(tar, self.folder / name)
 
 

@@ -23,8 +23,8 @@ DISCLOSED = ("--disclose", "arguments")
 class Period:
     """A log with a period that is over, with entries, values and commits, exported once."""
 
-    def __init__(self, log: Log, folder: Path) -> None:
-        self.log, self.folder = log, folder
+    def __init__(self, log: Log, folder: Path, *, pdf: bool = False) -> None:
+        self.log, self.folder, self.pdf = log, folder, pdf
         self.repository = Repository(folder)
         commits = [self._commit(number) for number in range(8)]
         self.source = log.follow(self.repository)
@@ -53,7 +53,7 @@ class Period:
 
     def again(self, log: Log | None = None) -> tuple[dict[str, Any], bytes]:
         out = self.folder / "again.tar"
-        fields = (log or self.log).export(out, *self._arguments)
+        fields = (log or self.log).export(out, *self._arguments, pdf=self.pdf)
         content = out.read_bytes()
         out.unlink()
         return fields, content
@@ -134,7 +134,8 @@ def test_it_is_the_same_however_the_mirror_is_packed(period: Period) -> None:
 
 
 @ONCE
-def test_it_is_the_same_from_a_copied_home(period: Period, tmp_path: Path) -> None:
+def test_it_is_the_same_from_a_copied_home(log: Log, tmp_path: Path) -> None:
+    period = Period(log, tmp_path, pdf=True)
     period.log.home.close()
     shutil.copytree(period.log.home.folder, tmp_path / "copy", symlinks=True)
     copied = Log(tmp_path / "copy")
@@ -224,7 +225,7 @@ def test_of_a_long_period_a_bounded_number_of_checkpoints_is_exported(
     for _ in range(60):
         log.fill(2)
         log.sign()
-    log.export(tmp_path / "a.tar", "--no-pdf", "--no-git")
+    log.export(tmp_path / "a.tar", "--no-git")
     folder = Bundle.unpack(tmp_path / "a.tar", tmp_path / "a").folder
     sizes = sorted(int(file.stem) for file in (folder / "checkpoints").iterdir())
     assert len(sizes) <= 12

@@ -242,28 +242,15 @@ def test_line_pointers_use_the_canonical_spelling_of_every_field() -> None:
     assert resource.mentions == (Mention(Key("default", "ModelEndpoint", "m"), 6, 13, True),)
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("  model: x\n  memory: {ref: m}\n", "`memory`: accepted, not yet acted on"),
-        ("  model: x\n  execution: {profile: contract}\n", "`execution`: accepted, not yet"),
-    ],
-)
-def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> None:
-    parsed = parse(agent(spec))
-
-    (problem,) = parsed.problems
-    assert problem.severity is Severity.WARNING
-    assert problem.line == 7
-    assert message in problem.message
-    assert len(parsed.resources) == 1
+def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
+    (problem,) = parse(agent("  model: x\n  execution: {profile: contract}\n")).problems
+    assert problem.severity is Severity.ERROR
+    assert (problem.line, "needs tool_sequence" in problem.message) == (7, True)
 
 
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("Task", "  agent: a\n  max_turns: 3\n", "`max_turns`: accepted, not yet"),
-        ("Task", "  agent: a\n  messageRetry: {maxAttempts: 3}\n", "`message_retry`: accepted"),
         ("ToolApproval", "  task_ref: t\n  tool: x\n", "approves nothing"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
         ("Tool", f"  description: x\n  endpoint: https://me:{CANARY}@x/\n", "a password"),
@@ -274,8 +261,6 @@ def test_a_field_that_is_not_acted_on_is_a_warning(spec: str, message: str) -> N
         ),
     ],
     ids=[
-        "turns",
-        "messages",
         "approval",
         "isolation",
         "tool",

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from data_sources import ELSEWHERE, sqlite_pair
 
+from runner import named_secrets
 from runner.contract import kinds
 from runner.contract.kinds import Key, Metadata
 from runner.conversation import ToolCall
-from runner.guard import Guard, Place
+from runner.guard import Guard
 from runner.link import Link
 from runner.manifest_set import ManifestSet, Placed
+from runner.place import Place
 from runner.tools import Bounds
 from runner.wire import Wire
 
@@ -129,7 +131,7 @@ def test_an_answer_that_is_not_clear_opens_nothing(
 
 
 def test_a_set_names_the_secret_of_a_data_source() -> None:
-    assert manifests().secrets() == [(Key("default", "Secret", "keys"), "server")]
+    assert named_secrets.entries(manifests()) == [(Key("default", "Secret", "keys"), "server")]
 
 
 def test_a_namespace_has_its_own_data_sources() -> None:

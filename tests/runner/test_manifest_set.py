@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import manifest_set
+from runner import manifest_set, named_secrets
 from runner.contract import kinds
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import Key, Metadata
@@ -129,7 +129,7 @@ def test_a_set_names_each_secret_entry_once() -> None:
             {"endpoint": "http://x", "auth": {"secretRef": "keys"}},
         ),
     )
-    assert manifests.secrets() == [
+    assert named_secrets.entries(manifests) == [
         (Key("default", "Secret", "keys"), "openai"),
         (Key("other", "Secret", "keys"), "value"),
     ]
@@ -161,7 +161,10 @@ def test_a_secret_serves_other_namespaces_only_if_it_says_so(
     manifests = made(AGENT, tool, inside, *declared)
     assert manifests.serves(key, "default") is served
     assert manifests.serves(key, "vault")
-    assert manifests.secrets() == [(key, "other"), *([(key, "value")] if served else [])]
+    assert named_secrets.entries(manifests) == [
+        (key, "other"),
+        *([(key, "value")] if served else []),
+    ]
 
 
 def test_a_secret_that_cannot_be_read_serves_its_own_namespace_alone() -> None:
@@ -182,6 +185,6 @@ def test_what_cannot_be_read_needs_no_secret_and_keeps_the_others() -> None:
     auth = {"type": "http", "endpoint": "http://x", "auth": {"secretRef": "s"}}
     readable = placed(Key("default", "Tool", "t"), auth)
     unreadable = Placed(tomorrow, '{"spec": {"of_tomorrow": 1}}', "t.yaml", 1, {})
-    assert made(AGENT, readable, unreadable).secrets() == [
+    assert named_secrets.entries(made(AGENT, readable, unreadable)) == [
         (Key("default", "Secret", "s"), "value")
     ]

@@ -356,7 +356,7 @@ def test_a_server_killed_in_a_call_fails_it_once_and_is_started_anew(
     with pytest.raises(ToolFailed, match="ended before it answered") as failed:
         worker.call(args)
     killer.join()
-    assert not failed.value.retryable
+    assert not failed.value.untouched
     (calls,) = (tmp_path / "mcp").rglob("calls")
     assert calls.read_text() == "x"  # It may have happened: it is not made again.
     assert worker.call(args, {"text": "again"}) == "well"

@@ -287,13 +287,6 @@ def test_a_key_that_is_said_back_where_an_error_is_cut_is_not_kept(before: int) 
     assert len(str(failed.value)) < 400
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "azure", "azure-openai"])
-def test_a_provider_that_cannot_be_asked_yet_says_so(provider: str) -> None:
-    endpoint = ModelEndpoint.model_validate({"provider": provider, "default_model": "m"})
-    with pytest.raises(ModelFailed, match=f"{provider} cannot be asked yet"):
-        asyncio.run(models.ask(Request(endpoint, "m", None, TALK, [])))
-
-
 def test_a_name_that_only_looks_like_an_offered_one_stays_what_it_is() -> None:
     cyrillic = "other__slash__s\u0435nd"
     with ModelServer(completion(None, [{"name": cyrillic, "arguments": "{}"}])).running() as s:

@@ -121,6 +121,22 @@ def test_the_most_restrictive_rule_on_a_class_counts(
 
 
 @pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (RULE, Decision.ALLOW),
+        ({"operation_rules": [{"verdict": "approval_required"}]}, Decision.ASK),
+        ({"operation_rules": [{"verdict": "deny"}]}, Decision.DENY),
+    ],
+    ids=["a permission", "an approval", "a denial"],
+)
+def test_a_tool_that_is_allowed_outright_waives_permissions_and_nothing_else(
+    rule: dict[str, Any], expected: Decision
+) -> None:
+    who = agent(allowed_tools=["web_search"])
+    assert decided(who, placed("ToolPermission", "web_search", rule)).decision is expected
+
+
+@pytest.mark.parametrize(
     ("targets", "applies"),
     [
         ({"apply_mode": "global"}, True),

@@ -17,6 +17,7 @@ WORDS: Final = {
     "manifest.widened": "something became possible that was not before",
     "action.failed": "a call failed",
     "action.unknown": "a call began and nobody saw it end",
+    "turn.violated": "a turn of an agent ended without what its manifest demands",
     "task.resolved": "a person said whether an interrupted call ran",
     "task.cancelled": "a person ended a task",
     "drift.detected": "something was not as it had been applied",

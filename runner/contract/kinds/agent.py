@@ -1,8 +1,16 @@
 """Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
 
+import importlib
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from runner.contract.kinds.base import (
     AcceptedRisk,
@@ -17,6 +25,7 @@ from runner.contract.kinds.base import (
     named,
     only_one_of,
 )
+from runner.contract.kinds.model_endpoint import FALLBACKS, FALLBACKS_MAX
 
 MODEL_ENDPOINT_DEFAULT = "default"
 
@@ -99,15 +108,53 @@ class MemoryUse(Strict):
         return self
 
 
+_NonEmpty = Annotated[str, Field(min_length=1)]
+
+
 class Execution(Strict):
-    """What a turn must contain to count as done."""
+    """What a turn must hold to count as done, and what a call means that was made before.
+
+    With `profile: contract` each tool of `tool_sequence` must succeed, in any order, and the
+    answer must hold every marker. `output_schema` is a JSON Schema that the answer must fit.
+    Without `duplicate_tool_call_policy` each call that the model asks for is made.
+    """
 
     profile: Literal["dynamic", "contract"] = "dynamic"
-    tool_sequence: list[str] = []
-    required_output_markers: list[str] = []
-    duplicate_tool_call_policy: Literal["short_circuit", "deny"] = "short_circuit"
+    tool_sequence: list[_NonEmpty] = []
+    required_output_markers: list[_NonEmpty] = []
+    duplicate_tool_call_policy: Literal["short_circuit", "deny"] | None = None
     on_contract_violation: Literal["non_retryable_error", "observe"] = "non_retryable_error"
     tool_use_behavior: Literal["run_llm_again", "stop_on_first_tool"] = "run_llm_again"
+    output_schema: dict[str, Any] | None = None
+
+    @field_validator("tool_sequence", "required_output_markers", "on_contract_violation")
+    @classmethod
+    def _means_something(cls, value: Any, info: ValidationInfo) -> Any:
+        bound = value == "observe" if isinstance(value, str) else bool(value)
+        if bound and info.data.get("profile") == "dynamic":
+            raise ValueError(
+                "only `profile: contract` is held to it; write that, or leave it out"
+            )
+        return value
+
+    @field_validator("output_schema")
+    @classmethod
+    def _usable(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is None:
+            return None
+        # The library behind it is loaded where an agent asks for a shape, and nowhere else.
+        checker = importlib.import_module("runner.contract.output_schema")
+        if reason := checker.unusable(schema):
+            raise ValueError(reason)
+        return schema
+
+    @model_validator(mode="after")
+    def _has_tools(self) -> Self:
+        if self.profile == "contract" and not self.tool_sequence:
+            raise ValueError(
+                "`profile: contract` needs tool_sequence: the tools that must succeed"
+            )
+        return self
 
 
 class Limits(Strict):
@@ -119,10 +166,14 @@ class Limits(Strict):
 
 
 class Agent(Spec):
-    """An agent. `model` is a model's name, `model_ref` names a ModelEndpoint."""
+    """An agent. `model` is a model's name, `model_ref` names a ModelEndpoint.
+
+    `fallback_model_refs` are asked, in order, when that one is busy or out of reach.
+    """
 
     model: str | None = Field(default=None, min_length=1)
     model_ref: str | None = Field(default=None, min_length=1)
+    fallback_model_refs: list[str] = Field(default=[], max_length=FALLBACKS_MAX)
     description: Text = ""
     prompt: Text = ""
     tools: list[Annotated[ToolGrant, BeforeValidator(_grant)]] = []
@@ -133,6 +184,21 @@ class Agent(Spec):
     limits: Limits = Limits()
     governance: Governance = Governance()
     accept_risk: list[AcceptedRisk] = []
+
+    @field_validator("execution")
+    @classmethod
+    def _has_the_tools(cls, execution: Execution, info: ValidationInfo) -> Execution:
+        if not info.data.keys() >= {"tools", "allowed_tools", "memory"}:
+            return execution  # What is wrong with those is said already.
+        has = {grant.name for grant in info.data["tools"]} | {*info.data["allowed_tools"]}
+        has |= {f"memory.{operation}" for operation in info.data["memory"].allow}
+        for tool in execution.tool_sequence:
+            if tool not in has:
+                raise ValueError(
+                    f"tool_sequence names {tool}, which the agent does not have; list it in"
+                    " tools, or take it out"
+                )
+        return execution
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -145,9 +211,17 @@ class Agent(Spec):
             return named("ModelEndpoint", self.model_ref, namespace), None
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
 
+    def fallbacks(self, namespace: str) -> list[Reference]:
+        """The endpoints to ask when its own does not answer."""
+        return [
+            Reference(named("ModelEndpoint", name, namespace), ("spec", FALLBACKS, index))
+            for index, name in enumerate(self.fallback_model_refs)
+        ]
+
     def references(self, namespace: str) -> list[Reference]:
-        """Its endpoint if named, tools, roles and memory; what is not there is denied."""
-        found = [
+        """Its endpoints if named, tools, roles and memory; what is not there is denied."""
+        found = self.fallbacks(namespace)
+        found += [
             Reference(named(kind, name, namespace), ("spec", field, index), required=False)
             for kind, field, names in (
                 ("Tool", "tools", [tool.name for tool in self.tools]),

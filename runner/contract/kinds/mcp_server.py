@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from runner.contract.kinds.base import Duration, Key, Reference, SecretAuth, Spec, Strict, named
 from runner.contract.kinds.network import ANYWHERE, Network, endpoint
-from runner.contract.kinds.tool import ToolRuntime
+from runner.contract.kinds.tool import Tool, ToolRuntime
 
 DIVIDER: Final = "--"
 """Between the names of a server and its tool in the name of a Tool: `files--read_file`."""
@@ -194,6 +194,16 @@ class McpServer(Spec):
         """Every Secret entry that it is given."""
         named_ones = [*(variable.auth for variable in self.env), self.auth]
         return [auth.secret(namespace) for auth in named_ones if auth is not None]
+
+
+def inherited(tool: Tool, server: McpServer) -> Tool:
+    """A tool with the bounds of its server wherever it says nothing of its own."""
+    own, theirs, nothing = tool.runtime, server.default_tool_runtime, ToolRuntime()
+    runtime = ToolRuntime(
+        timeout=theirs.timeout if own.timeout == nothing.timeout else own.timeout,
+        retry=theirs.retry if own.retry == nothing.retry else own.retry,
+    )
+    return tool.model_copy(update={"runtime": runtime})
 
 
 def server_of(tool: str, namespace: str) -> Key | None:

@@ -161,11 +161,6 @@ class Tool(Spec):
             _check_place(self.type, self.endpoint, self.network)
         return self
 
-    @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        _check_mcp(self)
-        return self
-
     def references(self, namespace: str) -> list[Reference]:
         """The Secret and the McpServer it names."""
         found: list[Reference] = []
@@ -189,32 +184,6 @@ def _check_place(type: str, text: str, network: Network) -> None:
         tool_fields.grpc_place(text)
         if network.redirects is not None:
             raise ValueError("network.redirects is for http: grpc has none")
-
-
-def _check_mcp(tool: Tool) -> None:
-    """ValueError unless a tool of an MCP server is pinned, and says only what is its own."""
-    fields = ("mcp_server_ref", "mcp_tool_name", "schema_digest")
-    given = [field for field in fields if getattr(tool, field) is not None]
-    if tool.type != "mcp":
-        if given:
-            raise ValueError(f"{given[0]} belongs to a tool of type mcp")
-        return
-    if len(given) < len(fields):
-        raise ValueError(
-            "a tool of type mcp is pinned to what its server offers: mcp_server_ref,"
-            f" mcp_tool_name and schema_digest. Write it: orloj mcp pin"
-            f" {tool.mcp_server_ref or 'SERVER'}"
-        )
-    own = Tool.model_fields
-    for field in ("endpoint", "command", "function", "config", "auth", "network"):
-        if getattr(tool, field) != own[field].default:
-            raise ValueError(f"{field} of a tool of type mcp stands at its McpServer")
-    bounds = tool.runtime
-    if bounds != ToolRuntime(timeout=bounds.timeout, retry=bounds.retry):
-        raise ValueError(
-            "the program of a tool of type mcp is its McpServer's: isolation, memory and"
-            " processes stand there, under default_tool_runtime"
-        )
 
 
 def _check_endpoint(text: str, network: Network) -> None:

@@ -14,7 +14,7 @@ ASKED: Final = frozenset({"http", "external", "grpc", "webhook-callback"})
 ENVELOPED: Final = frozenset({"external", "webhook-callback"})
 TOLD: Final = ENVELOPED | {"grpc"}
 """The types whose servers are told what is known of the tool and of who calls it."""
-_CHECKED: Final = ASKED | {"command", "python", "sql"}
+_CHECKED: Final = ASKED | {"command", "python", "sql", "mcp"}
 _ACTS_FOR: Final = {
     "endpoint": ASKED,
     "method": frozenset({"http"}),
@@ -23,6 +23,7 @@ _ACTS_FOR: Final = {
     "config": frozenset({"python"}),
     "mcp_server_ref": frozenset({"mcp"}),
     "mcp_tool_name": frozenset({"mcp"}),
+    "schema_digest": frozenset({"mcp"}),
     "auth": ASKED | {"command"},
 }
 _OF_PROGRAMS: Final = ("memory_mb", "processes")
@@ -40,6 +41,8 @@ def check(tool: Any) -> None:
         return
     for field in _ACTS_FOR:
         _acts(tool, field)
+    if tool.type == "mcp":
+        _check_pin(tool)
     for field in _OF_PROGRAMS:
         if tool.type in ASKED and _says(tool.runtime, field):
             raise ValueError(f"runtime.{field} is for programs, and this is {tool.type}")
@@ -48,6 +51,25 @@ def check(tool: Any) -> None:
             "a program is given its secret as TOOL_SECRET, whatever the profile; leave"
             " auth.profile out"
         )
+
+
+def _check_pin(tool: Any) -> None:
+    """ValueError unless a tool of an MCP server is pinned, and says only what is its own."""
+    fields = ("mcp_server_ref", "mcp_tool_name", "schema_digest")
+    if any(getattr(tool, field) is None for field in fields):
+        raise ValueError(
+            "a tool of type mcp is pinned to what its server offers: mcp_server_ref,"
+            f" mcp_tool_name and schema_digest. Write it: orloj mcp pin"
+            f" {tool.mcp_server_ref or 'SERVER'}"
+        )
+    if _says(tool, "network"):
+        raise ValueError("network of a tool of type mcp stands at its McpServer")
+    for field in (*_OF_PROGRAMS, "isolation_mode"):
+        if _says(tool.runtime, field):
+            raise ValueError(
+                f"runtime.{field} of a tool of type mcp stands at its McpServer, under"
+                " default_tool_runtime"
+            )
 
 
 def _acts(tool: Any, field: str) -> None:
