@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner import builtin_call, mcp_given, model_choice, models, tools
+from runner import builtin_call, mcp_given, model_choice, models, tool_result, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
+from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -142,18 +142,15 @@ class Guard:
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
             return {"denied": answer["reason"], "code": answer.get("code")}
         started = time.monotonic_ns()
-        tries: list[Try] = []
         needs = answer.get("permissions", [])
-        result, answered = await self._made(place, agent, call, needs, tries)
-        if tries:
-            facts["tries"] = len(tries) + 1
-            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
-        outcome = "executed" if "content" in result else "failed"
-        # Why a call that was allowed was not made after all stays in the log for ever.
-        facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
-        used = ModelReply(None, tokens_in=answered.tokens)
-        self._tell(facts | {"code": result.get("code")}, started, outcome, result, used)
-        return result
+
+        async def made(tries: list[Try]) -> Answered:
+            return await self._made(place, agent, call, needs, tries)
+
+        became = await tool_result.of(made, self._hidden, {**self._ids, "step": place.step})
+        used = ModelReply(None, tokens_in=became.tokens)
+        self._tell(facts | became.facts, started, became.outcome, became.result, used)
+        return became.result
 
     async def _made(
         self,
@@ -162,32 +159,16 @@ class Guard:
         call: ToolCall,
         needs: list[str],
         tries: list[Try],
-    ) -> tuple[dict[str, Any], Answered]:
-        """The result of a call that was allowed, and what is known of how it was made."""
+    ) -> Answered:
+        """What an allowed call says; ToolFailed."""
         tool = self.manifests.tool(agent, call.tool)
         assert tool is not None, "the dispatcher allowed a tool that is not in the set"
-        try:
-            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
-            spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
-            brought = replace(brought, server=server)
-            ours = self.link.trusted
-            if tool.builtin is not None:
-                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
-            else:
-                answered = await attempts.made(spec, call.arguments, brought, tries, ours)
-        except ToolFailed as error:
-            said = seal.redact(str(error), self.secrets.values())
-            how = "denied" if isinstance(error, ToolDenied) else "error"
-            return {how: said, "code": error.code.value}, Answered("", error.isolation)
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            code = ToolCode.EXECUTION_FAILED.value
-            return {"error": f"internal error ({name})", "code": code}, Answered("")
-        content = seal.redact(answered.text, self.secrets.values())
-        return {"content": content}, answered
+        if tool.builtin is not None:
+            return await builtin_call.answer(self._builtin(place.step, agent, call))
+        brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
+        spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
+        brought = replace(brought, server=server)
+        return await attempts.made(spec, call.arguments, brought, tries, self.link.trusted)
 
     def _brought(
         self,
@@ -237,6 +218,9 @@ class Guard:
             link=self.link,
         )
 
+    def _hidden(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
+
     @property
     def _ids(self) -> dict[str, Any]:
         return {"task": self.task, "fence": self.fence}
@@ -283,15 +267,7 @@ class Guard:
             return None
         if not self.manifests.serves(auth.secret(namespace)[0], namespace):
             return None
-        first, *parts = (
-            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
-            for key, entry in auth.entries(namespace)
-        )
-        if first is not None or not parts:
-            return first
-        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
-        halves = [part for part in parts if part is not None]
-        return ":".join(halves) if len(halves) == len(parts) else None
+        return auth.value(namespace, self.secrets)
 
     def _sources(
         self, namespace: str, permissions: tuple[kinds.Permission, ...]

@@ -279,11 +279,10 @@ def _not_there(case: _Case) -> Verdict | None:
 def _not_runnable(case: _Case) -> Verdict | None:
     if case.tool.builtin is not None:
         return _not_there(case)
-    if case.tool.spec.type == "mcp":
-        return _not_offered(case)
-    if case.tool.spec.type in RUNNABLE_TYPES:
-        return None
-    reason = f"tools of type {case.tool.spec.type} cannot be run here"
+    kind = case.tool.spec.type
+    if kind in RUNNABLE_TYPES:
+        return _not_offered(case) if kind == "mcp" else None
+    reason = f"tools of type {kind} cannot be run here"
     return deny(reason, case.tool.at("/spec/type"), case.needs, ToolCode.UNSUPPORTED_TOOL)
 
 
