@@ -13,7 +13,15 @@ from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import AgentSystem, Key, Task, TaskSchedule, Tool, spec_of
+from runner.contract.kinds import (
+    AgentSystem,
+    Key,
+    Task,
+    TaskSchedule,
+    TaskWebhook,
+    Tool,
+    spec_of,
+)
 from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
@@ -22,6 +30,7 @@ _WITHOUT: Final = {
     "McpServer": "its tools cannot be called",
     "Memory": "every call to it is denied",
 }
+_QUEUED: Final = {"TaskSchedule": "as scheduled", "TaskWebhook": "as deliveries come"}
 
 _SCHEMAS: Final = "runner.contract.input_schema"
 SUGGESTIONS_MAX: Final = 20
@@ -158,12 +167,13 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
 
 
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
-    """A warning for a schedule whose task is also queued whenever it is applied."""
-    if resource.key.kind != "TaskSchedule":
+    """A warning for a schedule or webhook whose task is also queued whenever it is applied."""
+    if resource.key.kind not in _QUEUED:
         return []
-    schedule = spec_of("TaskSchedule", resource.body)
-    assert isinstance(schedule, TaskSchedule)
-    found = declared.get(schedule.task(resource.key.namespace))
+    trigger = spec_of(resource.key.kind, resource.body)
+    assert isinstance(trigger, TaskSchedule | TaskWebhook)
+    named = trigger.task(resource.key.namespace)
+    found = None if named is None else declared.get(named)
     if found is None:
         return []
     task = spec_of("Task", found.body)
@@ -171,7 +181,9 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     if task.mode == "template":
         return []
     line = resource.lines.get("/spec/task_ref", resource.line)
-    message = f"{found.key} also runs when it is applied, and not only as scheduled"
+    message = (
+        f"{found.key} also runs when it is applied, and not only {_QUEUED[resource.key.kind]}"
+    )
     hint = f"write `mode: template` at {found.path}:{found.line}"
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 

@@ -1,8 +1,8 @@
 """What follows a resource to its new name, and the record of where it was before.
 
-A schedule takes along how far it is decided and its moments, so that none runs twice or is
-lost. What is counted by an agent's name does not follow: limits begin anew, and an approval
-is worth nothing for a call of the new name (docs/plan.md says why).
+A schedule takes along how far it is decided and its moments, a webhook the events it knows,
+so that none runs twice or is lost. What is counted by an agent's name does not follow: limits
+begin anew, and an approval is worth nothing for a call of the new name (docs/plan.md says why).
 
 Plain statements over the caller's connection. Nothing here decides anything.
 """
@@ -26,7 +26,10 @@ _BEFORE: Final = (
     " WHERE namespace = ? AND kind = ? AND name = ? AND serial < ?"
     " ORDER BY serial DESC LIMIT 1"
 )
-_TABLES: Final = ("schedule", "schedule_fire")
+_TABLES: Final = {
+    "TaskSchedule": ("schedule", "schedule_fire"),
+    "TaskWebhook": ("task_webhook", "task_webhook_event"),
+}
 
 
 def carry(
@@ -47,8 +50,8 @@ def carry(
             (*change.key, serial, previous.namespace, previous.name)
             + (change.code.value, commit, now_us),
         )
-        if change.key.kind == "TaskSchedule":
-            _carry_schedule(connection, previous, change.key)
+        for table in _TABLES.get(change.key.kind, ()):
+            _carry(connection, table, previous, change.key)
 
 
 def former(connection: Connection, key: Key) -> list[Key]:
@@ -64,15 +67,14 @@ def former(connection: Connection, key: Key) -> list[Key]:
     return found
 
 
-def _carry_schedule(connection: Connection, old: Key, new: Key) -> None:
-    for table in _TABLES:
-        # What an earlier schedule of the new name left behind is not this one's past.
-        connection.exec_driver_sql(
-            f"DELETE FROM {table} WHERE namespace = ? AND name = ?",  # noqa: S608
-            (new.namespace, new.name),
-        )
-        connection.exec_driver_sql(
-            f"UPDATE {table} SET namespace = ?, name = ?"  # noqa: S608
-            " WHERE namespace = ? AND name = ?",
-            (new.namespace, new.name, old.namespace, old.name),
-        )
+def _carry(connection: Connection, table: str, old: Key, new: Key) -> None:
+    # What an earlier resource of the new name left behind is not this one's past.
+    connection.exec_driver_sql(
+        f"DELETE FROM {table} WHERE namespace = ? AND name = ?",  # noqa: S608
+        (new.namespace, new.name),
+    )
+    connection.exec_driver_sql(
+        f"UPDATE {table} SET namespace = ?, name = ?"  # noqa: S608
+        " WHERE namespace = ? AND name = ?",
+        (new.namespace, new.name, old.namespace, old.name),
+    )

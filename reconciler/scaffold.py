@@ -26,6 +26,7 @@ _OF_THE_PERSON: Final = (
 """The variables by which git knows who commits."""
 _DOCUMENTS: Final = "documents"
 _TEMPLATES: Final = "templates"
+_BLUEPRINTS: Final = "blueprints"
 _RENAMED: Final = {"gitignore": ".gitignore", "readme.md": "README.md"}
 
 
@@ -44,16 +45,29 @@ def templates() -> list[str]:
     return sorted(place.name for place in (_data() / _TEMPLATES).iterdir())
 
 
-def make(folder: Path, home: Settings, schema: str, template: str | None = None) -> Made:
+def blueprints() -> list[str]:
+    """The names of the blueprints: systems of agents to begin with."""
+    return sorted(place.name for place in (_data() / _BLUEPRINTS).iterdir())
+
+
+def make(
+    folder: Path,
+    home: Settings,
+    schema: str,
+    template: str | None = None,
+    blueprint: str | None = None,
+) -> Made:
     """Make a repository at `folder` and point the home at it; Refused, and nothing is left.
 
     `schema` is the JSON Schema of the manifests, for editors. A `template` is one of
-    `templates()`; without one it is an agent to try things with.
+    `templates()`, a `blueprint` one of `blueprints()`; without either it is an agent to try
+    things with.
     """
-    if template is not None and template not in templates():
-        known = ", ".join(templates())
-        raise errors.Refused(f"there is no template {template!r}; there are: {known}")
-    source = _data() / _TEMPLATES / template if template else _data()
+    source = _data()
+    if template is not None:
+        source = _chosen(_TEMPLATES, "template", template, templates())
+    elif blueprint is not None:
+        source = _chosen(_BLUEPRINTS, "blueprint", blueprint, blueprints())
     folder = folder.absolute()
     if folder.is_symlink() or (folder.exists() and _in_use(folder)):
         raise errors.Refused(f"{folder} is there already and not empty; choose another name")
@@ -67,6 +81,12 @@ def make(folder: Path, home: Settings, schema: str, template: str | None = None)
     except OSError as error:
         raise errors.Refused(f"cannot make {folder}: {error.strerror}") from error
     return Made(folder, files, _set_source(folder, home), _put_document(home.files, source))
+
+
+def _chosen(folder: str, what: str, name: str, known: list[str]) -> Traversable:
+    if name not in known:
+        raise errors.Refused(f"there is no {what} {name!r}; there are: {', '.join(known)}")
+    return _data() / folder / name
 
 
 def _data() -> Traversable:
@@ -138,7 +158,9 @@ def _set_source(folder: Path, home: Settings) -> bool:
 
 
 def _put_document(files: Path, source: Traversable) -> Path | None:
-    """A document for the first task to find, where there are none."""
+    """A document for the first task to find, where there are none and one is needed."""
+    if not (source / _DOCUMENTS).is_dir():
+        return None
     folder = files / _DOCUMENTS
     if folder.exists():
         return None

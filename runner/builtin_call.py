@@ -14,7 +14,7 @@ from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.tools import Answered, Bounds
 
-_MODULES: Final = {"memory": "runner.memory.answering"}
+_MODULES: Final = {"memory": "runner.memory.answering", "orloj": "runner.child.answering"}
 """Who answers the tools of a family, by what stands before the dot of their names."""
 
 

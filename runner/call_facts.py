@@ -1,13 +1,15 @@
-"""What the log says of a call for ever: of a model's question, and of a tool call. Pure."""
+"""What is decided of a model by its name, and what entries say of a call for ever. Pure."""
 
 from typing import Any
 
 from runner import model_choice
-from runner.contract.errors import OrlojError
+from runner.contract.errors import OrlojError, ToolCode
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import policies
 from runner.governance.verdict import Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent
+
+Message = dict[str, Any]
 
 
 def code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
@@ -16,8 +18,20 @@ def code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
     return verdict.code.value if denied else None
 
 
+def misfit(manifests: ManifestSet, agent: PlacedAgent, message: Message) -> Verdict:
+    """The verdict on arguments that a tool does not take, as its worker found.
+
+    The worker looked, since a look may take long. What it found may name the arguments, so
+    the entry names the place in the schema instead.
+    """
+    tool, found = manifests.tool(agent, message["tool"]), message["misfit"]
+    reason = f"the arguments do not meet {found['rule']} of its input_schema"
+    at = (tool or agent).at("/spec/input_schema")
+    return deny(reason, at, code=ToolCode(found["code"]))
+
+
 def of_model(
-    manifests: ManifestSet, agent: PlacedAgent, message: dict[str, Any], task_name: str | None
+    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
 ) -> Verdict:
     """The verdict on the model that a worker wants to ask, which the manifests must name."""
     model, number = message["model"], message.get("choice", model_choice.OWN)

@@ -138,6 +138,10 @@ class Slots:
     def __len__(self) -> int:
         return len(self._free)
 
+    def leave(self, count: int) -> None:
+        """Leave no more than so many to be filled."""
+        del self._free[max(0, count) :]
+
     def take(self, *, alone: bool = False) -> str | None:
         """The worker of the next slot; None when there is none.
 

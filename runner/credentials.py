@@ -11,9 +11,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from runner import manifest_set, named_secrets, queue
-from runner.contract import kinds, seal, settings
+from runner.contract import kinds, seal, sealing, settings
 from runner.contract.errors import Refused
 from runner.contract.kinds.base import SecretAuth
+from runner.contract.kinds.sealed_secret import SealedEntry
+from runner.contract.kinds.secret import SEALED
+from runner.contract.sealing import Address
 from runner.contract.settings import Settings
 from runner.manifest_set import ManifestSet
 
@@ -27,7 +30,10 @@ def find(
     found: dict[str, str] = {}
     for key, entry in named_secrets.entries(manifests):
         stands_for = manifests.secret_entry(key, entry)
-        value = None if stands_for is None else _value(connection, stands_for, sealer, where)
+        value = None
+        if stands_for is not None:
+            address = Address(key.namespace, key.name, entry)
+            value = _value(connection, stands_for, address, sealer, where)
         if value is not None:
             found[f"{key.namespace}/{key.name}:{entry}"] = value
     return found
@@ -52,7 +58,9 @@ def recorded(
     if not isinstance(spec, kinds.Secret) or not spec.serves(key.namespace, namespace):
         return None
     found = manifest_set.stands_for(spec, entry)
-    return None if found is None else _value(connection, found, sealer, where)
+    if found is None:
+        return None
+    return _value(connection, found, Address(key.namespace, key.name, entry), sealer, where)
 
 
 def on_host(stands_for: str, where: Settings) -> bool:
@@ -67,13 +75,19 @@ def of_host(stands_for: str, where: Settings) -> str | None:
 
 
 def _value(
-    connection: Connection, stands_for: str, sealer: seal.Sealer, where: Settings
+    connection: Connection,
+    stands_for: str,
+    address: Address,
+    sealer: seal.Sealer,
+    where: Settings,
 ) -> str | None:
     how, _, name = stands_for.partition(":")
     if how == "env":
         return _from_env(name, where)
     if how == "file":
         return _from_file(name, where)
+    if how == SEALED:
+        return _unsealed(stands_for, address, where)
     ciphertext = queue.ciphertext(connection, stands_for)
     if ciphertext is None:
         return None
@@ -81,6 +95,13 @@ def _value(
         return sealer.opened(stands_for, ciphertext)
     except Refused:
         return None  # The call that needs it fails and says so; the other tasks go on.
+
+
+def _unsealed(text: str, address: Address, where: Settings) -> str | None:
+    try:
+        return sealing.opened(where.home, SealedEntry.of(text), address)
+    except (Refused, ValueError):
+        return None  # As with any other value that this host has not.
 
 
 def _from_env(name: str, where: Settings) -> str | None:

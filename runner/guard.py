@@ -7,11 +7,12 @@ not do.
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from runner import builtin_call, mcp_given, model_choice, models, tool_result, tools
-from runner.builtin_call import BuiltinCall
-from runner.contract import builtin, kinds, seal
+from runner import model_choice, models, tool_result, tools
+from runner.carrier import Carrier
+from runner.contract import builtin, masking, seal
 from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
@@ -24,14 +25,12 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.masked import masked
+from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.model_choice import Choice
-from runner.place import Place, Waits
-from runner.tools import Answered, attempts
+from runner.place import Place, Review, Waits
+from runner.tools import Answered
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
-from runner.tools.sources import Source
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,18 @@ class Guard:
     secrets: dict[str, str]
     bounds: tools.Bounds
     sessions: McpSessions = field(default_factory=McpSessions)
+
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return Carrier(
+            link=self.link,
+            task=self.task,
+            fence=self.fence,
+            manifests=self.manifests,
+            secrets=self.secrets,
+            bounds=self.bounds,
+            sessions=self.sessions,
+        )
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -80,7 +91,7 @@ class Guard:
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, choice.key.namespace),
+            key=self._carrier.secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
             schema=agent.spec.execution.output_schema,
@@ -111,20 +122,27 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = masked(reply.to_json(), self.secrets.values())
+        said = masking.redact_json(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = seal.redact(str(error), self.secrets.values())
+        message = self._masked(str(error))
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
         return ModelFailed(
             message, retryable=error.retryable, retry_after_s=error.retry_after_s
         )
+
+    async def ask_review(
+        self, place: Place, agent: PlacedAgent, review: Review
+    ) -> dict[str, Any]:
+        """What people said of an output: `decision` and `reason`; Waits, LeaseLost."""
+        who = self.manifests.called(agent)
+        return await self._ask("review", place, step=place.step, agent=who, **review.to_json())
 
     async def call_tool(
         self, place: Place, agent: PlacedAgent, call: ToolCall
@@ -136,90 +154,21 @@ class Guard:
             place,
             **facts,
             request={"call": call.id, "arguments": call.arguments},
-            **self._misfit(agent, call),
+            **self._carrier.misfit(agent, call),
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"], "code": answer.get("code")}
+            return {"denied": answer["reason"], "code": answer["code"]}
         started = time.monotonic_ns()
         needs = answer.get("permissions", [])
 
         async def made(tries: list[Try]) -> Answered:
-            return await self._made(place, agent, call, needs, tries)
+            return await self._carrier.made(place, agent, call, needs, tries)
 
-        became = await tool_result.of(made, self._hidden, {**self._ids, "step": place.step})
+        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
         used = ModelReply(None, tokens_in=became.tokens)
         self._tell(facts | became.facts, started, became.outcome, became.result, used)
         return became.result
-
-    async def _made(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        call: ToolCall,
-        needs: list[str],
-        tries: list[Try],
-    ) -> Answered:
-        """What an allowed call says; ToolFailed."""
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
-        if tool.builtin is not None:
-            return await builtin_call.answer(self._builtin(place.step, agent, call))
-        brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
-        spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
-        brought = replace(brought, server=server)
-        return await attempts.made(spec, call.arguments, brought, tries, self.link.trusted)
-
-    def _brought(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        tool: PlacedTool,
-        permissions: tuple[kinds.Permission, ...],
-    ) -> tools.Call:
-        of = tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name)
-        return tools.Call(
-            idempotency_key=f"{self.task}:{place.step}",
-            secret=self._secret(tool.spec.auth, tool.key.namespace),
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            permissions=permissions,
-            sources=self._sources(agent.key.namespace, permissions),
-            caller=of,
-            sessions=self.sessions,
-        )
-
-    def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
-        """Why a tool that was offered does not take these arguments, as the dispatcher is told.
-
-        Looked at here, where a look that takes long holds up no other task's decision. What
-        was not offered is for the dispatcher alone to refuse.
-        """
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        offered = {one.name for one in agent.spec.tools}
-        if call.tool not in {*offered, *agent.spec.allowed_tools, *own}:
-            return {}
-        tool = self.manifests.tool(agent, call.tool)
-        found = None if tool is None else tools.misfit(tool.spec, call.arguments)
-        return {} if found is None else {"misfit": found}
-
-    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
-        return BuiltinCall(
-            tool=call.tool,
-            arguments=call.arguments,
-            task=self.task,
-            fence=self.fence,
-            step=step,
-            agent=agent,
-            manifests=self.manifests,
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            secret=self._secret,
-            link=self.link,
-        )
-
-    def _hidden(self, text: str) -> str:
-        return seal.redact(text, self.secrets.values())
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -262,22 +211,8 @@ class Guard:
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
-    def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
-        if auth is None:
-            return None
-        if not self.manifests.serves(auth.secret(namespace)[0], namespace):
-            return None
-        return auth.value(namespace, self.secrets)
-
-    def _sources(
-        self, namespace: str, permissions: tuple[kinds.Permission, ...]
-    ) -> dict[str, Source]:
-        """The data sources that the permissions name, as the agent's namespace knows them."""
-        declared = self.manifests.data_sources(namespace) if permissions else {}
-        return {
-            name: Source(declared[name], self._secret(declared[name].auth, namespace))
-            for name in {permission.resource for permission in permissions} & declared.keys()
-        }
+    def _masked(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
@@ -288,7 +223,3 @@ class Guard:
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)

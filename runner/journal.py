@@ -16,11 +16,12 @@ from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
+from runner.child import queueing
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
+from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.governance import judge
-from runner.governance.verdict import Call, Decision, Verdict, deny
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet
@@ -81,6 +82,13 @@ class Journal:
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
 
+    def child(self, held: Held, message: Message, now_us: int) -> Message:
+        """What becomes of a call that queues a task, or lists them; it was allowed before."""
+        manifests = self._pins.load(held.manifests)
+        return queueing.answer(
+            *(self._connection, held, message["step"], manifests, self._log), now_us=now_us
+        )
+
     def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
@@ -138,16 +146,9 @@ class Journal:
     def _misfit(
         self, held: Held, manifests: ManifestSet, message: Message, now_us: int
     ) -> Verdict:
-        """Write down a call whose arguments its tool does not take: nobody is asked about it.
-
-        The worker looked, since a look may take long. What it found may name the arguments,
-        so the entry names the line of the schema instead.
-        """
+        """Write down a call that its tool could not take: nobody is asked about it."""
         agent, misfit = manifests.agent(message["agent"]), message["misfit"]
-        tool = manifests.tool(agent, message["tool"])
-        at = (tool or agent).at("/spec/input_schema")
-        reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
-        verdict = deny(reason, at, code=ToolCode(misfit["code"]))
+        verdict = call_facts.misfit(manifests, agent, message)
         facts, withheld = call_facts.named(manifests, agent, message["tool"], verdict)
         arguments = message["request"]["arguments"]
         result = canonical({"denied": misfit["said"], "code": verdict.code})

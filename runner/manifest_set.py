@@ -243,7 +243,9 @@ class ManifestSet:
 
 
 def stands_for(spec: Secret, entry: str) -> str | None:
-    """What stands for an entry of a Secret: `env:NAME`, `file:NAME` or a digest."""
+    """What stands for an entry of a Secret: `env:NAME`, `file:NAME`, `sealed:…` or a digest."""
+    if entry in spec.sealed:
+        return spec.sealed[entry]
     if entry in spec.from_env:
         return f"env:{spec.from_env[entry]}"
     if entry in spec.from_file:

@@ -5,7 +5,9 @@ subject one task, and what a subject has running counts as turns it has had. Tas
 requirements no worker here meets are passed by, a whole lane at a time.
 """
 
+import contextlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
@@ -14,6 +16,10 @@ from sqlalchemy import Connection
 
 from runner import claim, queue
 from runner.claim import Claimable, Offer
+from runner.contract import kinds
+from runner.contract.errors import Refused
+from runner.contract.kinds import Worker
+from runner.contract.kinds.base import DEFAULT_NAMESPACE
 from runner.contract.settings import Runner
 from runner.contract.submission import PRIORITIES
 
@@ -21,9 +27,30 @@ PASSES_MAX: Final = 4  # Over the line, when other hosts claim at the same momen
 LANES_MAX: Final = 256  # Looked at in one pass; those beyond have their turn in the next.
 
 
-def offer(runner: Runner) -> Offer:
-    """What the settings say that the workers of this host have."""
-    return Offer(region=runner.region, gpu=runner.gpu, models=frozenset(runner.models))
+def offer(runner: Runner, declared: Worker | None = None) -> Offer:
+    """What the workers of this host have: as its settings say, else as its Worker declares."""
+    given = declared or Worker()
+    return Offer(
+        region=runner.region or given.region,
+        gpu=runner.gpu or given.capabilities.gpu,
+        models=frozenset(runner.models or given.capabilities.supported_models),
+    )
+
+
+def declared(connection: Connection, runner: Runner) -> Worker | None:
+    """The Worker that is recorded for this host, if there is one that can be read."""
+    name = runner.name or os.uname().nodename
+    body = connection.exec_driver_sql(
+        "SELECT body FROM resource WHERE namespace = ? AND kind = 'Worker' AND name = ?",
+        (DEFAULT_NAMESPACE, name),
+    ).scalar_one_or_none()
+    if body is None:
+        return None
+    with contextlib.suppress(Refused):  # What another version wrote says nothing here.
+        spec = kinds.spec_of("Worker", str(body))
+        assert isinstance(spec, Worker)
+        return spec
+    return None
 
 
 class Order:
@@ -31,7 +58,7 @@ class Order:
 
     def __init__(self, connection: Connection, offer: Offer) -> None:
         self._connection = connection
-        self._offer = offer
+        self.offer = offer
         self._after = dict.fromkeys(PRIORITIES.values(), "")
 
     def next(self, limit: int, busy: Mapping[str, int]) -> list[Claimable]:
@@ -85,4 +112,4 @@ class Order:
 
     def _fits(self, lane: str) -> bool:
         requirements = lane.partition(" ")[2]
-        return requirements == "{}" or claim.fits(json.loads(requirements), self._offer)
+        return requirements == "{}" or claim.fits(json.loads(requirements), self.offer)

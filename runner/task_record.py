@@ -110,12 +110,25 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildRecord:
+    """A task that another one's step queued; `task` is the other end, `depth` the child's."""
+
+    task: str
+    step: int
+    depth: int
+    task_name: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskAccount:
-    """A task with everything that happened to it."""
+    """A task with everything that happened to it. `parent` is the task that queued it."""
 
     task: TaskRecord
     attempts: tuple[AttemptRecord, ...]
     steps: tuple[StepRecord, ...]
+    parent: ChildRecord | None = None
+    children: tuple[ChildRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

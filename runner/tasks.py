@@ -1,6 +1,7 @@
 """The reading room of tasks: what people ask about them. It writes nothing."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row
@@ -10,6 +11,7 @@ from runner.contract import errors
 from runner.task_record import (
     WAITS_FOR_TIME,
     AttemptRecord,
+    ChildRecord,
     StepRecord,
     TaskAccount,
     TaskRecord,
@@ -86,6 +88,8 @@ def account(connection: Connection, task_id: str) -> TaskAccount:
         record(connection, task_id),
         tuple(AttemptRecord(*row) for row in attempts),
         tuple(steps(connection, task_id)),
+        next(_family(connection, "c.parent_id", "c.task_id", task_id), None),
+        tuple(_family(connection, "c.task_id", "c.parent_id", task_id)),
     )
 
 
@@ -127,6 +131,18 @@ def workers(connection: Connection) -> list[WorkerRecord]:
         " FROM worker ORDER BY started_at"
     )
     return [WorkerRecord(*row) for row in connection.exec_driver_sql(query)]
+
+
+def _family(connection: Connection, shown: str, by: str, task_id: str) -> Iterator[ChildRecord]:
+    """The tasks at the other end of what queued this one, or of what it queued, in order."""
+    query = (
+        f"SELECT {shown}, c.step, c.depth, t.task_name, t.state FROM task_child c"  # noqa: S608
+        f" JOIN task t ON t.id = {shown} WHERE {by} = ? ORDER BY c.step LIMIT ?"
+    )
+    for task, step, depth, name, state in connection.exec_driver_sql(
+        query, (task_id, STEPS_MAX)
+    ):
+        yield ChildRecord(task, step, depth, name, shown_state(state))
 
 
 def _task(row: Row[Any]) -> TaskRecord:

@@ -43,6 +43,8 @@ class Writer:
         self._host = service.host_id(settings.home) if database.shared else os.uname().nodename
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
+        self._settings = settings.runner
+        self._tasks_max: int | None = None  # As this host's Worker declares.
         offer = order.offer(settings.runner)
         self._ledger = Ledger(self._connection, self._host, settings.runner.crashes_max, offer)
         self._handout = HandOut(self._connection, self._ledger, settings)
@@ -65,9 +67,8 @@ class Writer:
             with self._database.reading(self._connection):
                 strays = self._look(turn) if turn.look else []
                 rescue = turn.look and self._database.shared
-                found = not turn.empty or strays or rescue or self._claimable(turn, now_us)
-            if not found:
-                return
+                if not (not turn.empty or strays or rescue or self._claimable(turn, now_us)):
+                    return
             with self._database.writing(self._connection):
                 self._write(turn, strays, now_us)
                 turn.mark = self._ledger.flush(now_us)
@@ -117,6 +118,9 @@ class Writer:
         There is no way known to the latter; a task that was leased by it would wait for ever.
         """
         turn.drains = relief.asked(self._connection)
+        declared = order.declared(self._connection, self._settings)
+        self._ledger.order.offer = order.offer(self._settings, declared)
+        self._tasks_max = None if declared is None else declared.max_concurrent_tasks
         leased = {(held.task, held.fence): held for held in self._leased()}
         for worker in (*turn.workers, *(worker for worker, _ in turn.lost)):
             for held in list(worker.held.values()):
@@ -128,7 +132,10 @@ class Writer:
 
     def _slots(self, turn: Turn) -> Slots:
         workers = turn.workers if turn.claims else ()
-        return crew.slots(workers, self._ledger.last_chance, turn.holds)
+        slots = crew.slots(workers, self._ledger.last_chance, turn.holds)
+        if self._tasks_max is not None:
+            slots.leave(self._tasks_max - sum(len(turn.holds(one)) for one in turn.workers))
+        return slots
 
     def _claimable(self, turn: Turn, now_us: int) -> bool:
         if not self._slots(turn):
@@ -185,6 +192,8 @@ class Writer:
                 return self._decided(turn, held, said, message, now_us)
             case "visit" | "result" | "note":
                 self._ledger.journal.take(held, message, now_us)
+            case "child":
+                return self._ledger.journal.child(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]

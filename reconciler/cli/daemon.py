@@ -16,7 +16,7 @@ def command(context: Context) -> int:
     telemetry.configure()
     try:
         daemon = Daemon(context.settings, context.database, decisions.cancel)
-        daemon.run(lambda running: port.opened(context.settings, running))
+        daemon.run(lambda running: port.opened(context.settings, running, context.database))
     finally:
         context.database.close()
     return 0

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -9,6 +10,9 @@ from reconciler import scaffold
 from reconciler.cli.context import Context, json_option
 from reconciler.views.plain import plain
 from runner.contract.kinds import schema
+from runner.contract.settings import Settings
+
+_SYSTEMS: Final = {"hierarchical": "hierarchy", "pipeline": "pipeline", "swarm-loop": "swarm"}
 
 
 @click.command()
@@ -18,15 +22,28 @@ from runner.contract.kinds import schema
     metavar="TEMPLATE",
     help="Manifests for regulated work: hipaa, soc2, eu-ai-act or finance.",
 )
+@click.option(
+    "--blueprint",
+    metavar="BLUEPRINT",
+    help="A system of agents instead of one: pipeline, hierarchical or swarm-loop.",
+)
 @json_option
 @click.pass_obj
-def command(context: Context, folder: Path, template: str | None, as_json: bool) -> None:
+def command(
+    context: Context,
+    folder: Path,
+    template: str | None,
+    blueprint: str | None,
+    as_json: bool,
+) -> None:
     """Make the folder NAME: a Git repository with an agent that runs without a key.
 
     Nothing is overwritten. When the home reconciles no repository yet, it will be this one.
     """
+    if template is not None and blueprint is not None:
+        raise click.UsageError("--template and --blueprint are two beginnings; take one")
     home = context.settings
-    made = scaffold.make(folder, home, schema.text(None), template)
+    made = scaffold.make(folder, home, schema.text(None), template, blueprint)
     if as_json:
         context.show_json(
             {
@@ -37,6 +54,23 @@ def command(context: Context, folder: Path, template: str | None, as_json: bool)
             }
         )
         return
+    lines = _made(made, home)
+    # A bare name is looked for in the repository of the home, which may be another one.
+    agent = "agent.yaml" if made.source_set else str(folder / "agent.yaml")
+    then = [f"orloj apply -f {agent}", "orloj status", "orloj up"]
+    if template is not None:
+        lines += [
+            "",
+            f"Read {made.repository}/README.md: what it does, and what remains yours.",
+        ]
+        then = ["orloj plan", "orloj up", "orloj approvals"]
+    elif blueprint is not None:
+        then = ["orloj plan", "orloj up", f"orloj graph {_SYSTEMS[blueprint]}"]
+    lines += ["", "Next:", *(f"  {command}" for command in then)]
+    click.echo("\n".join(plain(line) for line in lines))
+
+
+def _made(made: scaffold.Made, home: Settings) -> list[str]:
     lines = [f"Made {made.repository}, a Git repository with one commit:"]
     lines += [f"  {name}" for name in made.files]
     if made.source_set:
@@ -49,15 +83,4 @@ def command(context: Context, folder: Path, template: str | None, as_json: bool)
         ]
     if made.document is not None:
         lines.append(f"A document for the agent to scan: {made.document}")
-    if template is not None:
-        lines += [
-            "",
-            f"Read {made.repository}/README.md: what it does, and what remains yours.",
-        ]
-        lines += ["", "Next:", "  orloj plan", "  orloj up", "  orloj approvals"]
-        click.echo("\n".join(plain(line) for line in lines))
-        return
-    # A bare name is looked for in the repository of the home, which may be another one.
-    agent = "agent.yaml" if made.source_set else str(folder / "agent.yaml")
-    lines += ["", "Next:", f"  orloj apply -f {agent}", "  orloj status", "  orloj up"]
-    click.echo("\n".join(plain(line) for line in lines))
+    return lines

@@ -1,6 +1,7 @@
 """`orloj run`: run an agent once and show its answer."""
 
 import difflib
+from dataclasses import replace
 from typing import Final
 
 import click
@@ -10,22 +11,24 @@ from reconciler import recorded
 from reconciler.cli.context import Context, json_option
 from reconciler.cli.decide import settled
 from reconciler.cli.parameters import Length, Pair
-from reconciler.resource import person_owner
+from reconciler.resource import Recorded, person_owner
 from reconciler.views import tasks as view
 from runner.contract import clock, errors, service, settings, submission, wake
 from runner.contract.audit_entry import NO_COMMIT
-from runner.contract.kinds import Key
+from runner.contract.kinds import Key, Task, spec_of
 from runner.contract.kinds.base import DEFAULT_NAMESPACE, named
 from runner.contract.submission import Submission
 from runner.task_record import TaskRecord
 
 NAMES_SHOWN: Final = 10
+_FLAGS: Final = {"Agent": "", "AgentSystem": "--system", "Task": "--task"}
 
 
 @click.command()
 @click.argument("name", metavar="AGENT")
 @click.option("--input", "inputs", type=Pair(), multiple=True, help="An input of the task.")
 @click.option("--system", is_flag=True, help="AGENT names an AgentSystem.")
+@click.option("--task", is_flag=True, help="AGENT names a Task: its work, with these inputs.")
 @click.option("--detach", is_flag=True, help="Queue it, print its ID and do not wait.")
 @click.option("--timeout", type=Length(), help="Wait no longer than 30s, 5m; it goes on.")
 @json_option
@@ -36,6 +39,7 @@ def command(
     *,
     inputs: tuple[tuple[str, str], ...],
     system: bool,
+    task: bool,
     detach: bool,
     timeout: float | None,
     as_json: bool,
@@ -44,9 +48,12 @@ def command(
 
     Exit code 0 when it succeeded, 1 when it did not.
     """
-    key = named("AgentSystem" if system else "Agent", name, DEFAULT_NAMESPACE)
+    if system and task:
+        raise click.UsageError("--system and --task say what AGENT names: give one")
+    kind = "AgentSystem" if system else "Task" if task else "Agent"
+    key = named(kind, name, DEFAULT_NAMESPACE)
     with context.database.read() as connection:
-        check_known(connection, key)
+        check_known(connection, key, tasks=True)
     here = service.is_running(context.settings.run, "runner")
     if not (detach or here or context.database.shared):
         raise errors.Refused(
@@ -57,14 +64,14 @@ def command(
     if detach:
         _say_queued(context, task_id, as_json)
         return 0
-    (task,) = settled(context, [task_id], timeout)
+    (ended,) = settled(context, [task_id], timeout)
     if as_json:
-        context.show_json(view.task_json(task))
-    elif task.state == "succeeded":
-        click.echo(view.answer(task))
-    if task.state == "succeeded":
+        context.show_json(view.task_json(ended))
+    elif ended.state == "succeeded":
+        click.echo(view.answer(ended))
+    if ended.state == "succeeded":
         return 0
-    context.say(_why_not(task))
+    context.say(_why_not(ended))
     return 1
 
 
@@ -83,26 +90,38 @@ def _submit(context: Context, key: Key, inputs: dict[str, str]) -> str:
     with context.database.write() as connection:
         subject = recorded.resources_with(connection, [key]).get(key)
         commit = recorded.commit_of(connection, subject.owner) if subject else None
-        actor = person_owner(settings.person())
-        (task_id,) = submission.submit(
-            connection,
-            [Submission(subject=key, actor=actor, input=inputs)],
-            commit or NO_COMMIT,
-            clock.now_us(),
-        )
+        work = _work(key, subject, person_owner(settings.person()), inputs)
+        (task_id,) = submission.submit(connection, [work], commit or NO_COMMIT, clock.now_us())
     context.database.knock(wake.RUNNER)
     return task_id
 
 
-def check_known(connection: Connection, key: Key) -> None:
-    """NotFound with the names that come close, or with the flag that was meant."""
+def _work(key: Key, subject: Recorded | None, actor: str, inputs: dict[str, str]) -> Submission:
+    """What is asked for; a Task's own inputs stand where none are given."""
+    if key.kind != "Task":
+        return Submission(subject=key, actor=actor, input=inputs)
+    if subject is None:
+        raise errors.NotFound(f"no Task {key.namespace}/{key.name} is applied any more")
+    task = spec_of("Task", subject.body)
+    assert isinstance(task, Task)
+    work = submission.of_task(key, task, actor)
+    return replace(work, input=work.input | inputs)
+
+
+def check_known(connection: Connection, key: Key, *, tasks: bool = False) -> None:
+    """NotFound with the names that come close, or with the flag that was meant.
+
+    `tasks`: whether there is a flag for a Task.
+    """
     if recorded.resources_with(connection, [key]):
         return
     message = f"no {key.kind} {key.namespace}/{key.name} is applied"
-    other = {"Agent": "AgentSystem", "AgentSystem": "Agent"}[key.kind]
-    if key.name in recorded.names(connection, other, key.namespace):
-        hint = "add --system" if other == "AgentSystem" else "leave out --system"
-        raise errors.NotFound(f"{message}; an {other} of that name is: {hint}")
+    for other, flag in _FLAGS.items():
+        if other in (key.kind, "" if tasks else "Task"):
+            continue
+        if key.name in recorded.names(connection, other, key.namespace):
+            hint = f"add {flag}" if flag else f"leave out {_FLAGS[key.kind]}"
+            raise errors.NotFound(f"{message}; {other} {key.name} is: {hint}")
     names = recorded.names(connection, key.kind, key.namespace)
     if close := difflib.get_close_matches(key.name, names, n=1):
         raise errors.NotFound(f"{message}; did you mean {close[0]}?")

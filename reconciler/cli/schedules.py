@@ -74,7 +74,7 @@ def _record(
     return view.ScheduleRecord(
         namespace=key.namespace,
         name=key.name,
-        task=str(spec.task(key.namespace)),
+        task=str(spec.queued(key.namespace)),
         schedule=spec.schedule,
         time_zone=spec.time_zone,
         concurrency_policy=spec.concurrency_policy,

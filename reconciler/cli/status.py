@@ -51,7 +51,10 @@ def command(context: Context, exit_code: bool, as_json: bool) -> int:
             # What the hosts that share a database offer, only they know.
             tasks_unmatched=0
             if shared
-            else tasks.unmatched(connection, order.offer(settings.runner)),
+            else tasks.unmatched(
+                connection,
+                order.offer(settings.runner, order.declared(connection, settings.runner)),
+            ),
             approvals=approval_rows.pending(connection, now_us),
             limit_waits=limit_records.waits(connection),
             drift=drift,

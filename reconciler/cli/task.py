@@ -9,6 +9,7 @@ from reconciler.cli.context import Context, json_option
 from reconciler.cli.decide import decide, show
 from reconciler.views import tasks as view
 from runner import decisions, tasks
+from runner.contract import errors
 from runner.task_record import Decided
 
 
@@ -29,13 +30,25 @@ def command() -> None:
 
 @command.command("show")
 @click.argument("task_id", metavar="ID")
+@click.option(
+    "--output", "only", is_flag=True, help="Print its output alone, letter by letter."
+)
 @json_option
 @click.pass_obj
-def show_task(context: Context, task_id: str, as_json: bool) -> None:
-    """Show one task. A unique beginning of its ID is enough."""
+def show_task(context: Context, task_id: str, only: bool, as_json: bool) -> None:
+    """Show one task. A unique beginning of its ID is enough.
+
+    With --output, exit code 1 when it has none.
+    """
+    if only and as_json:
+        raise click.UsageError("--output prints one text: leave out --json")
     with context.database.read() as connection:
         account = tasks.account(connection, tasks.resolve(connection, task_id))
-    if as_json:
+    if only:
+        if account.task.output is None:
+            raise errors.NotFound(f"task {account.task.id} is {account.task.state}: no output")
+        click.echo(account.task.output, nl=False)
+    elif as_json:
         context.show_json(view.account_json(account))
     else:
         context.show(view.task_account(account))

@@ -16,7 +16,9 @@ _REQUESTED: Final = "action.approval_requested"
 _GRANTED: Final = "action.approval_granted"
 _DENIED: Final = "action.approval_denied"
 _CONSUMED: Final = "action.consumed"
-_BY_THEMSELVES: Final = ("git:", "schedule:", "worker:", "canary", "runner:", "daemon:")
+_BY_THEMSELVES: Final = (
+    *("git:", "schedule:", "webhook:", "worker:", "canary", "runner:", "daemon:", "task:"),
+)
 """How actors begin that are no people, and queue tasks."""
 _OVER: Final = frozenset({"action.expired", "action.approval_withdrawn"})
 

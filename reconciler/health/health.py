@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from reconciler import canary, recorded
+from reconciler.delivery import rows as delivery_rows
 from reconciler.health import rules as health_rules
 from reconciler.health.rules import Call, Evidence, Finding, Turns, Work
 from reconciler.resource import Recorded
@@ -116,6 +117,7 @@ def _evidence(connection: Connection, item: Recorded, rows: _Rows) -> Evidence:
         tasks=rows.work.get(key, ()),
         call=rows.calls.get((step, key.name)),
         turns=_turns(connection, key) if scheduled else Turns(),
+        refuses=_refuses(connection, key) if key.kind == delivery_rows.KIND else "",
         held=key in rows.held_tasks or (scheduled and item.owner in rows.held_owners),
     )
 
@@ -134,6 +136,11 @@ def _turns(connection: Connection, key: Key) -> Turns:
         return Turns(missed=last[0].reason or "")
     work = None if last[0].task is None else Work(last[0].task, last[0].state or "", None)
     return Turns(task=work)
+
+
+def _refuses(connection: Connection, key: Key) -> str:
+    standing = delivery_rows.standings(connection).get(key)
+    return (standing.problem or "") if standing else ""
 
 
 def _said(result: str | None) -> str:

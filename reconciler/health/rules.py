@@ -73,6 +73,8 @@ class Evidence:
     tasks: Sequence[Work] = ()
     call: Call | None = None
     turns: Turns = field(default_factory=Turns)
+    refuses: str = ""
+    """Why a webhook lets nothing in."""
     held: bool = False
 
 
@@ -182,6 +184,14 @@ def _schedule(evidence: Evidence, spec: Mapping[str, Any]) -> _Said:
     return Health.HEALTHY, "its moments are decided in time"
 
 
+def _webhook(evidence: Evidence, spec: Mapping[str, Any]) -> _Said:
+    if spec.get("suspend"):
+        return Health.SUSPENDED, "its manifest suspends it"
+    if evidence.refuses:
+        return Health.DEGRADED, f"it lets nothing in: {evidence.refuses}"
+    return Health.HEALTHY, "it takes deliveries"
+
+
 _RULES: Final = {
     "Agent": _worker,
     "AgentSystem": _worker,
@@ -189,4 +199,5 @@ _RULES: Final = {
     "ModelEndpoint": _called,
     "Task": _task,
     "TaskSchedule": _schedule,
+    "TaskWebhook": _webhook,
 }

@@ -24,7 +24,7 @@ from runner.contract.kinds.base import seconds
 DRAIN_MAX_S: Final = 86_400.0
 _POLICIES: Final = ("continue", "cancel", "drain")
 _NOT_IN_TASKS: Final = frozenset(
-    {"Approver", "RetentionPolicy", "TaskSchedule", "ToolApproval"}
+    {"Approver", "RetentionPolicy", "TaskSchedule", "TaskWebhook", "Worker"}
 )
 _NEAR: Final = 0.75
 

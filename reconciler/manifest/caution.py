@@ -15,12 +15,9 @@ from runner.contract.kinds import (
     RetentionPolicy,
     Secret,
     Spec,
-    TaskApproval,
     Tool,
-    ToolApproval,
     tool_fields,
 )
-from runner.contract.kinds.base import Strict
 from runner.contract.kinds.retention_policy import FLOORS, days
 
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
@@ -44,19 +41,6 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
         case RetentionPolicy(keep=keep) if keep.entries and days(keep.entries) < _HALF_YEAR:
             words = f"`entries`: {keep.entries} is less than the 6 months of the EU AI Act"
             yield ("spec", "keep", "entries"), words
-        case ToolApproval():
-            yield ("spec", "tool"), "a ToolApproval in a repository approves nothing"
-        case TaskApproval():
-            yield ("spec", "task_ref"), "a TaskApproval in a repository approves nothing"
-
-
-def _idle(part: Strict, fields: tuple[str, ...], at: Path) -> Iterator[tuple[Path, str]]:
-    """The fields that say something, other than their default, to nobody."""
-    for field in fields:
-        if field in part.model_fields_set and (
-            getattr(part, field) != type(part).model_fields[field].default
-        ):
-            yield (*at, field), f"`{field}`: accepted, not yet acted on"
 
 
 def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
@@ -102,6 +86,8 @@ def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:
 def _secret(secret: Secret) -> Iterator[tuple[Path, str]]:
     for field, values in (("stringData", secret.string_data), ("data", secret.data)):
         if values:
-            message = f"`{field}`: secret value stands in Git; use fromEnv or fromFile"
+            message = (
+                f"`{field}`: secret value stands in Git; seal it, or use fromEnv or fromFile"
+            )
             yield ("spec", field), message
             return

@@ -48,7 +48,7 @@ def _open(document: Document | None) -> bool:
     if document is None or type(document.value) is not dict:
         return False
     kind = document.value.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS or kind == "Secret":
+    if not isinstance(kind, str) or kind not in KINDS or kind in ("Secret", "SealedSecret"):
         return False
     return not any(_of_a_secret(path) for path in document.marks)
 

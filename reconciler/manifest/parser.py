@@ -10,7 +10,7 @@ else looks at them, and no problem shows a line of a document that may hold one.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from reconciler.manifest import (
     annotations,
     caution,
+    elsewhere,
     excerpt,
     origin,
     positions,
@@ -30,16 +31,24 @@ from reconciler.manifest.sealing import Seal
 from reconciler.manifest.wording import Finding
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
-from runner.contract.kinds import API_VERSION, KINDS, Key, Metadata, Spec, canonical, digest
+from runner.contract.kinds import (
+    API_VERSION,
+    KINDS,
+    Key,
+    Metadata,
+    SealedSecret,
+    Spec,
+    canonical,
+    digest,
+)
 from runner.contract.kinds.schema import Shape, metadata_shape, schema, shape
 
-MEANING: Final = 5  # Count up when the same text comes to mean something else.
+MEANING: Final = 6  # Count up when the same text comes to mean something else.
 PROBLEMS_MAX: Final = 100
 
 _NEEDED: Final = ("apiVersion", "kind", "metadata", "spec")
 _TOP: Final = (*_NEEDED, "status")
 _TOP_SHAPE: Final = Shape({name: (name, None) for name in _TOP})
-_KINDS_ELSEWHERE: Final = ("TaskWebhook", "Worker")
 
 
 @cache
@@ -119,10 +128,12 @@ class _Part:
         metadata = self._valid(Metadata, manifest, "metadata", metadata_shape)
         if kind is None:
             return None
+        declared = "Secret" if kind == "SealedSecret" else kind
         if isinstance(metadata, Metadata):
-            self.key = Key(metadata.namespace, kind, metadata.name)
-            self._problems_of(origin.mistakes(kind, metadata))
-            self._problems_of(annotations.mistakes(kind, metadata))
+            self.key = Key(metadata.namespace, declared, metadata.name)
+            self._problems_of(origin.mistakes(declared, metadata))
+            self._problems_of(annotations.mistakes(declared, metadata))
+            self._problems_of(elsewhere.misplaced(declared, metadata))
         if kind == "Secret":
             self._sealed, mistakes = sealing.seal_values(manifest, self._seal)
             self._problems_of(mistakes)
@@ -131,6 +142,8 @@ class _Part:
             return None
         assert isinstance(metadata, Metadata)
         assert isinstance(spec, Spec)
+        if isinstance(spec, SealedSecret):
+            metadata = self._with_template(metadata, spec)
         return self._built(kind, metadata, spec)
 
     def _kind(self, manifest: dict[str, Any]) -> str | None:
@@ -141,8 +154,8 @@ class _Part:
             )
         if isinstance(kind, str) and kind in KINDS:
             return kind
-        if kind in _KINDS_ELSEWHERE:
-            self._find(Finding(("kind",), False, f"kind {kind} is not supported yet"))
+        if refused := elsewhere.refused(kind):
+            self._find(refused)
         elif "kind" in manifest:
             hint = wording.one_of(kind, list(KINDS))
             self._find(Finding(("kind",), False, "unknown kind", hint))
@@ -176,8 +189,19 @@ class _Part:
             return model.model_validate(manifest[field], strict=True)
         except ValidationError as error:
             for finding in wording.findings(error, known(), field):
-                self._find(finding)
+                path = finding.path
+                if path not in self._document.marks:  # Told by its canonical spelling.
+                    path = self._document.written(path, known())
+                self._find(replace(finding, path=path))
         return None
+
+    def _with_template(self, metadata: Metadata, spec: SealedSecret) -> Metadata:
+        """The metadata of the Secret: that of the manifest, then what its template adds."""
+        changed = {
+            "labels": spec.template.labels | metadata.labels,
+            "annotations": spec.template.annotations | metadata.annotations,
+        }
+        return metadata.model_copy(update=changed)
 
     def _find(self, finding: Finding, severity: Severity = Severity.ERROR) -> None:
         document, path = self._document, finding.path
@@ -194,11 +218,14 @@ class _Part:
 
     def _built(self, kind: str, metadata: Metadata, spec: Spec) -> Resource:
         document, namespace = self._document, metadata.namespace
-        body = canonical(metadata, spec)
         known = shape(kind)
+        kind, stored = ("Secret", spec.secret()) if type(spec) is SealedSecret else (kind, spec)
+        body = canonical(metadata, stored)
         for path, message in caution.cautions(spec):
             finding = Finding(document.written(path, known), True, message)
             self._find(finding, Severity.WARNING)
+        for path, message in elsewhere.of_servers(document.value):
+            self._find(Finding(path, True, message), Severity.WARNING)
         mentions = []
         for reference in spec.references(namespace):
             line, column = document.value_at(document.written(reference.path, known))

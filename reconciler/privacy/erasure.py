@@ -39,6 +39,7 @@ _BODIES: Final = (
         False,
     ),
     ("DELETE FROM approval WHERE task_id = ?", False),
+    ("UPDATE task_child SET labels = '{}' WHERE task_id = ?", False),
 )
 _ACTORS: Final = (
     ("task", "actor"),

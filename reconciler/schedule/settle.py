@@ -173,7 +173,9 @@ def _turn(
 
 def _work(connection: Connection, key: Key, spec: TaskSchedule) -> Submission:
     """What the template asks for now; NotFound, or Refused when it cannot be read."""
-    template = spec.task(key.namespace)
+    if spec.task_template is not None:
+        return submission.of_inline(key.namespace, spec.task_template, actor(key))
+    template = spec.queued(key.namespace)
     found = recorded.resources_with(connection, [template]).get(template)
     if found is None:
         raise errors.NotFound(f"{template} is not there")

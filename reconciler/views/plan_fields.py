@@ -1,5 +1,6 @@
 """The fields of a change: values, texts word by word, and what a reader would not see. Pure."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -19,6 +20,7 @@ VALUE_MAX: Final = 100
 STAYS_MAX: Final = 60
 RUN_MAX: Final = 400
 _KEYED: Final = "hmac-sha256:"
+_SEALED: Final = "sealed:"
 
 Run = tuple[str, str]
 
@@ -67,13 +69,15 @@ def one_field(field: FieldChange, *, full: bool = False) -> Iterator[Line]:
 
 
 def _keyed(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(_KEYED)
+    return isinstance(value, str) and value.startswith((_KEYED, _SEALED))
 
 
 def _value(value: object) -> str:
     if isinstance(value, str):
         if value.startswith(_KEYED):
             return f"{_KEYED}{plain(value[len(_KEYED) :][:4])}…"
+        if value.startswith(_SEALED):
+            return f"{_SEALED}{hashlib.sha256(value.encode()).hexdigest()[:4]}…"
         if (lines := value.count("\n")) > 1:
             return f"({counted(lines, 'line')} of text)"
     return _cut(plain(_json(value)))

@@ -13,7 +13,7 @@ from rich.text import Text
 from reconciler.views.plain import plain
 from reconciler.views.table import block, heading, number, pairs, paragraphs, short, table, word
 from reconciler.views.times import iso, length, moment
-from runner.task_record import AttemptRecord, StepRecord, TaskAccount, TaskRecord
+from runner.task_record import AttemptRecord, ChildRecord, StepRecord, TaskAccount, TaskRecord
 
 _WAITS: Final = frozenset({"waiting_approval", "waiting_tokens"})
 _WAITS_MAX: Final = 200
@@ -57,11 +57,17 @@ def task_account(account: TaskAccount) -> Text:
     """One task with its attempts, steps and result."""
     task = account.task
     title = Text.assemble(("Task ", "bold"), (task.id, "bold"), "  ", word(task.state))
-    parts: list[Text | None] = [title, pairs(_facts(task))]
+    facts = _facts(task)
+    if account.parent is not None:
+        queued = f"task {account.parent.task}, step {account.parent.step}"
+        facts.insert(1, ("child of", queued))
+    parts: list[Text | None] = [title, pairs(facts)]
     if account.attempts:
         parts += [heading("\nAttempts"), _attempts(account.attempts)]
     if account.steps:
         parts += [heading("\nSteps"), _steps(account.steps)]
+    if account.children:
+        parts += [heading("\nQueued by its steps"), _children(account.children)]
     if task.output is not None:
         parts += [heading("\nOutput"), block(task.output)]
     if task.error is not None:
@@ -121,6 +127,13 @@ def _steps(steps: Sequence[StepRecord]) -> Text:
         for step in steps
     ]
     return table(("#", "AGENT", "KIND", "NAME", "PHASE", "TOKENS", "TOOK", ""), rows, "  ")
+
+
+def _children(children: Sequence[ChildRecord]) -> Text:
+    rows = [
+        (str(one.step), one.task, word(one.state), one.task_name or "-") for one in children
+    ]
+    return table(("STEP", "TASK", "STATE", "FROM"), rows, "  ")
 
 
 def what(step: StepRecord) -> str:
@@ -204,7 +217,23 @@ def account_json(account: TaskAccount) -> dict[str, Any]:
         for at in account.attempts
     ]
     steps = [step_json(step) for step in account.steps]
-    return {**task_json(account.task), "attempts": attempts, "steps": steps}
+    parent = account.parent
+    return {
+        **task_json(account.task),
+        "attempts": attempts,
+        "steps": steps,
+        "parent": None if parent is None else {"task": parent.task, "step": parent.step},
+        "children": [
+            {
+                "task": one.task,
+                "step": one.step,
+                "task_name": one.task_name,
+                "state": one.state,
+                "depth": one.depth,
+            }
+            for one in account.children
+        ],
+    }
 
 
 def step_json(step: StepRecord) -> dict[str, Any]:

@@ -6,18 +6,21 @@ from typing import Final
 
 from reconciler.daemon import Daemon
 from reconciler.pulse import Pulse
+from reconciler.web import addresses
+from reconciler.web.deliveries import Deliveries
 from reconciler.web.hooks import PREFIX, Hooks
 from reconciler.web.message import Answer, Head, answer
 from reconciler.web.router import Route, Router
 from reconciler.web.server import Server
 from runner.contract import clock, telemetry, web_settings
+from runner.contract.database import Database
 from runner.contract.settings import Settings
 
 HEALTH: Final = "/healthz"
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, daemon: Daemon) -> Iterator[None]:
+def opened(settings: Settings, daemon: Daemon, database: Database) -> Iterator[None]:
     """Serve while the block runs, if the settings say where; SettingsInvalid."""
     if not settings.web.listen:
         yield
@@ -25,9 +28,11 @@ def opened(settings: Settings, daemon: Daemon) -> Iterator[None]:
     host, port = web_settings.host_and_port(settings.web.listen)
     hooks = Hooks(settings, daemon.hook)
     hooks.check()
+    tasks = Deliveries(settings, database)
     routes = [
         Route(HEALTH, ("GET",), _health(daemon.pulse)),
         Route(PREFIX, ("POST",), hooks.handle, hooks.judge),
+        Route(addresses.DELIVERIES, ("POST",), tasks.handle, tasks.judge),
     ]
     server = Server(host, port, Router(routes, settings.web.proxies))
     server.start()
@@ -42,6 +47,7 @@ def opened(settings: Settings, daemon: Daemon) -> Iterator[None]:
         yield
     finally:
         server.stop()
+        tasks.tally.stop()
 
 
 def _health(pulse: Pulse) -> Callable[[Head, bytes], Answer]:

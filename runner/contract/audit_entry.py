@@ -63,10 +63,12 @@ class EntryType(StrEnum):
     TASK_RETRIED = "task.retried"
     TASK_DROPPED = "task.dropped"
     TASK_PARKED = "task.parked"
+    TASK_CHILD_QUEUED = "task.child_queued"
     STATE_COPIED = "state.copied"
     SCHEDULE_FIRED = "schedule.fired"
     SCHEDULE_SKIPPED = "schedule.skipped"
     SCHEDULE_MISSED = "schedule.missed"
+    WEBHOOK_RECEIVED = "webhook.received"
     DRILL_DONE = "drill.done"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
@@ -127,9 +129,11 @@ CODES: Final = {
     EntryType.TASK_RETRIED: "TSK007I",
     EntryType.TASK_DROPPED: "TSK008I",
     EntryType.TASK_PARKED: "TSK009I",
+    EntryType.TASK_CHILD_QUEUED: "TSK010I",
     EntryType.SCHEDULE_FIRED: "SCH001I",
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",
+    EntryType.WEBHOOK_RECEIVED: "WHK001I",
     EntryType.ACTION_REQUESTED: "ACT001I",
     EntryType.ACTION_DECIDED: "ACT002I",
     EntryType.ACTION_STARTED: "ACT003I",

@@ -18,7 +18,10 @@ ERASED: Final = "(erased)"
 """What a reader finds in the place of a withheld value that is gone."""
 
 _SYSTEM: Final = frozenset(
-    {"canary", "daemon", "dispatcher", "git", "keeper", "runner", "schedule", "worker"}
+    {
+        *("canary", "daemon", "dispatcher", "git", "keeper", "runner", "schedule", "webhook"),
+        *("task", "worker"),
+    }
 )
 """How the actors begin that are no people. What they are called, a host as well, is not
 personal."""

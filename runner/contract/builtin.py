@@ -2,7 +2,8 @@
 
     field of an Agent ──> Builtin: name, what a call needs, the pointer that gives it
 
-The field is the grant: what it does not list is not there. To the guard such a tool is one
+Where the field is the grant, what it does not list is not there; the tools about tasks are
+listed as others are, and need what their permissions say. To the guard such a tool is one
 like the others; only the type of its spec, `builtin`, which no manifest may write, says that
 Orloj itself answers the call. A family of names (`memory.`) is one entry in `FAMILIES`.
 """
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from runner.contract.kinds import Agent, Key, Permission, Tool
+from runner.contract.kinds.agent import TASK_TOOLS
 from runner.contract.kinds.base import named
 
 TYPE: Final = "builtin"
+TASK_CREATE, TASK_LIST = TASK_TOOLS
 TASK_MEMORY: Final = "task_memory"
 """The resource of the memory that a task has to itself."""
 
@@ -65,6 +68,8 @@ class Builtin:
     name: str
     spec: Tool
     pointer: str
+    granting: bool = True
+    """Whether to have it is to be granted what it needs."""
 
     @property
     def family(self) -> str:
@@ -125,6 +130,34 @@ def _memory(agent: Agent, namespace: str, seen_from: str) -> Iterator[Builtin]:
         )
 
 
+_TEXTS: Final = {"type": "object", "additionalProperties": _TEXT}
+_TASKS: Final[dict[str, tuple[str, str, str, dict[str, Any], list[str]]]] = {
+    TASK_CREATE: (
+        "create",
+        "task/{args.template}",
+        "Queue a task from a template. It runs by itself; the answer names it at once.",
+        {"template": _TEXT, "input": _TEXTS, "labels": _TEXTS},
+        ["template"],
+    ),
+    TASK_LIST: (
+        "read",
+        "tasks",
+        "List the tasks of this namespace, newest first, those with these labels.",
+        {"labels": _TEXTS, "limit": {"type": "integer", "minimum": 1, "maximum": 100}},
+        [],
+    ),
+}
+
+
+def _tasks(agent: Agent, namespace: str, seen_from: str) -> Iterator[Builtin]:
+    listed = {
+        **{name: f"/spec/allowed_tools/{at}" for at, name in enumerate(agent.allowed_tools)},
+        **{grant.name: f"/spec/tools/{at}" for at, grant in enumerate(agent.tools)},
+    }
+    for name in [name for name in _TASKS if name in listed]:
+        yield Builtin(name, _spec(*_TASKS[name]), listed[name], granting=False)
+
+
 def _spec(
     verb: str, resource: str, description: str, properties: dict[str, Any], required: list[str]
 ) -> Tool:
@@ -147,4 +180,4 @@ def _spec(
 
 
 Family = Callable[[Agent, str, str], Iterator[Builtin]]
-FAMILIES: Final[dict[str, Family]] = {"memory": _memory}
+FAMILIES: Final[dict[str, Family]] = {"memory": _memory, "orloj": _tasks}

@@ -57,6 +57,8 @@ class Runner(Table):
     """Workers that one task may take down before it goes to the dead letters."""
     memory_mb: int = Field(default=0, ge=0, le=1_048_576)
     """Mebibytes over which a worker takes nothing new and is replaced. 0: no limit."""
+    name: str = ""
+    """The Worker manifest that tells of this host. Empty: that of the host's own name."""
     region: str = ""
     """Where this host is, for tasks that require a region. Empty: those wait for others."""
     gpu: bool = False

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -51,6 +51,11 @@ def of_task(key: Key, spec: Task, actor: str) -> Submission:
     )
 
 
+def of_inline(namespace: str, spec: Task, actor: str) -> Submission:
+    """The work of a task that stands in what queues it, and has no name."""
+    return replace(of_task(Key(namespace, "Task", ""), spec, actor), task_name=None)
+
+
 def submit(
     connection: Connection, submissions: Sequence[Submission], commit: str, now_us: int
 ) -> list[str]:
@@ -58,6 +63,16 @@ def submit(
 
     After the transaction is durable, `wake.knock` saves the runner a poll.
     """
+    ids, entries = queue(connection, submissions, commit, now_us)
+    if entries:
+        audit.append(connection, entries, now_us)
+    return ids
+
+
+def queue(
+    connection: Connection, submissions: Sequence[Submission], commit: str, now_us: int
+) -> tuple[list[str], list[Entry]]:
+    """Queue tasks; their ids, in order, and the entries that the caller has to append."""
     # Sorted, since ids of the same millisecond come in any order and age is what counts.
     ids = sorted(clock.new_id() for _ in submissions)
     rows = [
@@ -70,19 +85,14 @@ def submit(
     ]
     if rows:
         connection.exec_driver_sql(_INSERT, rows)
-        audit.append(
-            connection,
-            [
-                Entry(
-                    type=EntryType.TASK_QUEUED,
-                    actor=item.actor,
-                    commit=commit,
-                    task=task_id,
-                    resource=str(item.subject),
-                    private=(("input", item.input),) if item.input else (),
-                )
-                for task_id, item in zip(ids, submissions, strict=True)
-            ],
-            now_us,
+    return ids, [
+        Entry(
+            type=EntryType.TASK_QUEUED,
+            actor=item.actor,
+            commit=commit,
+            task=task_id,
+            resource=str(item.subject),
+            private=(("input", item.input),) if item.input else (),
         )
-    return ids
+        for task_id, item in zip(ids, submissions, strict=True)
+    ]

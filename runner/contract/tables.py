@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from runner.contract import (
     approval_tables,
     audit_tables,
+    child_tables,
     drain_tables,
     drift_tables,
     graph_tables,
@@ -24,6 +25,7 @@ from runner.contract import (
     source_tables,
     status_tables,
     trust_tables,
+    webhook_tables,
 )
 
 Big = BigInteger
@@ -61,6 +63,9 @@ ELSEWHERE: Final = (
     status_tables.RevisionPlanRow,
     status_tables.SourceStandingRow,
     status_tables.CanaryRow,
+    webhook_tables.TaskWebhookRow,
+    webhook_tables.TaskWebhookEventRow,
+    child_tables.TaskChildRow,
 )
 """Tables of the schema that stand in modules of their own."""
 _PARKED: Final = "state IN ('backing_off', 'waiting_approval', 'waiting_tokens')"

@@ -31,6 +31,8 @@ ACTIONS: Final = frozenset(
         "erased",
         "retention_failed",
         "database_waiting",
+        "delivery_accepted",
+        "delivery_refused",
         "drift_failed",
         "drift_found",
         "drift_healed",

@@ -21,6 +21,17 @@ class Web(Table):
     proxies: list[str] = []
     """Addresses of reverse proxies whose `X-Forwarded-For` says who really asks."""
 
+    url: str = ""
+    """How senders reach the port, where a proxy stands before it: what addresses that are shown
+    begin with. Empty: `http://` and `listen`."""
+
+    @field_validator("url")
+    @classmethod
+    def _begins(cls, text: str) -> str:
+        if text and not text.startswith(("https://", "http://")):
+            raise ValueError("it begins with https:// or http://")
+        return text
+
     @field_validator("listen")
     @classmethod
     def _address(cls, text: str) -> str:

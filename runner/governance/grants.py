@@ -44,7 +44,7 @@ def _own(agent: PlacedAgent, tool: str | None) -> Iterator[Grant]:
                 at = agent.at(f"/spec/tools/{position}/permissions/{index}")
                 yield Grant(permission, at)
     for given in builtin.given(agent.spec, agent.key.namespace):
-        if tool is None or given.name == tool:
+        if given.granting and tool in (None, given.name):
             for permission in given.spec.requires:
                 yield Grant(permission, agent.at(given.pointer))
 

@@ -52,7 +52,7 @@ def tool_rules(
         yield ToolRule(
             name=str(placed.key),
             at=placed.at("/spec/required_permissions"),
-            required=tuple(spec.required_permissions),
+            required=spec.needs(tool.key.name),
             any_of=spec.match_mode == "any",
             verdict=verdict,
             verdict_at=placed.at(f"/spec/operation_rules/{index}"),

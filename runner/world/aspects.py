@@ -7,6 +7,7 @@ from enum import StrEnum
 from runner.contract.kinds import Key, McpServer, ModelEndpoint, Secret, Spec, Tool
 from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
+from runner.contract.kinds.sealed_secret import SealedEntry
 from runner.contract.kinds.tool_fields import ASKED, grpc_place
 
 
@@ -19,6 +20,8 @@ class Look(StrEnum):
     """A variable of the runner's environment: only whether it is there."""
     FILE = "file"
     """A file of the credentials folder: only whether it is there."""
+    SEALING_KEY = "sealing-key"
+    """The private key of values that stand sealed in Git: only whether it is there."""
     ADDRESS = "address"
     """Where a tool or a model is asked: whether it takes a connection."""
 
@@ -78,6 +81,8 @@ def _secret(subject: str, spec: Secret) -> Iterator[Aspect]:
         yield Aspect(subject, Look.VARIABLE, name)
     for name in sorted(set(spec.from_file.values())):
         yield Aspect(subject, Look.FILE, name)
+    for name in sorted({SealedEntry.of(text).key_id for text in spec.sealed.values()}):
+        yield Aspect(subject, Look.SEALING_KEY, name)
 
 
 def _origin(url: str) -> str:

@@ -6,6 +6,7 @@ import stat
 from typing import Final
 
 from runner import credentials
+from runner.contract import sealing
 from runner.contract.observations import ABSENT, THERE
 from runner.contract.settings import Settings
 from runner.world.aspects import Aspect, Look
@@ -27,6 +28,9 @@ class Here:
             return self._program(aspect.target)
         if aspect.look is Look.VARIABLE:
             return self._variable(aspect.target)
+        if aspect.look is Look.SEALING_KEY:
+            there = aspect.target in sealing.key_ids(self._settings.home)
+            return THERE if there else f"{ABSENT}: no sealing key of that id in the home"
         return self._file(aspect.target)
 
     def _variable(self, name: str) -> str:

@@ -22,7 +22,7 @@ from runner.world.aspects import Aspect, Look, aspects
 from runner.world.here import Here
 
 ASPECTS_MAX: Final = 5_000
-_OF_RUNNER: Final = (Look.VARIABLE, Look.FILE)
+_OF_RUNNER: Final = (Look.VARIABLE, Look.FILE, Look.SEALING_KEY)
 
 
 def look(

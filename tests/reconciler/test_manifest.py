@@ -73,7 +73,7 @@ def test_the_manifest_of_the_announcement_is_accepted_as_printed() -> None:
 
 
 def test_there_are_upstream_manifests_to_read() -> None:
-    assert len(UPSTREAM) == 92
+    assert len(UPSTREAM) == 95
 
 
 @pytest.mark.parametrize("file", UPSTREAM, ids=lambda file: str(file.relative_to(DATA)))
@@ -162,7 +162,7 @@ def test_a_manifest_of_the_public_dialect_loads_unchanged(file: Path) -> None:
         (agent("  model: @x\n"), 6, 10, "text cannot start with this character", "quotes"),
         (agent("  ? [a]\n  : b\n"), 6, 5, "a key must be text", None),
         (HEAD.replace("Agent", "Agnet"), 2, 7, "unknown kind", "did you mean `Agent`?"),
-        (HEAD.replace("Agent", "Worker"), 2, 7, "kind Worker is not supported yet", None),
+        (HEAD.replace("Agent", "EvalRun"), 2, 7, "kind EvalRun is not supported yet", None),
         (HEAD.replace("v1", "v2"), 1, 13, "`apiVersion` can only be orloj.dev/v1", None),
         (HEAD.replace("name: a", "name: -a"), 4, 9, "`name`: not a valid name", "letters"),
         ("---\n# c\nkind: Agent\n", 3, 1, "needs `apiVersion`, `metadata`, `spec`", None),
@@ -251,7 +251,6 @@ def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
-        ("ToolApproval", "  task_ref: t\n  tool: x\n", "approves nothing"),
         ("Tool", "  endpoint: http://x\n  runtime: {isolationMode: sandboxed}\n", "isolation"),
         ("Tool", f"  description: x\n  endpoint: https://me:{CANARY}@x/\n", "a password"),
         (
@@ -261,7 +260,6 @@ def test_a_contract_that_holds_to_nothing_is_a_mistake_with_its_place() -> None:
         ),
     ],
     ids=[
-        "approval",
         "isolation",
         "tool",
         "url",

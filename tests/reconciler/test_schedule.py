@@ -112,6 +112,16 @@ def test_a_moment_queues_the_template_once_however_often_anybody_looks(world: Wo
     assert tuple(row) == ('{"topic": "sales"}', 1)
 
 
+def test_a_task_that_stands_in_the_schedule_is_queued(world: World) -> None:
+    inline = "task_template: {agent: clerk, input: {topic: tea}, priority: low, max_turns: 3}"
+    world.apply(SCHEDULE.replace("task_ref: report", inline) % "", NINE - MINUTE)
+    world.schedules.tend(NINE)
+    ((_, state, _, name),) = world.tasks()
+    assert (state, name) == ("pending", None)
+    (row,) = world.home.rows("SELECT input, priority, flow FROM task")
+    assert tuple(row) == ('{"topic": "tea"}', 3, '{"max_turns": 3}')
+
+
 def test_daemons_at_once_queue_one_task_for_each_moment(world: World) -> None:
     databases = [opened(world.home.folder, world.home.url) for _ in range(4)]
     daemons = [Schedules(database, decisions.cancel) for database in databases]

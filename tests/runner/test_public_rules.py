@@ -62,7 +62,13 @@ def test_no_rule_means_deny_unless_the_namespace_is_permissive() -> None:
         (agent(), (placed("ToolPermission", "web_search", {}),), Decision.ALLOW),
         (
             agent(),
-            (placed("ToolPermission", "web_search", {"apply_mode": "scoped"}),),
+            (
+                placed(
+                    "ToolPermission",
+                    "web_search",
+                    {"apply_mode": "scoped", "target_agents": ["somebody-else"]},
+                ),
+            ),
             None,
         ),
         (agent(allowed_tools=["web_search"]), (), Decision.ALLOW),
@@ -140,13 +146,12 @@ def test_a_tool_that_is_allowed_outright_waives_permissions_and_nothing_else(
     ("targets", "applies"),
     [
         ({"apply_mode": "global"}, True),
-        ({}, False),
         ({"target_agents": ["Researcher"]}, True),
         ({"target_tasks": ["nightly"]}, True),
         ({"target_tasks": ["other"]}, False),
         ({"target_systems": ["researcher"]}, False),
     ],
-    ids=["global", "nobody", "the agent, in other letters", "the task", "another", "no system"],
+    ids=["global", "the agent, in other letters", "the task", "another", "no system"],
 )
 def test_a_policy_blocks_what_is_granted_for_whom_it_targets(
     targets: dict[str, Any], applies: bool
@@ -233,3 +238,20 @@ def test_over_a_hand_off_only_what_all_may_is_left(
 ) -> None:
     verdict = handed_on(*more, first=first, **system)
     assert verdict.decision is (expected or Decision.DENY)
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed"),
+    [
+        ({"action": "export"}, False),
+        ({"action": "read"}, True),
+    ],
+    ids=["an action that is not granted", "one that is"],
+)
+def test_an_action_by_itself_is_a_permission_that_calls_need(
+    spec: dict[str, Any], allowed: bool
+) -> None:
+    role = placed("AgentRole", "analyst", {"permissions": ["tool:web_search:read"]})
+    rule = placed("ToolPermission", "web_search", spec)
+    verdict = decided(agent(roles=["analyst"]), role, rule)
+    assert verdict.decision is (Decision.ALLOW if allowed else Decision.DENY)

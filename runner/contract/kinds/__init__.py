@@ -21,13 +21,14 @@ from runner.contract.kinds.memory import Memory
 from runner.contract.kinds.model_endpoint import ModelEndpoint
 from runner.contract.kinds.namespace import Namespace
 from runner.contract.kinds.retention_policy import RetentionPolicy
+from runner.contract.kinds.sealed_secret import SealedSecret
 from runner.contract.kinds.secret import Secret
 from runner.contract.kinds.task import Task
-from runner.contract.kinds.task_approval import TaskApproval
 from runner.contract.kinds.task_schedule import TaskSchedule
+from runner.contract.kinds.task_webhook import TaskWebhook
 from runner.contract.kinds.tool import Tool
-from runner.contract.kinds.tool_approval import ToolApproval
 from runner.contract.kinds.tool_permission import ToolPermission
+from runner.contract.kinds.worker import Worker
 
 KINDS: Final[dict[str, type[Spec]]] = {
     "Agent": Agent,
@@ -41,13 +42,14 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
+    "SealedSecret": SealedSecret,
     "Secret": Secret,
     "Task": Task,
-    "TaskApproval": TaskApproval,
     "TaskSchedule": TaskSchedule,
+    "TaskWebhook": TaskWebhook,
     "Tool": Tool,
-    "ToolApproval": ToolApproval,
     "ToolPermission": ToolPermission,
+    "Worker": Worker,
 }
 
 
@@ -97,14 +99,15 @@ __all__ = [
     "Permission",
     "Reference",
     "RetentionPolicy",
+    "SealedSecret",
     "Secret",
     "Spec",
     "Task",
-    "TaskApproval",
     "TaskSchedule",
+    "TaskWebhook",
     "Tool",
-    "ToolApproval",
     "ToolPermission",
+    "Worker",
     "canonical",
     "digest",
     "spec_of",

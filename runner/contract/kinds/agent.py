@@ -1,7 +1,7 @@
 """Agent: a model with a prompt, the tools it may pick, and the bounds it works within."""
 
 import importlib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -28,6 +28,8 @@ from runner.contract.kinds.base import (
 from runner.contract.kinds.model_endpoint import FALLBACKS, FALLBACKS_MAX
 
 MODEL_ENDPOINT_DEFAULT = "default"
+TASK_TOOLS: Final = ("orloj.task.create", "orloj.task.list")
+"""Tools that Orloj answers itself: an agent has them that lists them, and no Tool says so."""
 
 
 class ToolGrant(Strict):
@@ -229,6 +231,7 @@ class Agent(Spec):
                 ("AgentRole", "roles", self.roles),
             )
             for index, name in enumerate(names)
+            if name not in TASK_TOOLS
         ]
         if self.memory.ref is not None:
             target = named("Memory", self.memory.ref, namespace)

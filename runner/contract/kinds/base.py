@@ -18,10 +18,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     model_serializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails
 
 API_VERSION = "orloj.dev/v1"
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"
@@ -226,6 +228,14 @@ class Spec(Strict):
     def references(self, namespace: str) -> list[Reference]:
         """The other resources that this one names."""
         return []
+
+
+def misplaced(field: str, message: str) -> ValidationError:
+    """The error of one field that only the whole value shows, at the place of the field."""
+    details = InitErrorDetails(
+        type="value_error", loc=(field,), input=None, ctx={"error": ValueError(message)}
+    )
+    return ValidationError.from_exception_data(field, [details])
 
 
 def named(kind: str, ref: str, namespace: str) -> Key:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from runner.contract.kinds.base import Spec, Strict
 
@@ -57,6 +57,13 @@ class RetentionPolicy(Spec):
     frameworks: list[Framework] = []
     keep: Keep = Field(default=Keep())
     archive_after: Period | None = None
+
+    @field_validator("archive_after")
+    @classmethod
+    def _by_hand(cls, period: Period | None) -> Period | None:
+        if period is not None:
+            raise ValueError("nothing archives by itself: run `orloj audit archive`; remove it")
+        return period
 
     @model_validator(mode="after")
     def _long_enough(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from runner.contract import cron, zones
-from runner.contract.kinds.base import Key, Reference, Spec, named
+from runner.contract.kinds.trigger import Trigger
 
 DEADLINE_S: Final = 300
 """How late a run may start unless the manifest says otherwise, as in the public dialect."""
@@ -25,13 +25,12 @@ def _zone(name: str) -> str:
     return name
 
 
-class TaskSchedule(Spec):
-    """A cron schedule that queues a Task, which is best a template. See docs/schedules.md.
+class TaskSchedule(Trigger):
+    """A cron schedule that queues a task. See docs/schedules.md.
 
     A run that is late by more than the deadline is missed; `null` means that it never is.
     """
 
-    task_ref: str = Field(min_length=1)
     schedule: Annotated[str, AfterValidator(_schedule)]
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     suspend: bool = False
@@ -39,11 +38,3 @@ class TaskSchedule(Spec):
     concurrency_policy: ConcurrencyPolicy = "forbid"
     successful_history_limit: int = Field(default=10, ge=0, le=_KEPT_MAX)
     failed_history_limit: int = Field(default=3, ge=0, le=_KEPT_MAX)
-
-    def task(self, namespace: str) -> Key:
-        """The Task to queue."""
-        return named("Task", self.task_ref, namespace)
-
-    def references(self, namespace: str) -> list[Reference]:
-        """Its task."""
-        return [Reference(self.task(namespace), ("spec", "task_ref"))]
