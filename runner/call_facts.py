@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner import model_choice
-from runner.contract.errors import OrlojError
+from runner.contract.errors import OrlojError, ToolCode
 from runner.contract.kinds.tool import template_arguments
 from runner.governance import policies
 from runner.governance.verdict import Decision, Verdict, deny
@@ -16,6 +16,18 @@ def code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
     """The code of a tool call that is denied; a model's question has none."""
     denied = verdict.decision is Decision.DENY and "model" not in facts
     return verdict.code.value if denied else None
+
+
+def misfit(manifests: ManifestSet, agent: PlacedAgent, message: Message) -> Verdict:
+    """The verdict on arguments that a tool does not take, as its worker found.
+
+    The worker looked, since a look may take long. What it found may name the arguments, so
+    the entry names the place in the schema instead.
+    """
+    tool, found = manifests.tool(agent, message["tool"]), message["misfit"]
+    reason = f"the arguments do not meet {found['rule']} of its input_schema"
+    at = (tool or agent).at("/spec/input_schema")
+    return deny(reason, at, code=ToolCode(found["code"]))
 
 
 def of_model(

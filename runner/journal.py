@@ -18,9 +18,9 @@ from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
-from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
+from runner.contract.errors import LeaseLost, OrlojError, Refused
 from runner.governance import evaluations, judge
-from runner.governance.verdict import Call, Decision, Verdict, deny
+from runner.governance.verdict import Call, Decision, Verdict
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
 from runner.manifest_set import ManifestSet
@@ -140,16 +140,9 @@ class Journal:
     def _misfit(
         self, held: Held, manifests: ManifestSet, message: Message, now_us: int
     ) -> Verdict:
-        """Write down a call whose arguments its tool does not take: nobody is asked about it.
-
-        The worker looked, since a look may take long. What it found may name the arguments,
-        so the entry names the line of the schema instead.
-        """
+        """Write down a call that its tool could not take: nobody is asked about it."""
         agent, misfit = manifests.agent(message["agent"]), message["misfit"]
-        tool = manifests.tool(agent, message["tool"])
-        at = (tool or agent).at("/spec/input_schema")
-        reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
-        verdict = deny(reason, at, code=ToolCode(misfit["code"]))
+        verdict = call_facts.misfit(manifests, agent, message)
         facts, withheld = call_facts.named(manifests, agent, message["tool"], verdict)
         arguments = message["request"]["arguments"]
         result = canonical({"denied": misfit["said"], "code": verdict.code})

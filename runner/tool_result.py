@@ -62,7 +62,8 @@ async def of(
         result = {"content": redacted(answered.text)}
     except ToolDenied as error:
         log("tool_denied", "A tool is not what was pinned.", **ids)
-        result = {"denied": redacted(str(error)), "code": ToolCode.PERMISSION_DENIED.value}
+        isolation = error.isolation
+        result = {"denied": redacted(str(error)), "code": error.code.value}
     except ToolFailed as error:
         isolation = error.isolation
         result = {"error": redacted(str(error)), "code": error.code.value}

@@ -258,9 +258,10 @@ def _not_runnable(case: _Case) -> Verdict | None:
         reason = memories.missing(case.manifests, case.agent, case.call.tool)
         at = case.agent.at("/spec/memory/ref")
         return None if reason is None else deny(reason, at, case.needs)
-    if case.tool.spec.type == "mcp":
+    kind = case.tool.spec.type
+    if kind == "mcp":
         return servers.not_offered(case.manifests, case.tool, case.needs)
-    if case.tool.spec.type in RUNNABLE_TYPES:
+    if kind in RUNNABLE_TYPES:
         return None
-    reason = f"tools of type {case.tool.spec.type} cannot be run here"
+    reason = f"tools of type {kind} cannot be run here"
     return deny(reason, case.tool.at("/spec/type"), case.needs, ToolCode.UNSUPPORTED_TOOL)

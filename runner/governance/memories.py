@@ -39,12 +39,15 @@ class Embedder:
 
 
 def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
-    """The Memory of an agent; Refused when it is not there, or not for this namespace."""
+    """The Memory of an agent; Refused when it is not there, or not what the agent takes it for."""
     namespace = agent.key.namespace
     key = builtin.memory_key(agent.spec, namespace)
     if key is None:
         return Place(None, Memory(type=agent.spec.memory.type or "vector"))
-    return usable(manifests, key, namespace)
+    place = usable(manifests, key, namespace)
+    if (disagreement := place.spec.disagreement(agent.spec.memory)) is not None:
+        raise Refused(f"{place.name}: {disagreement}")
+    return place
 
 
 def usable(manifests: ManifestSet, key: Key, namespace: str) -> Place:
@@ -58,8 +61,6 @@ def usable(manifests: ManifestSet, key: Key, namespace: str) -> Place:
             f"{place.name} does not serve the namespace {namespace}; its allowedNamespaces"
             " lists those that may use it"
         )
-    if (disagreement := spec.disagreement(agent.spec.memory)) is not None:
-        raise Refused(f"{place.name}: {disagreement}")
     if spec.provider == "pgvector" and spec.endpoint is None:
         raise Refused(
             f"{place.name} has no endpoint, so nobody knows its database; write"
