@@ -18,7 +18,7 @@ ERASED: Final = "(erased)"
 """What a reader finds in the place of a withheld value that is gone."""
 
 _SYSTEM: Final = frozenset(
-    {"canary", "daemon", "dispatcher", "git", "keeper", "runner", "schedule", "worker"}
+    {"canary", "daemon", "dispatcher", "eval", "git", "keeper", "runner", "schedule", "worker"}
 )
 """How the actors begin that are no people. What they are called, a host as well, is not
 personal."""
