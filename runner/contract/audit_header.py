@@ -19,8 +19,8 @@ ERASED: Final = "(erased)"
 
 _SYSTEM: Final = frozenset(
     {
-        *("canary", "daemon", "dispatcher", "git", "keeper", "runner", "schedule", "webhook"),
-        *("task", "worker"),
+        *("canary", "daemon", "dispatcher", "eval", "git", "keeper", "runner", "schedule"),
+        *("task", "webhook", "worker"),
     }
 )
 """How the actors begin that are no people. What they are called, a host as well, is not

@@ -39,7 +39,7 @@ class Embedder:
 
 
 def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
-    """The Memory of an agent; Refused when it is not there, or not what the agent takes it for."""
+    """The Memory of an agent; Refused when it is not there, or not as it takes it for."""
     namespace = agent.key.namespace
     key = builtin.memory_key(agent.spec, namespace)
     if key is None:

@@ -251,3 +251,7 @@ def test_a_grade_counts_once_and_closes_the_run(world: World) -> None:
     graded = [e for e in world.home.entries() if e["type"] == "eval.graded"]
     assert len(graded) == 2
     assert {one.scorer for one in world.run()[1]} == {"person:ada"}
+
+
+def test_both_planes_call_the_judge_the_same() -> None:
+    assert driving.JUDGE == evaluation_set.JUDGE
