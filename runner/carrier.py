@@ -6,7 +6,7 @@ allowed ──> its own secret, bounds, sources ──> tried as its manifest sa
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner import builtin_call, mcp_given, tools
+from runner import builtin_call, cli_given, mcp_given, tools
 from runner.builtin_call import BuiltinCall
 from runner.contract import builtin, kinds
 from runner.conversation import ToolCall
@@ -66,6 +66,7 @@ class Carrier:
             sources=self._sources(agent.key.namespace, permissions),
             caller=of,
             sessions=self.sessions,
+            environment=cli_given.environment(tool, self.secret),
         )
 
     def misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:

@@ -26,6 +26,9 @@ def entries(manifests: ManifestSet) -> list[tuple[Key, str]]:
         auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
         if auth is not None and manifests.serves(auth.secret(key.namespace)[0], key.namespace):
             found.update(auth.entries(key.namespace))
+        if isinstance(spec, Tool) and spec.cli is not None:
+            given = spec.cli.secrets(key.namespace)
+            found.update(one for one in given if manifests.serves(one[0], key.namespace))
         if isinstance(spec, Tool) and spec.mcp_server_ref is not None:
             server = named("McpServer", spec.mcp_server_ref, key.namespace)
             found.update(_given(manifests, server))

@@ -105,6 +105,9 @@ class Worker:
                 memory_entries_max=self._settings.memory.entries_max,
                 memory_value_bytes_max=self._settings.memory.value_bytes_max,
                 servers=self._settings.home / "mcp",
+                container=self._settings.tools.container,
+                images=tuple(self._settings.tools.images),
+                modules=self._settings.modules,
             ),
             sessions=self._sessions,
         )

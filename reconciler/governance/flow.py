@@ -19,7 +19,6 @@ from runner.contract.kinds import Agent, DataSource, Key, Memory, Tool
 PRIVATE_LABEL: Final = "private"
 UNTRUSTED_LABEL: Final = "untrusted"
 _REMOTE: Final = frozenset({"external", "grpc", "queue", "webhook-callback", "mcp"})
-_PROGRAMS: Final = frozenset({"command", "cli", "wasm"})
 _INSIDE: Final = (".internal", ".local", ".localhost", ".lan", ".home.arpa", ".svc")
 
 
@@ -121,8 +120,11 @@ def _reaches_outside(tool: Tool) -> bool:
     if tool.type == "http":
         host = words.host(tool.endpoint)
         return host is None or _public(host)
-    if tool.type in _PROGRAMS:  # Without a sandbox a program has the network of its host.
-        return tool.runtime.isolation_mode == "none"
+    if tool.type == "wasm":  # A module has no network, whatever its process may have.
+        return False
+    if tool.type in ("command", "cli"):  # Without a sandbox it has the network of its host.
+        networked = tool.cli is not None and tool.cli.networked
+        return networked or tool.runtime.isolation_mode == "none"
     return tool.type in _REMOTE
 
 

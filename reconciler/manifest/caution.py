@@ -1,7 +1,6 @@
-"""What is valid and still deserves a word: fields that are read and not yet acted on. Pure.
+"""What is valid and still deserves a word: what a manifest cannot promise by itself. Pure.
 
-A manifest that promises more than the runner keeps must not pass in silence. Each line
-here goes when the part it speaks of is built.
+A manifest that promises more than the runner keeps must not pass in silence.
 """
 
 import re
@@ -20,10 +19,9 @@ from runner.contract.kinds import (
     tool_fields,
 )
 from runner.contract.kinds.retention_policy import FLOORS, days
+from runner.contract.kinds.tool_program import Cli
 
 _HALF_YEAR: Final = days(FLOORS["eu-ai-act"][0])
-_NOT_GIVEN: Final = frozenset({"container", "wasm"})
-_TOOLS_RUN: Final = tool_fields.ASKED | {"command", "python", "sql", "mcp"}
 _FETCHERS: Final = frozenset({"npx", "npm", "pnpx", "bunx", "uvx", "pipx"})
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#@]+@")
 
@@ -48,10 +46,13 @@ def cautions(spec: Spec) -> Iterator[tuple[Path, str]]:
 
 
 def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
-    if tool.type not in _TOOLS_RUN:
-        message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
-        yield ("spec", "type"), message
     yield from _isolation(tool)
+    if tool.cli is not None:
+        yield from _cli(tool.cli)
+    if tool.type == "wasm" and (tool.wasm is None or tool.wasm.sha256 is None):
+        place = ("spec", "type") if tool.wasm is None else ("spec", "wasm")
+        words = "`wasm.sha256`: none is pinned, so whatever the host has there is run"
+        yield place, words
     if tool.capabilities and tool.requires and tool.type not in tool_fields.TOLD:
         words = "`capabilities`: with `requires` they decide nothing, and nobody is told them"
         yield ("spec", "capabilities"), words
@@ -70,15 +71,26 @@ def _mcp_server(server: McpServer) -> Iterator[tuple[Path, str]]:
 
 
 def _isolation(tool: Tool) -> Iterator[tuple[Path, str]]:
-    mode = tool.runtime.isolation_mode
-    if mode is None:
-        return
-    path = ("spec", "runtime", "isolation_mode")
-    if tool.type in tool_fields.ASKED:
+    if tool.runtime.isolation_mode is not None and tool.type in tool_fields.ASKED:
         words = f"`isolation_mode`: a tool of type {tool.type} starts no program"
-        yield path, f"{words}; it changes nothing"
-    elif mode in _NOT_GIVEN:
-        yield path, f"`isolation_mode`: {mode} cannot be given yet; calls fail"
+        yield ("spec", "runtime", "isolation_mode"), f"{words}; it changes nothing"
+
+
+def _cli(cli: Cli) -> Iterator[tuple[Path, str]]:
+    if cli.image is not None:
+        yield (
+            ("spec", "cli", "image"),
+            "`image`: it runs where the host's tools.container and tools.images allow it; on"
+            " other hosts calls are denied",
+        )
+        if "@sha256:" not in cli.image:
+            words = (
+                "`image`: a tag can be moved to another image; name it by its @sha256: digest"
+            )
+            yield ("spec", "cli", "image"), words
+    if cli.image is not None and cli.network is None:
+        words = "`network`: none is given where none is said; write bridge if it needs one"
+        yield ("spec", "cli"), words
 
 
 def _open_password(field: str, url: str | None) -> Iterator[tuple[Path, str]]:

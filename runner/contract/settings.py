@@ -78,6 +78,12 @@ class Tools(Table):
     """Folder that file tools work in; relative to the home. They cannot leave it."""
     commands: list[str] = []
     """Absolute paths of programs that command tools may start. Empty: none."""
+    container: str = ""
+    """What runs containers: podman, docker or an absolute path. Empty: nothing does."""
+    images: list[str] = []
+    """Images that may be run, whole or up to a `*` at the end. Empty: none."""
+    modules: str = "modules"
+    """Folder of WebAssembly modules; relative to the home. Tools do not see it."""
     output_bytes_max: int = Field(default=262_144, ge=1_024, le=1_048_576)
     """Bytes of a tool's answer that are kept. A model's context is smaller than this."""
 
@@ -88,6 +94,13 @@ class Tools(Table):
         if not all(command.startswith("/") for command in commands):
             raise ValueError("every program needs its absolute path")
         return commands
+
+    @field_validator("container")
+    @classmethod
+    def _runtime(cls, container: str) -> str:
+        if container not in ("", "podman", "docker") and not container.startswith("/"):
+            raise ValueError("write podman, docker or an absolute path")
+        return container
 
 
 class Memory(Table):
@@ -155,6 +168,11 @@ class Settings(Table):
     def files(self) -> Path:
         """The folder that file tools work in."""
         return self.home / self.tools.files
+
+    @property
+    def modules(self) -> Path:
+        """The folder of WebAssembly modules."""
+        return self.home / self.tools.modules
 
     @property
     def memories(self) -> Path:

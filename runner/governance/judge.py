@@ -15,13 +15,13 @@ from typing import Final
 from runner.contract import builtin
 from runner.contract.errors import OrlojError, ToolCode
 from runner.contract.kinds import Permission
-from runner.contract.kinds.tool_fields import ASKED
+from runner.contract.kinds.tool_fields import RUN
 from runner.governance import grants, memories, policies, requirement, servers
 from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
 
-RUNNABLE_TYPES: Final = ASKED | {"command", "python", "sql", "mcp", builtin.TYPE}
+RUNNABLE_TYPES: Final = RUN | {builtin.TYPE}
 
 
 @dataclass(frozen=True, slots=True)

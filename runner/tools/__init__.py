@@ -17,10 +17,13 @@ from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Permission, Tool
 from runner.contract.kinds.base import seconds
 from runner.contract.kinds.tool_fields import ASKED
+from runner.contract.kinds.tool_isolation import in_container
 from runner.tools.mcp_server import Server
 from runner.tools.mcp_sessions import McpSessions
 from runner.tools.sources import Source
 
+CONTAINER: Final = "container"
+"""What entries say of the isolation of a call that ran in one."""
 _SCHEMAS: Final = "runner.contract.input_schema"
 _MODULES: Final = {
     "http": "runner.tools.http",
@@ -31,6 +34,8 @@ _MODULES: Final = {
     "python": "runner.tools.python",
     "sql": "runner.tools.sql",
     "mcp": "runner.tools.mcp",
+    "cli": "runner.tools.cli",
+    "wasm": "runner.tools.wasm",
 }
 
 
@@ -46,6 +51,10 @@ class Bounds:
     memory_value_bytes_max: int = 65_536
     servers: Path | None = None
     """Where MCP servers have their folders; None: beside the files."""
+    container: str = ""
+    """What runs containers; empty: nothing does."""
+    images: tuple[str, ...] = ()
+    modules: Path = Path("modules")
 
     @property
     def servers_folder(self) -> Path:
@@ -83,6 +92,8 @@ class Call:
     """The MCP server of a tool of that type."""
     sessions: McpSessions = field(default_factory=McpSessions)
     """The sessions with MCP servers that the worker keeps."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The variables that a tool of type cli is given out of Secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +155,13 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
 
 
 def may_be_bare(tool: Tool) -> bool:
-    """Whether the manifest says that the tool needs no sandbox; ToolFailed for what we lack."""
-    mode = tool.runtime.isolation_mode
-    if mode in {"container", "wasm"}:
-        raise ToolFailed(
-            f"runtime.isolation_mode {mode} cannot be given yet; leave it out for the sandbox"
-            " of this host",
-            code=ToolCode.ISOLATION_UNAVAILABLE,
-        )
-    return mode == "none"
+    """Whether the manifest says that the tool needs no sandbox."""
+    return tool.runtime.isolation_mode == "none"
+
+
+def told(tool: Tool, level: sandbox.Level) -> str:
+    """What entries say of a level: of a module also that it is one."""
+    return f"wasm+{level}" if tool.type == "wasm" else str(level)
 
 
 def _isolation(tool: Tool, server: Server | None) -> str | None:
@@ -164,7 +173,10 @@ def _isolation(tool: Tool, server: Server | None) -> str | None:
             return None
         bare = server.spec.default_tool_runtime.isolation_mode == "none"
         return sandbox.Level.NONE if bare else sandbox.available().level
-    return sandbox.Level.NONE if may_be_bare(tool) else sandbox.available().level
+    if in_container(tool):
+        return CONTAINER
+    level = sandbox.Level.NONE if may_be_bare(tool) else sandbox.available().level
+    return told(tool, level)
 
 
 def _bounded(answer: str, limit: int, hidden: tuple[str, ...]) -> str:

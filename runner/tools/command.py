@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,20 @@ from runner.contract.kinds import Tool
 from runner.contract.kinds.base import seconds
 from runner.sandbox import program
 from runner.sandbox.confinement import MEBIBYTE
-from runner.tools import Answered, Call, may_be_bare
+from runner.tools import Answered, Call, allowed, may_be_bare
 
 _PLACEHOLDER: Final = re.compile(r"\{([\w-]+)\}")
 _ERROR_CHARACTERS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a program ended, and how far it was kept apart."""
+
+    code: int
+    output: bytes
+    error: bytes
+    level: str
 
 
 async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
@@ -36,43 +46,49 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
             "names the programs that may",
             code=ToolCode.RUNTIME_POLICY_INVALID,
         )
-    _check(argv[0])
+    allowed.check(argv[0])
     call.bounds.files.mkdir(mode=0o700, parents=True, exist_ok=True)
-    margin = seal.longest(call.hidden)
     done = await sandbox.run(
         argv,
         json.dumps(arguments).encode(),
-        _confinement(tool, call, argv[0]),
-        output_bytes_max=call.bounds.output_bytes_max + margin + 1,
-        error_bytes_max=_ERROR_CHARACTERS + margin + 1,
+        confinement(tool, call, argv[0]),
+        output_bytes_max=output_bytes_max(call),
+        error_bytes_max=error_bytes_max(call),
         isolation="none" if may_be_bare(tool) else "required",
     )
     if done.code != 0:
-        said = seal.excerpt(
-            done.error.decode("utf-8", "replace"), _ERROR_CHARACTERS, call.hidden
-        )
-        raise ToolFailed(
-            f"{argv[0]} ended with code {done.code}: {said.strip()}", isolation=done.level
-        )
+        found = Done(done.code, done.output, done.error, str(done.level))
+        raise ended(argv[0], found, call)
     return Answered(done.output.decode("utf-8", "replace"), done.level)
 
 
-def _check(path: str) -> None:
-    """ToolFailed when there is no program at the path."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise ToolFailed(
-            f"{path} cannot be started: {error.strerror}", code=ToolCode.RUNTIME_POLICY_INVALID
-        ) from error
-    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
-        raise ToolFailed(
-            f"{path} cannot be started: it is no program of ours to run",
-            code=ToolCode.RUNTIME_POLICY_INVALID,
-        )
+def ended(program: str, done: Done, call: Call) -> ToolFailed:
+    """The failure of a program that ended badly."""
+    return ToolFailed(
+        f"{program} ended with code {done.code}: {said(done, call)}", isolation=done.level
+    )
 
 
-def _confinement(tool: Tool, call: Call, path: str) -> sandbox.Confinement:
+def said(done: Done, call: Call) -> str:
+    """The beginning of what it wrote on standard error, without secrets."""
+    text = done.error.decode("utf-8", "replace")
+    return seal.excerpt(text, _ERROR_CHARACTERS, call.hidden).strip()
+
+
+def output_bytes_max(call: Call) -> int:
+    """How much of an answer is kept until what is hidden is out of it."""
+    return call.bounds.output_bytes_max + seal.longest(call.hidden) + 1
+
+
+def error_bytes_max(call: Call, *, answers: bool = False) -> int:
+    """How much of standard error is kept: a little, unless it is part of the answer."""
+    if answers:
+        return output_bytes_max(call)
+    return _ERROR_CHARACTERS + seal.longest(call.hidden) + 1
+
+
+def confinement(tool: Tool, call: Call, path: str) -> sandbox.Confinement:
+    """What a program of this host may see and use up."""
     files = call.bounds.files
     secret = {} if call.secret is None else {"TOOL_SECRET": call.secret}
     return sandbox.Confinement(

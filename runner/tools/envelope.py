@@ -122,9 +122,9 @@ def _read(body: dict[str, Any], call: Call, hidden: Collection[str]) -> str | Pe
         case status if status in _UNDONE:
             return Pending()
         case "denied":
-            raise _failure(body.get("error"), ToolCode.PERMISSION_DENIED, hidden)
+            raise failure(body.get("error"), ToolCode.PERMISSION_DENIED, hidden)
         case "error":
-            raise _failure(body.get("error"), ToolCode.EXECUTION_FAILED, hidden)
+            raise failure(body.get("error"), ToolCode.EXECUTION_FAILED, hidden)
     raise ToolFailed("the tool's answer has a status that tool contract v1 does not know")
 
 
@@ -137,7 +137,8 @@ def _output(body: dict[str, Any]) -> str:
     return output if isinstance(output, str) else _json(output)
 
 
-def _failure(error: Any, code: ToolCode, hidden: Collection[str]) -> ToolFailed:
+def failure(error: Any, code: ToolCode, hidden: Collection[str]) -> ToolFailed:
+    """What an error object of an answer says, as far as it is believed."""
     error = error if isinstance(error, dict) else {}
     named = error.get("code", error.get("tool_code"))
     if isinstance(named, str) and named in set(ToolCode) - _OURS_ALONE:

@@ -9,7 +9,6 @@ a bound; what it says on standard error is kept up to a bound, for when it ends.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from runner.contract.errors import ToolFailed
 from runner.contract.kinds import McpServer
 from runner.sandbox import program
 from runner.sandbox.confinement import MEBIBYTE
+from runner.tools import allowed
 from runner.tools.mcp_server import Server
 
 LINE_BYTES_MAX: Final = 4 * MEBIBYTE
@@ -122,23 +122,8 @@ async def started(server: Server, place: Place) -> AsyncIterator[Pipes]:
 
 
 def found(spec: McpServer, commands: tuple[str, ...]) -> str:
-    """The program's path as the settings allow it; ToolFailed.
-
-    A bare name, as manifests of the public dialect have it, means the one allowed program
-    of that name: the host says which, and no search path.
-    """
-    command = spec.command or ""
-    known = [path for path in commands if path == command or Path(path).name == command]
-    if len(known) > 1:
-        raise ToolFailed(f"{command} may mean {' or '.join(known)}; write the whole path")
-    if not known:
-        raise ToolFailed(
-            f"{command} may not be started on this host; the setting tools.commands names"
-            " the programs that may"
-        )
-    if not os.access(known[0], os.X_OK) or not Path(known[0]).is_file():
-        raise ToolFailed(f"{known[0]} cannot be started: there is no such program")
-    return known[0]
+    """The program's path as the settings allow it; ToolFailed."""
+    return allowed.path(spec.command or "", commands)
 
 
 def _confinement(server: Server, place: Place, folder: Path) -> sandbox.Confinement:

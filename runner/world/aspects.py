@@ -9,6 +9,7 @@ from runner.contract.kinds.model_endpoint import BASE_URLS
 from runner.contract.kinds.network import Network
 from runner.contract.kinds.sealed_secret import SealedEntry
 from runner.contract.kinds.tool_fields import ASKED, grpc_place
+from runner.contract.kinds.tool_isolation import in_container
 
 
 class Look(StrEnum):
@@ -46,10 +47,8 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
     match spec:
         case Secret():
             yield from _secret(str(key), spec)
-        case Tool(type="command"):
-            yield from _programs(str(key), spec.command)
-        case Tool(endpoint=str(url)):
-            yield from _asked(str(key), spec, url)
+        case Tool():
+            yield from _tool(str(key), spec)
         case McpServer(endpoint=str(url)) | Memory(provider="http", endpoint=str(url)):
             yield Aspect(str(key), Look.ADDRESS, _origin(url), spec.network)
         case McpServer():
@@ -58,6 +57,15 @@ def aspects(key: Key, spec: Spec) -> Iterator[Aspect]:
             url = spec.base_url or BASE_URLS.get(spec.provider, "")
             if url and spec.provider != "mock":
                 yield Aspect(str(key), Look.ADDRESS, _origin(url))
+
+
+def _tool(subject: str, tool: Tool) -> Iterator[Aspect]:
+    if tool.cli is not None and not in_container(tool):
+        yield from _programs(subject, [tool.cli.command, *tool.cli.args])
+    elif tool.type == "command":
+        yield from _programs(subject, tool.command)
+    elif tool.endpoint is not None:
+        yield from _asked(subject, tool, tool.endpoint)
 
 
 def _asked(subject: str, tool: Tool, url: str) -> Iterator[Aspect]:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from runner import functions, sandbox, tools
+from runner import functions, sandbox
 from runner.contract.errors import ToolFailed
 from runner.contract.kinds import Tool
 from runner.functions.table import FUNCTIONS
@@ -102,13 +103,20 @@ def test_the_level_that_was_used_is_told_with_the_answer() -> None:
 
 
 @pytest.mark.parametrize("mode", ["container", "wasm"])
-def test_what_cannot_be_given_is_refused(tmp_path: Path, mode: str) -> None:
-    tool = Tool.model_validate(
-        {"type": "command", "command": ["/bin/true"], "runtime": {"isolation_mode": mode}}
-    )
-    bounds = tools.Bounds(tmp_path / "files", ("/bin/true",), 1_024)
-    with pytest.raises(ToolFailed, match=f"isolation_mode {mode} cannot be given"):
-        asyncio.run(tools.call(tool, {}, tools.Call("t:1", None, bounds)))
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "command", "command": ["/bin/true"]},
+        {"type": "python", "function": "read_file"},
+        {"type": "sql"},
+    ],
+    ids=["command", "python", "sql"],
+)
+def test_an_isolation_that_a_type_cannot_have_is_refused_while_loading(
+    tool: dict[str, object], mode: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"isolation_mode {mode} is not for"):
+        Tool.model_validate({**tool, "runtime": {"isolation_mode": mode}})
 
 
 def test_every_function_says_what_it_must_see() -> None:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from runner.contract.kinds.base import Duration, Key, Reference, SecretAuth, Spec, Strict, named
 from runner.contract.kinds.network import ANYWHERE, Network, endpoint
 from runner.contract.kinds.tool import Tool, ToolRuntime
+from runner.contract.kinds.variable_name import VariableName
 
 DIVIDER: Final = "--"
 """Between the names of a server and its tool in the name of a Tool: `files--read_file`."""
@@ -40,7 +41,7 @@ def _no_mount(value: str | None) -> str | None:
 class McpVariable(Strict):
     """A variable of the server's environment: its `value`, or the Secret that holds it."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    name: VariableName
     value: str | None = None
     secret_ref: str | None = Field(
         default=None,

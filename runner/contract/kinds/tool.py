@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from runner.contract.kinds import tool_fields
+from runner.contract.kinds import tool_fields, tool_isolation
 from runner.contract.kinds.base import (
     Duration,
     Key,
@@ -19,6 +19,7 @@ from runner.contract.kinds.base import (
 )
 from runner.contract.kinds.network import ANYWHERE, Network, endpoint
 from runner.contract.kinds.tool_auth import ToolAuth
+from runner.contract.kinds.tool_program import Cli, Wasm
 
 OperationClass = Literal["read", "write", "delete", "admin"]
 
@@ -111,6 +112,8 @@ class Tool(Spec):
     command: list[str] = []
     function: str | None = None
     config: dict[str, Any] = {}
+    cli: Cli | None = None
+    wasm: Wasm | None = None
 
     mcp_server_ref: str | None = None
     mcp_tool_name: str | None = None
@@ -140,7 +143,8 @@ class Tool(Spec):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         tool_fields.check(self)
-        needed = {"command": "command", "python": "function"}
+        tool_isolation.check(self)
+        needed = {"command": "command", "python": "function", "cli": "cli"}
         needed |= dict.fromkeys(tool_fields.ASKED, "endpoint")
         field = needed.get(self.type)
         if field is not None and not getattr(self, field):
@@ -162,11 +166,15 @@ class Tool(Spec):
         return self
 
     def references(self, namespace: str) -> list[Reference]:
-        """The Secret and the McpServer it names."""
+        """The Secrets and the McpServer it names."""
         found: list[Reference] = []
         if self.auth is not None:
             key, _ = self.auth.secret(namespace)
             found.append(Reference(key, ("spec", "auth", "secretRef"), required=False))
+        for index, variable in enumerate(self.cli.env_from if self.cli else []):
+            key, _ = variable.auth.secret(namespace)
+            path = ("spec", "cli", "env_from", index, "secretRef")
+            found.append(Reference(key, path, required=False))
         if self.mcp_server_ref is not None:
             target: Key = named("McpServer", self.mcp_server_ref, namespace)
             found.append(Reference(target, ("spec", "mcp_server_ref"), required=False))

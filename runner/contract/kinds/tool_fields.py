@@ -12,15 +12,20 @@ from runner.contract.kinds.network import Host
 ASKED: Final = frozenset({"http", "external", "grpc", "webhook-callback"})
 """The types whose calls go out over the network and start nothing on this host."""
 ENVELOPED: Final = frozenset({"external", "webhook-callback"})
-TOLD: Final = ENVELOPED | {"grpc"}
-"""The types whose servers are told what is known of the tool and of who calls it."""
-_CHECKED: Final = ASKED | {"command", "python", "sql", "mcp"}
+TOLD: Final = ENVELOPED | {"grpc", "wasm"}
+"""The types whose other side is told what is known of the tool."""
+STARTED: Final = frozenset({"command", "python", "sql", "cli", "wasm"})
+"""The types whose calls run something on this host."""
+RUN: Final = ASKED | STARTED | {"mcp"}
+"""The types that can be called: all that load."""
 _ACTS_FOR: Final = {
     "endpoint": ASKED,
     "method": frozenset({"http"}),
     "command": frozenset({"command"}),
     "function": frozenset({"python"}),
     "config": frozenset({"python"}),
+    "cli": frozenset({"cli"}),
+    "wasm": frozenset({"wasm"}),
     "mcp_server_ref": frozenset({"mcp"}),
     "mcp_tool_name": frozenset({"mcp"}),
     "schema_digest": frozenset({"mcp"}),
@@ -37,8 +42,6 @@ def check(tool: Any) -> None:
     """ValueError for a field that the tool's type has no use for."""
     if tool.type == "queue":
         raise ValueError(REMOVED)
-    if tool.type not in _CHECKED:
-        return
     for field in _ACTS_FOR:
         _acts(tool, field)
     if tool.type == "mcp":
@@ -46,6 +49,8 @@ def check(tool: Any) -> None:
     for field in _OF_PROGRAMS:
         if tool.type in ASKED and _says(tool.runtime, field):
             raise ValueError(f"runtime.{field} is for programs, and this is {tool.type}")
+    if tool.type in ("cli", "wasm"):
+        _check_own(tool)
     if tool.type == "command" and tool.auth is not None and tool.auth.profile != "bearer":
         raise ValueError(
             "a program is given its secret as TOOL_SECRET, whatever the profile; leave"
@@ -72,7 +77,27 @@ def _check_pin(tool: Any) -> None:
             )
 
 
+def _check_own(tool: Any) -> None:
+    """ValueError for a bound that stands in the block of the type instead."""
+    if _says(tool, "network"):
+        block = (
+            "cli.network: none, bridge or host" if tool.type == "cli" else "a module has none"
+        )
+        raise ValueError(f"network is not for {tool.type}: {block}")
+    for field in _OF_PROGRAMS if tool.type == "wasm" else ():
+        if _says(tool.runtime, field):
+            raise ValueError(
+                f"runtime.{field} is not for wasm: wasm.max_memory_bytes bounds its memory, and"
+                " it starts no process"
+            )
+
+
 def _acts(tool: Any, field: str) -> None:
+    if field == "auth" and tool.type == "cli" and tool.auth is not None:
+        raise ValueError(
+            "auth is not for tools of type cli: cli.env_from puts a Secret into the variable"
+            " that the program reads"
+        )
     types = _ACTS_FOR[field]
     if tool.type not in types and _says(tool, field):
         fit = " and ".join(sorted(types))
