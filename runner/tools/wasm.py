@@ -26,9 +26,9 @@ from runner.contract.kinds.tool_program import FUEL, MODULE_BYTES_MAX, Wasm
 from runner.functions import folder
 from runner.sandbox import program
 from runner.sandbox.confinement import MEBIBYTE
-from runner.tools import Answered, Call, envelope, may_be_bare, told, wasm_answer
+from runner.tools import Answered, Call, envelope, may_be_bare, told, wasm_answer, wasm_guest
 
-_GUEST: Final = Path(__file__).with_name("wasm_guest.py")
+_GUEST: Final = Path(wasm_guest.__file__)
 _AROUND_BYTES: Final = 640 * MEBIBYTE
 """Address space of the process besides the module's memory: Python, wasmtime, the compiler."""
 _PROCESSES: Final = 16

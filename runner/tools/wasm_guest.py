@@ -47,7 +47,7 @@ def exactly(count: int) -> bytes:
 
 def run(order: dict[str, Any], module: bytes) -> None:
     """The module from its start to its end; whatever ends it otherwise is raised."""
-    import wasmtime
+    import wasmtime  # Where it is found comes with the order.
 
     config = wasmtime.Config()
     config.consume_fuel = True
@@ -89,7 +89,7 @@ def run(order: dict[str, Any], module: bytes) -> None:
 
 def outcome(order: dict[str, Any], module: bytes) -> dict[str, str] | None:
     """Why the module did not end well, or None."""
-    import wasmtime
+    import wasmtime  # Where it is found comes with the order.
 
     try:
         run(order, module)

@@ -101,6 +101,10 @@ def test_a_manifest_of_the_public_dialect_loads(camel: bool) -> None:
         ({**STDIO, "network": {"hosts": ["a.example"]}}, "cannot be held to names"),
         ({**HTTP, "network": {"redirects": True}}, "take redirects out"),
         (
+            {**STDIO, "env": [{"name": "LD_PRELOAD", "value": "/x.so"}]},
+            "steers the loader",
+        ),
+        (
             {**STDIO, "default_tool_runtime": {"isolation_mode": "container"}},
             "leave it out for the sandbox",
         ),

@@ -10,6 +10,7 @@ import pytest
 from manifest_sets import manifest_set, placed
 from pydantic import ValidationError
 
+from reconciler.governance import flow
 from reconciler.manifest.caution import cautions
 from runner import cli_given, named_secrets, tools
 from runner.contract.errors import ToolCode, ToolFailed
@@ -17,6 +18,7 @@ from runner.contract.kinds import Key, Tool
 from runner.contract.kinds.tool_program import Cli
 from runner.manifest_set import PlacedTool
 from runner.tools import Answered, Bounds, Call, cli_words
+from runner.world import aspects
 
 PYTHON = sys.executable
 ECHO = "import sys, json; print(json.dumps(sys.argv[1:]))"
@@ -308,3 +310,27 @@ def test_an_image_is_told_of_and_a_program_of_the_host_is_not() -> None:
     assert [one for one in said if "@sha256:" in one]
     assert [one for one in said if "bridge" in one]
     assert list(cautions(declared({"command": "x"}))) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "outside"),
+    [
+        (declared({"command": "x"}), False),
+        (declared({"command": "x", "image": "a"}), False),
+        (declared({"command": "x", "image": "a", "network": "bridge"}), True),
+        (declared({"command": "x", "network": "host"}), True),
+        (declared({"command": "x"}, runtime={"isolation_mode": "none"}), True),
+        (Tool.model_validate({"type": "wasm"}), False),
+        (Tool.model_validate({"type": "wasm", "runtime": {"isolation_mode": "none"}}), False),
+    ],
+)
+def test_a_plan_knows_which_program_can_send_something_out(tool: Tool, outside: bool) -> None:
+    assert flow._reaches_outside(tool) is outside
+
+
+def test_a_program_of_the_host_is_watched_and_one_of_an_image_is_not() -> None:
+    key = Key("default", "Tool", "x")
+    cli = {"command": "/usr/bin/python3", "args": ["/srv/a.py", "{{ .x }}"]}
+    watched = [one.name for one in aspects.aspects(key, declared(cli))]
+    assert watched == ["program /usr/bin/python3", "program /srv/a.py"]
+    assert list(aspects.aspects(key, declared({**cli, "image": "a"}))) == []

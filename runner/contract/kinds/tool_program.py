@@ -19,6 +19,7 @@ from runner.contract.kinds.variable_name import VariableName
 FUEL: Final = 1_000_000_000
 """Instructions that a module may run where nothing is said: about a second's worth."""
 MODULE_BYTES_MAX: Final = 2**26
+_OPENED: Final = re.compile(r"\{\{")
 _TEMPLATE: Final = re.compile(r"\{\{\s*((?:\.[A-Za-z_]\w*)+)\s*\}\}")
 
 Path = tuple[str, ...]
@@ -26,14 +27,14 @@ Path = tuple[str, ...]
 
 def templates(text: str) -> list[Path]:
     """The arguments that an entry of `args` names, each as a path; ValueError."""
-    rest = _TEMPLATE.sub("", text)
-    if "{{" in rest:
-        start = rest.index("{{")
-        raise ValueError(
-            f"`{rest[start : start + 40]}` is not read here: an argument is {{{{ .name }}}} or"
-            " {{ .name.part }}; make an optional argument an entry of its own, which is left"
-            " out where it is empty"
-        )
+    for opened in _OPENED.finditer(text):
+        start = opened.start()
+        if not _TEMPLATE.match(text, start):
+            raise ValueError(
+                f"`{text[start : start + 40]}` is not read here: an argument is {{{{ .name }}}}"
+                " or {{ .name.part }}; make an optional argument an entry of its own, which is"
+                " left out where it is empty"
+            )
     return [_path(names) for names in _TEMPLATE.findall(text)]
 
 
