@@ -34,6 +34,8 @@ from runner.wire import TooLong
 GONE_US: Final = 5 * SEEN_EVERY_US  # After so long without a word, a worker's row goes too.
 RESCUED_MAX: Final = 100  # Tasks of silent hosts that one turn takes back.
 
+Said = Verdict | Message | Parking
+
 
 class Writer:
     """One connection, and what is remembered about it between turns."""
@@ -206,12 +208,7 @@ class Writer:
         return {}
 
     def _decided(
-        self,
-        turn: Turn,
-        held: Held,
-        said: Verdict | Message | Parking,
-        asked: Message,
-        now_us: int,
+        self, turn: Turn, held: Held, said: Said, asked: Message, now_us: int
     ) -> Message:
         """What the worker is told; LeaseLost when the task waits and is its no more.
 
