@@ -122,13 +122,16 @@ class _Story:
     content: str | None = None
     """What the last call that succeeded answered."""
     repairs: int = 0
+    sent_back: int = 0
+    """How often a person had the answer changed."""
     violated: bool = False
 
 
 def next_move(agent: Agent, opening: Conversation, steps: list[Step]) -> Move:
     """The next move of an agent, from its opening and its finished steps in order."""
     story = _told(steps)
-    if agent.execution.tool_use_behavior == "stop_on_first_tool" and story.content is not None:
+    stops = agent.execution.tool_use_behavior == "stop_on_first_tool" and not story.sent_back
+    if stops and story.content is not None:
         found = turn_contract.judge(agent.execution, story.content, story.tools)
         if found.met:
             return Finish(found.text)
@@ -139,7 +142,7 @@ def next_move(agent: Agent, opening: Conversation, steps: list[Step]) -> Move:
                 return _called(agent, story, call)
         if not last.reply.calls and last.told is None:
             return _closed(agent, story, last.reply.text or "")
-    if len(story.exchanges) >= agent.limits.max_steps + story.repairs:
+    if len(story.exchanges) >= agent.limits.max_steps + story.repairs + story.sent_back:
         return _at_the_limit(agent, story)
     return AskModel(replace(opening, exchanges=tuple(story.exchanges)))
 
@@ -227,6 +230,11 @@ def _told(steps: list[Step]) -> _Story:
             story.exchanges.append(Exchange(reply_from_json(step.result)))
         elif step.kind == "tool":
             _take_in(story, step, step.result)
+        elif step.kind == "review":
+            if "told" in step.result:
+                story.sent_back += 1
+                told = f"A person read your answer and wants changes: {step.result['told']}"
+                story.exchanges[-1] = replace(story.exchanges[-1], told=told)
         elif step.name == Noted.REPEATED:
             _repeat(story, step, step.result)
         elif step.name == Noted.REPAIR:

@@ -22,6 +22,7 @@ from runner.contract.kinds.task import MessageRetry
 from runner.guard import Guard
 from runner.manifest_set import PlacedAgent
 from runner.moves import Beside, Moves
+from runner.place import Review
 from runner.retry import Policy
 from runner.workflow import Graph, State, Visit
 from runner.workflow.graph import VISITS_MAX
@@ -73,7 +74,12 @@ class Course:
                 begun += [] if self._stopping else self._begin(graph)
                 running |= {_started(self._visit(graph, visit)) for visit in begun}
                 if not running:
-                    return self._end(graph)
+                    said = self._end(graph)
+                    back = await self._sent_back(graph, said)
+                    if back is None:
+                        return said
+                    begun = [back]
+                    continue
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
@@ -91,9 +97,10 @@ class Course:
             if visit.state is State.DONE:
                 given = workflow.whole(graph, self._visits, visit)
                 said = self._moves.said(visit.number, self._placed(visit), given)
-                if said is None:
-                    raise Refused(f"what {visit.agent} said does not stand in the journal")
-                self._put(replace(visit, output=said))
+                if said is None:  # It was sent back to be made anew.
+                    self._tell(replace(visit, state=State.RUNNING))
+                else:
+                    self._put(replace(visit, output=said))
         while (failed := workflow.failure(graph, self._visits)) is not None:
             again = replace(failed, state=State.RUNNING, error=None, attempt=failed.attempt + 1)
             self._tell(again)
@@ -144,7 +151,34 @@ class Course:
         limit = placed.spec.limits.timeout
         async with asyncio.timeout(seconds(limit) if limit is not None else None) as bound:
             beside = Beside(self._alone, partial(self._wait, bound, number))
-            return await self._moves.turn(number, placed, given, beside)
+            while True:
+                said = await self._moves.turn(number, placed, given, beside)
+                review = self._review_of(placed)
+                if review is None or await self._moves.reviewed(
+                    number, placed, Review(review, said, 1), beside
+                ):
+                    return said
+
+    def _review_of(self, placed: PlacedAgent) -> str | None:
+        """The pointer to the review of what an agent says, if there is one."""
+        system = self._guard.manifests.system
+        name = self._guard.manifests.called(placed)
+        reviewed = system is not None and system.node(name).review is not None
+        return f"/spec/graph/{name}/review" if reviewed else None
+
+    async def _sent_back(self, graph: Graph, said: str) -> Visit | None:
+        """Have the output of the task reviewed; the visit that is to make it anew, if any."""
+        if graph.system.completion_review is None:
+            return None
+        last = workflow.speakers(graph, self._visits)
+        beside = Beside(lambda: True, _nobody_else)
+        asked = Review("/spec/completion_review", said, 1, changes_allowed=len(last) == 1)
+        placed = self._placed(last[-1])
+        if await self._moves.reviewed(last[-1].number, placed, asked, beside):
+            return None
+        again = replace(last[-1], state=State.RUNNING, output=None)
+        self._tell(again)
+        return again
 
     def _alone(self) -> bool:
         """Whether no other agent works, asked before each call; _Stopped."""
@@ -219,6 +253,10 @@ class _Retry:
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         wait_s = max(asked_s, retry.wait_s(attempt, self._policy, _random.random()))
         return wait_s if wait_s <= WAIT_HERE_MAX_S else None
+
+
+async def _nobody_else(_: int) -> None:
+    raise AssertionError("the task waits for an agent, and none of them works")
 
 
 def _words(error: Failure) -> str:

@@ -7,12 +7,13 @@ not do.
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from runner import builtin_call, mcp_given, model_choice, models, tools
-from runner.builtin_call import BuiltinCall
-from runner.contract import builtin, kinds, seal
-from runner.contract.errors import LeaseLost, ModelFailed, ToolCode, ToolDenied, ToolFailed
+from runner import model_choice, models, tool_result, tools
+from runner.carrier import Carrier
+from runner.contract import builtin, masking, seal
+from runner.contract.errors import LeaseLost, ModelFailed
 from runner.contract.telemetry import log
 from runner.conversation import (
     Conversation,
@@ -24,14 +25,12 @@ from runner.conversation import (
     reply_from_json,
 )
 from runner.link import Link
-from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
-from runner.masked import masked
+from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.model_choice import Choice
-from runner.place import Place, Waits
-from runner.tools import Answered, attempts
+from runner.place import Place, Review, Waits
+from runner.tools import Answered
 from runner.tools.attempts import Try
 from runner.tools.mcp_sessions import McpSessions
-from runner.tools.sources import Source
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,18 @@ class Guard:
     secrets: dict[str, str]
     bounds: tools.Bounds
     sessions: McpSessions = field(default_factory=McpSessions)
+
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return Carrier(
+            link=self.link,
+            task=self.task,
+            fence=self.fence,
+            manifests=self.manifests,
+            secrets=self.secrets,
+            bounds=self.bounds,
+            sessions=self.sessions,
+        )
 
     async def ask_model(
         self, place: Place, agent: PlacedAgent, conversation: Conversation
@@ -80,7 +91,7 @@ class Guard:
         request = models.Request(
             endpoint=endpoint,
             model=model,
-            key=self._secret(endpoint.auth, choice.key.namespace),
+            key=self._carrier.secret(endpoint.auth, choice.key.namespace),
             conversation=conversation,
             tools=self._offered(agent),
             schema=agent.spec.execution.output_schema,
@@ -111,20 +122,27 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - its text may hold the key; its name may not.
             unforeseen = ModelFailed(f"internal error ({type(error).__name__})")
             raise self._model_failed(facts, started, unforeseen, reply) from None
-        said = masked(reply.to_json(), self.secrets.values())
+        said = masking.redact_json(reply.to_json(), self.secrets.values())
         self._tell(facts, started, "executed", said, reply)
         return reply_from_json(said)
 
     def _model_failed(
         self, facts: dict[str, Any], started: int, error: ModelFailed, reply: ModelReply | None
     ) -> ModelFailed:
-        message = seal.redact(str(error), self.secrets.values())
+        message = self._masked(str(error))
         # An answer that cannot be worked with was paid for all the same.
         usage = None if reply is None else counted(reply)
         self._tell(facts, started, "failed", {"error": message}, usage, error=error)
         return ModelFailed(
             message, retryable=error.retryable, retry_after_s=error.retry_after_s
         )
+
+    async def ask_review(
+        self, place: Place, agent: PlacedAgent, review: Review
+    ) -> dict[str, Any]:
+        """What people said of an output: `decision` and `reason`; Waits, LeaseLost."""
+        who = self.manifests.called(agent)
+        return await self._ask("review", place, step=place.step, agent=who, **review.to_json())
 
     async def call_tool(
         self, place: Place, agent: PlacedAgent, call: ToolCall
@@ -136,106 +154,21 @@ class Guard:
             place,
             **facts,
             request={"call": call.id, "arguments": call.arguments},
-            **self._misfit(agent, call),
+            **self._carrier.misfit(agent, call),
         )
         if answer["decision"] != "allow":
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
-            return {"denied": answer["reason"], "code": answer.get("code")}
+            return {"denied": answer["reason"], "code": answer["code"]}
         started = time.monotonic_ns()
-        tries: list[Try] = []
         needs = answer.get("permissions", [])
-        result, answered = await self._made(place, agent, call, needs, tries)
-        if tries:
-            facts["tries"] = len(tries) + 1
-            result["tries"] = masked([one.to_json() for one in tries], self.secrets.values())
-        outcome = "executed" if "content" in result else "failed"
-        # Why a call that was allowed was not made after all stays in the log for ever.
-        facts |= {"isolation": answered.isolation, "reason": result.get("denied")}
-        used = ModelReply(None, tokens_in=answered.tokens)
-        self._tell(facts | {"code": result.get("code")}, started, outcome, result, used)
-        return result
 
-    async def _made(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        call: ToolCall,
-        needs: list[str],
-        tries: list[Try],
-    ) -> tuple[dict[str, Any], Answered]:
-        """The result of a call that was allowed, and what is known of how it was made."""
-        tool = self.manifests.tool(agent, call.tool)
-        assert tool is not None, "the dispatcher allowed a tool that is not in the set"
-        try:
-            brought = self._brought(place, agent, tool, tuple(map(_permission, needs)))
-            spec, server = mcp_given.server(self.manifests, tool, brought, self._secret)
-            brought = replace(brought, server=server)
-            ours = self.link.trusted
-            if tool.builtin is not None:
-                answered = await builtin_call.answer(self._builtin(place.step, agent, call))
-            else:
-                answered = await attempts.made(spec, call.arguments, brought, tries, ours)
-        except ToolFailed as error:
-            said = seal.redact(str(error), self.secrets.values())
-            how = "denied" if isinstance(error, ToolDenied) else "error"
-            return {how: said, "code": error.code.value}, Answered("", error.isolation)
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool's bug is an answer, and is logged.
-            name = type(error).__name__  # Its text may hold arguments or a secret.
-            log("tool_failed", "A tool met an error nobody foresaw.", **self._ids, error=name)
-            code = ToolCode.EXECUTION_FAILED.value
-            return {"error": f"internal error ({name})", "code": code}, Answered("")
-        content = seal.redact(answered.text, self.secrets.values())
-        return {"content": content}, answered
+        async def made(tries: list[Try]) -> Answered:
+            return await self._carrier.made(place, agent, call, needs, tries)
 
-    def _brought(
-        self,
-        place: Place,
-        agent: PlacedAgent,
-        tool: PlacedTool,
-        permissions: tuple[kinds.Permission, ...],
-    ) -> tools.Call:
-        of = tools.Caller(self.task, agent.key.namespace, agent.key.name, tool.key.name)
-        return tools.Call(
-            idempotency_key=f"{self.task}:{place.step}",
-            secret=self._secret(tool.spec.auth, tool.key.namespace),
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            permissions=permissions,
-            sources=self._sources(agent.key.namespace, permissions),
-            caller=of,
-            sessions=self.sessions,
-        )
-
-    def _misfit(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any]:
-        """Why a tool that was offered does not take these arguments, as the dispatcher is told.
-
-        Looked at here, where a look that takes long holds up no other task's decision. What
-        was not offered is for the dispatcher alone to refuse.
-        """
-        own = [tool.name for tool in builtin.given(agent.spec, agent.key.namespace)]
-        offered = {one.name for one in agent.spec.tools}
-        if call.tool not in {*offered, *agent.spec.allowed_tools, *own}:
-            return {}
-        tool = self.manifests.tool(agent, call.tool)
-        found = None if tool is None else tools.misfit(tool.spec, call.arguments)
-        return {} if found is None else {"misfit": found}
-
-    def _builtin(self, step: int, agent: PlacedAgent, call: ToolCall) -> BuiltinCall:
-        return BuiltinCall(
-            tool=call.tool,
-            arguments=call.arguments,
-            task=self.task,
-            fence=self.fence,
-            step=step,
-            agent=agent,
-            manifests=self.manifests,
-            bounds=self.bounds,
-            hidden=tuple(self.secrets.values()),
-            secret=self._secret,
-            link=self.link,
-        )
+        became = await tool_result.of(made, self._masked, {**self._ids, "step": place.step})
+        used = ModelReply(None, tokens_in=became.tokens)
+        self._tell(facts | became.facts, started, became.outcome, became.result, used)
+        return became.result
 
     @property
     def _ids(self) -> dict[str, Any]:
@@ -278,30 +211,8 @@ class Guard:
             duration_us=(time.monotonic_ns() - started_ns) // 1_000,
         )
 
-    def _secret(self, auth: kinds.base.SecretAuth | None, namespace: str) -> str | None:
-        if auth is None:
-            return None
-        if not self.manifests.serves(auth.secret(namespace)[0], namespace):
-            return None
-        first, *parts = (
-            self.secrets.get(f"{key.namespace}/{key.name}:{entry}")
-            for key, entry in auth.entries(namespace)
-        )
-        if first is not None or not parts:
-            return first
-        # A Secret of a public manifest keeps the halves of a pair in entries of their own.
-        halves = [part for part in parts if part is not None]
-        return ":".join(halves) if len(halves) == len(parts) else None
-
-    def _sources(
-        self, namespace: str, permissions: tuple[kinds.Permission, ...]
-    ) -> dict[str, Source]:
-        """The data sources that the permissions name, as the agent's namespace knows them."""
-        declared = self.manifests.data_sources(namespace) if permissions else {}
-        return {
-            name: Source(declared[name], self._secret(declared[name].auth, namespace))
-            for name in {permission.resource for permission in permissions} & declared.keys()
-        }
+    def _masked(self, text: str) -> str:
+        return seal.redact(text, self.secrets.values())
 
     def _offered(self, agent: PlacedAgent) -> list[models.Offer]:
         offers = []
@@ -312,7 +223,3 @@ class Guard:
             if tool is not None:
                 offers.append(models.Offer(name, tool.spec.description, tool.spec.input_schema))
         return offers
-
-
-def _permission(text: str) -> kinds.Permission:
-    return kinds.Permission.model_validate(text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import model_choice, queue, visits
+from runner import call_facts, model_choice, queue, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
@@ -20,12 +20,11 @@ from runner.child import queueing
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
-from runner.contract.kinds.tool import template_arguments
-from runner.governance import judge, policies
+from runner.governance import judge
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
-from runner.manifest_set import ManifestSet, PlacedAgent
+from runner.manifest_set import ManifestSet
 from runner.pinning import Pins
 from runner.reviewing import Reviews
 from runner.workflow import Visit, from_json
@@ -94,7 +93,7 @@ class Journal:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
         agent = manifests.agent(message["agent"])
-        decided = _of_model(manifests, agent, message, held.task_name)
+        decided = call_facts.of_model(manifests, agent, message, held.task_name)
         verdict = self._limits.model(held, message, decided, now_us)
         if isinstance(verdict, Parking):
             return verdict
@@ -117,7 +116,7 @@ class Journal:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
         verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
-        facts, withheld = _named(manifests, agent, name, verdict)
+        facts, withheld = call_facts.named(manifests, agent, name, verdict)
         private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""
         if verdict.decision is Decision.ASK:
@@ -157,7 +156,7 @@ class Journal:
         at = (tool or agent).at("/spec/input_schema")
         reason = f"the arguments do not meet {misfit['rule']} of its input_schema"
         verdict = deny(reason, at, code=ToolCode(misfit["code"]))
-        facts, withheld = _named(manifests, agent, message["tool"], verdict)
+        facts, withheld = call_facts.named(manifests, agent, message["tool"], verdict)
         arguments = message["request"]["arguments"]
         result = canonical({"denied": misfit["said"], "code": verdict.code})
         self._begin(held, message, ("tool", message["tool"], "denied", result), now_us)
@@ -294,7 +293,7 @@ class Journal:
             decision=verdict.decision.value,
             rule=verdict.rule,
             reason=verdict.reason,
-            tool_code=_code(verdict, facts),
+            tool_code=call_facts.code(verdict, facts),
             private=withheld,
         )
         if private is not None:
@@ -302,48 +301,3 @@ class Journal:
         self._log([decided])
         if verdict.decision is Decision.ALLOW:
             self._log([entry(EntryType.ACTION_STARTED, held, **facts, rule=verdict.rule)])
-
-
-def _code(verdict: Verdict, facts: dict[str, Any]) -> str | None:
-    """The code of a tool call that is denied; a model's question has none."""
-    denied = verdict.decision is Decision.DENY and "model" not in facts
-    return verdict.code.value if denied else None
-
-
-def _of_model(
-    manifests: ManifestSet, agent: PlacedAgent, message: Message, task_name: str | None
-) -> Verdict:
-    """The verdict on the model that a worker wants to ask, which the manifests must name."""
-    model, number = message["model"], message.get("choice", model_choice.OWN)
-    try:
-        asked = model_choice.numbered(manifests, agent, number)
-    except OrlojError as error:
-        return deny(str(error), agent.at(""))
-    if asked.model != model:
-        return deny(f"{model} is not the model that {asked.called} is asked for", asked.at)
-    at = None if number == model_choice.OWN else asked.at
-    return policies.decide_model(manifests, agent, model, task_name, at)
-
-
-def _named(
-    manifests: ManifestSet, agent: PlacedAgent, name: str, verdict: Verdict
-) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
-    """What entries say of a call for ever, and what the first of them commits to besides.
-
-    A name that no manifest declares is a model's own text; a permission that arguments
-    filled says what they say, and stands as its tool declares it.
-    """
-    chain = manifests.chain_names(agent)
-    try:
-        tool = manifests.tool(agent, name)
-    except OrlojError:
-        tool = None
-    if tool is None:
-        withheld = (("tool", name),)
-        return {"chain": chain, "private": withheld}, withheld
-    asked = verdict.permission
-    facts = {"tool": name, "permission": asked, "chain": chain}
-    templates = tool.spec.requires
-    if asked is None or not any(template_arguments(one.resource) for one in templates):
-        return facts, ()
-    return facts | {"permission": " ".join(map(str, templates))}, (("permission", asked),)

@@ -6,7 +6,7 @@ decide about it fits it.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner import agent
@@ -15,7 +15,7 @@ from runner.contract.errors import Refused
 from runner.conversation import Conversation
 from runner.guard import Guard
 from runner.manifest_set import PlacedAgent
-from runner.place import Place, Waits
+from runner.place import Place, Review, Waits
 from runner.workflow import Visit
 
 
@@ -80,6 +80,36 @@ class Moves:
                     return text
                 case GiveUp(reason):
                     raise Refused(f"{self._guard.manifests.called(placed)}: {reason}")
+
+    async def reviewed(
+        self, visit: int, placed: PlacedAgent, asked: Review, beside: Beside
+    ) -> bool:
+        """Whether an output goes on; else it is to be made anew. Refused where it may not."""
+        before = [
+            step
+            for step in self._of(self._steps, visit, placed)
+            if step.kind == "review" and step.request["review"] == asked.review
+        ]
+        if before and "approved" in (before[-1].result or {}):
+            return True
+        asked = replace(asked, cycle=len(before) + 1)
+        while True:
+            number = self._number(visit, placed)
+            place = Place(number, visit, beside.alone())
+            try:
+                said = await self._guard.ask_review(place, placed, asked)
+                break
+            except Waits:
+                self._kept[visit] = number
+                await beside.wait(number)
+        self._kept.pop(visit, None)
+        if said["decision"] == "deny":
+            raise Refused(f"its output was not let go on: {said['reason']}")
+        what = "told" if said["decision"] == "changes" else "approved"
+        name, request = self._guard.manifests.called(placed), {"review": asked.review}
+        result = {what: said["reason"]}
+        self._steps.append(Step(number, name, "review", "", "done", request, result, visit))
+        return what == "approved"
 
     async def _make(self, move: AskModel | CallTool, place: Place, placed: PlacedAgent) -> None:
         request: dict[str, Any] = {}

@@ -1,12 +1,15 @@
 """Which Secret entries the resources of a manifest set may use. Pure."""
 
 from contextlib import suppress
+from typing import Final
 
 from runner.contract import kinds
 from runner.contract.errors import Refused
 from runner.contract.kinds import DataSource, Key, McpServer, Memory, ModelEndpoint, Tool
 from runner.contract.kinds.base import named
 from runner.manifest_set import ManifestSet
+
+_WITH_AUTH: Final = (DataSource, Memory, ModelEndpoint, Tool)
 
 
 def entries(manifests: ManifestSet) -> list[tuple[Key, str]]:
@@ -20,9 +23,7 @@ def entries(manifests: ManifestSet) -> list[tuple[Key, str]]:
             spec = kinds.spec_of(key.kind, placed.body)
         except Refused:
             continue
-        auth = (
-            spec.auth if isinstance(spec, Tool | ModelEndpoint | DataSource | Memory) else None
-        )
+        auth = spec.auth if isinstance(spec, _WITH_AUTH) else None
         if auth is not None and manifests.serves(auth.secret(key.namespace)[0], key.namespace):
             found.update(auth.entries(key.namespace))
         if isinstance(spec, Tool) and spec.mcp_server_ref is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from runner.contract import clock
+from runner.contract.errors import ToolCode
 from runner.contract.kinds import Key
 from runner.governance.replay import CALLS_MAX, PastCall
 from runner.governance.verdict import Call
@@ -25,14 +26,23 @@ def calls(
         values.append(json.dumps([f"{s.namespace}/{s.kind}/{s.name}" for s in subjects]))
     rows = connection.exec_driver_sql(
         "SELECT task_id, namespace, subject_kind, subject_name, agent, phase, step.name,"  # noqa: S608
-        " request, task_name FROM task JOIN step ON task_id = id"
+        " request, task_name, CASE phase WHEN 'denied' THEN result END"
+        " FROM task JOIN step ON task_id = id"
         f" WHERE step.kind = 'tool' AND id >= ?{wanted}"
         " ORDER BY id DESC, number LIMIT ?",
         (*values, CALLS_MAX + 1),
     )
     for row in rows:
+        if _unfit(row[9]):  # No rule was asked about it, and none would be.
+            continue
         call = Call(row[6], _arguments(row[7]), row[8])
         yield PastCall(row[0], Key(*row[1:4]), row[4], row[5] != "denied", call)
+
+
+def _unfit(result: str | None) -> bool:
+    """Whether the call's arguments were none that its tool takes."""
+    value = json.loads(result) if result else None
+    return isinstance(value, dict) and value.get("code") == ToolCode.INVALID_INPUT
 
 
 def _arguments(request: str) -> dict[str, Any]:

@@ -3,8 +3,12 @@
 Those by hand start in a tenth of the time, and can do what the SDK would never let them.
 """
 
+import json
 import sys
+from collections.abc import Callable
 from typing import Any
+
+from local_server import Answer, Received
 
 from runner.contract.kinds import McpServer, Tool
 from runner.contract.kinds.mcp_offer import Offer
@@ -111,3 +115,49 @@ def pinned(offer: Offer = ECHO, **more: Any) -> Tool:
             **more,
         }
     )
+
+
+class Hand:
+    """A server by hand that remembers what it was sent, and can be told to misbehave."""
+
+    def __init__(self, called: Callable[[dict[str, Any]], Answer]) -> None:
+        self._called = called
+        self.methods: list[str] = []
+        self.headers: list[dict[str, str]] = []
+
+    def __call__(self, request: Received) -> Answer:
+        self.headers.append(request.headers)
+        if request.method != "POST":
+            return Answer(405)
+        message = json.loads(request.body)
+        self.methods.append(message["method"])
+        match message["method"]:
+            case "initialize":
+                version = message["params"]["protocolVersion"]
+                result = {
+                    "protocolVersion": version,
+                    "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "hand", "version": "1"},
+                }
+                return answered(message, result, {"Mcp-Session-Id": f"s{len(self.methods)}"})
+            case "tools/list":
+                tool = {"name": "echo", "description": "Say it back."}
+                schema = {"inputSchema": {"type": "object"}}
+                return answered(message, {"tools": [tool | schema]})
+            case "tools/call":
+                return self._called(message)
+            case "server/discover":
+                error = {"code": -32601, "message": "no such method"}
+                body = {"jsonrpc": "2.0", "id": message["id"], "error": error}
+                return Answer(200, json.dumps(body).encode(), JSON)
+        return Answer(202)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def answered(
+    message: dict[str, Any], result: Any, more: dict[str, str] | None = None
+) -> Answer:
+    body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
+    return Answer(200, json.dumps(body).encode(), {**JSON, **(more or {})})

@@ -89,9 +89,20 @@ def _network(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
         for item in words.added(has, had):
             sentence = f"{name} may no longer connect to {what} {item}"
             yield sides.narrows("network-removed", sentence, "/spec/network")
-    before, after = (words.host(spec.endpoint) for spec in (old, new))
+    before, after = (_host(spec) for spec in (old, new))
     if before != after and after is not None:
         yield sides.widens("endpoint-moved", f"{name} is called at {after}", "/spec/endpoint")
+    before, after = (words.host(s.auth.token_url if s.auth else None) for s in (old, new))
+    if before != after and after is not None:
+        sentence = f"{name} sends its Secret to {after} for a token"
+        yield sides.widens("secret-sent", sentence, "/spec/auth/tokenURL")
+
+
+def _host(tool: Tool) -> str | None:
+    """The host that a tool is called at; None when its endpoint does not tell."""
+    written = tool.endpoint or ""
+    bare = tool.type == "grpc" and "://" not in written
+    return words.host(f"grpcs://{written}" if bare else written)
 
 
 def _secret(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:

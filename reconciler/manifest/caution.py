@@ -48,6 +48,9 @@ def _tool(tool: Tool) -> Iterator[tuple[Path, str]]:
         message = f"`type`: a tool of type {tool.type} cannot be run yet; calls are denied"
         yield ("spec", "type"), message
     yield from _isolation(tool)
+    if tool.capabilities and tool.requires and tool.type not in tool_fields.TOLD:
+        words = "`capabilities`: with `requires` they decide nothing, and nobody is told them"
+        yield ("spec", "capabilities"), words
     yield from _open_password("endpoint", tool.endpoint)
 
 

@@ -143,9 +143,10 @@ def what(step: StepRecord) -> str:
         return "" if result is None else str(result)
     if step.kind == "turn":
         return _noted(result)
-    for name, words in (("error", "error: "), ("denied", "denied: ")):
+    for name in ("error", "denied"):
         if result.get(name):
-            return words + str(result[name])
+            code = f" ({result['code']})" if "code" in result else ""
+            return f"{name}{code}: {result[name]}"
     if calls := result.get("calls"):
         return "calls " + ", ".join(_call(call) for call in calls)
     return str(result.get("text") or result.get("content") or "")

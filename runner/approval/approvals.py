@@ -144,17 +144,13 @@ class Approvals:
                 return self._approved(held, question, record, request, now_us=now_us)
             case ApprovalState.DENIED:
                 reason = f"denied by {record.approver}: {record.reason}"
-                return Answer(
-                    _denied(question.verdict, reason, ToolCode.APPROVAL_DENIED), record.id
-                )
+                code = ToolCode.APPROVAL_DENIED
+                return Answer(_denied(question.verdict, reason, code), record.id)
             case ApprovalState.CHANGES:
-                said = f"{record.approver} wants changes"
-                return Answer(
-                    _denied(question.verdict, said, ToolCode.APPROVAL_DENIED), record.id
-                )
-        return Answer(
-            _denied(question.verdict, _UNDECIDED, ToolCode.APPROVAL_TIMEOUT), record.id
-        )
+                reason, code = f"{record.approver} wants changes", ToolCode.APPROVAL_DENIED
+                return Answer(_denied(question.verdict, reason, code), record.id)
+        late = _denied(question.verdict, _UNDECIDED, ToolCode.APPROVAL_TIMEOUT)
+        return Answer(late, record.id)
 
     def _approved(
         self,

@@ -18,7 +18,7 @@ import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MASK: Final = "(secret)"
 _SHORTEST: Final = 4  # Masking shorter values would tear ordinary words apart.
@@ -71,6 +71,27 @@ def redact(text: str, values: Iterable[str]) -> str:
         pattern = forms.patterns.get(form)
         text = text.replace(form, MASK) if pattern is None else re.sub(pattern, MASK, text)
     return text
+
+
+def redact_json(value: Any, values: Collection[str]) -> Any:
+    """A JSON value without any secret in it, in its keys, texts and numbers.
+
+    Half of a surrogate pair, which cannot be stored, becomes the `?` that is stored: a tool
+    is given what the log says, and nothing else.
+    """
+    if isinstance(value, str):
+        return redact(value.encode("utf-8", "replace").decode(), values)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        digits = str(value)
+        masked = redact(digits, values)
+        return value if masked == digits else masked
+    if isinstance(value, dict):
+        return {
+            redact_json(key, values): redact_json(item, values) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [redact_json(item, values) for item in value]
+    return value
 
 
 def excerpt(text: str, length: int, values: Collection[str]) -> str:

@@ -7,7 +7,7 @@ own secret and no other, an idempotency key, and bounds on time and output.
 import asyncio
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,13 +76,13 @@ class Call:
     """What the call needs, with its arguments filled in; all of it was allowed."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """The data sources that these permissions name."""
+    caller: Caller = Caller()
+    attempt: int = 1
+    """Which try of this call it is, from 1."""
     server: Server | None = None
     """The MCP server of a tool of that type."""
     sessions: McpSessions = field(default_factory=McpSessions)
     """The sessions with MCP servers that the worker keeps."""
-    caller: Caller = Caller()
-    attempt: int = 1
-    """Which try of this call it is, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
         ) from None
     hidden = (*call.hidden, *answered.hidden)
     text = _bounded(answered.text, call.bounds.output_bytes_max, hidden)
-    return Answered(text, answered.isolation)
+    return replace(answered, text=text)
 
 
 def may_be_bare(tool: Tool) -> bool:

@@ -22,9 +22,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from pydantic import TypeAdapter, ValidationError
 
+from runner.contract import seal
 from runner.contract.errors import OrlojError, ToolFailed
 from runner.contract.kinds.mcp_offer import Offer
-from runner.tools import egress
+from runner.tools import mcp_address
 from runner.tools.mcp_process import LINE_BYTES_MAX, Pipes, Place, started
 from runner.tools.mcp_server import Server
 
@@ -32,7 +33,8 @@ TOOLS_MAX: Final = 1_000
 PAGES_MAX: Final = 100
 UNASKED_MAX: Final = 2_000
 """Messages that a server may send on its own account while it owes an answer."""
-STREAM_BYTES_MAX: Final = 64 * 1024 * 1024
+LIST_BYTES_MAX: Final = 8 * 1024 * 1024
+_WORDS: Final = 2_000
 _KEY: Final = "orloj.dev/idempotency-key"
 _ANSWER: Final[TypeAdapter[mcp_types.CallToolResult | mcp_types.InputRequiredResult]] = (
     TypeAdapter(mcp_types.CallToolResult | mcp_types.InputRequiredResult)
@@ -48,8 +50,9 @@ for _name in ("mcp", "client"):
 class Session:
     """An open session. `over` is set as soon as nothing can be asked any more."""
 
-    def __init__(self, level: str | None) -> None:
+    def __init__(self, level: str | None, hidden: tuple[str, ...]) -> None:
         self.level = level
+        self._hidden = hidden
         self.over = asyncio.Event()
         self._client: mcp.Client | None = None
         self._offers: dict[str, Offer] | None = None
@@ -78,12 +81,16 @@ class Session:
         assert self._client is not None
         found: dict[str, Offer] = {}
         cursor: str | None = None
+        size = 0
         for _ in range(PAGES_MAX):
             params = mcp_types.PaginatedRequestParams(cursor=cursor) if cursor else None
             page = await self._tried(self._client.session.list_tools(params=params))
             for tool in page.tools:
                 if found.setdefault(tool.name, _offer(tool)) != _offer(tool):
                     raise ToolFailed("the server lists a tool twice, and differently")
+                size += len(tool.model_dump_json())
+            if size > LIST_BYTES_MAX:
+                raise ToolFailed(f"the server's list is longer than {LIST_BYTES_MAX} bytes")
             if len(found) > TOOLS_MAX:
                 raise ToolFailed(f"the server lists more than {TOOLS_MAX} tools")
             if not page.next_cursor or page.next_cursor == cursor:
@@ -110,9 +117,14 @@ class Session:
             if error.message == "Session terminated":
                 self.over.set()
                 raise _not_made("the server forgot our session") from None
-            raise ToolFailed(f"the server answered with an error: {error.message}") from None
+            said = self.excerpt(error.message)
+            raise ToolFailed(f"the server answered with an error: {said}") from None
         except ValidationError:
             raise ToolFailed("the server's answer is not what the protocol has") from None
+
+    def excerpt(self, said: str) -> str:
+        """The beginning of what the server said, masked."""
+        return seal.excerpt(said, _WORDS, self._hidden)
 
     def ended(self, cause: str) -> ToolFailed:
         """The failure to raise where a session is ended from here: calls tell the cause."""
@@ -131,11 +143,11 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
     async with contextlib.AsyncExitStack() as stack:
         if server.spec.transport == "stdio":
             pipes = await stack.enter_async_context(started(server, place))
-            session = Session(pipes.level.value)
+            session = Session(pipes.level.value, server.hidden)
             transport: Any = _over_pipes(pipes, session)
         else:
-            pipes, session = None, Session(None)
-            client = await stack.enter_async_context(_http(server, session))
+            pipes, session = None, Session(None, server.hidden)
+            client = await stack.enter_async_context(mcp_address.client(server, session.ended))
             assert server.spec.endpoint is not None
             transport = streamable_http_client(
                 server.spec.endpoint, http_client=client, max_sse_event_size=LINE_BYTES_MAX
@@ -148,7 +160,7 @@ async def opened(server: Server, place: Place) -> AsyncIterator[Session]:
                 session._client = connected
                 yield session
         except (mcp.MCPError, ExceptionGroup, httpx2.HTTPError) as error:
-            raise _in_words(error, pipes) from None
+            raise _in_words(error, pipes, session) from None
         finally:
             session.over.set()
 
@@ -157,7 +169,7 @@ def _not_made(words: str) -> ToolFailed:
     return ToolFailed(words, retryable=True, untouched=True)
 
 
-def _in_words(error: Exception, pipes: Pipes | None) -> OrlojError:
+def _in_words(error: Exception, pipes: Pipes | None, session: Session) -> OrlojError:
     """What went wrong with the whole session, as one of our own errors."""
     while isinstance(error, ExceptionGroup):
         inner: list[Exception] = list(error.exceptions)
@@ -170,7 +182,8 @@ def _in_words(error: Exception, pipes: Pipes | None) -> OrlojError:
     if isinstance(error, mcp.MCPError):
         if error.code == mcp_types.CONNECTION_CLOSED:
             return ToolFailed(f"it ended without an answer{said}", retryable=True)
-        return ToolFailed(f"it does not take us: {error.message}{said}", retryable=True)
+        words = session.excerpt(error.message)
+        return ToolFailed(f"it does not take us: {words}{said}", retryable=True)
     return ToolFailed(f"internal error ({type(error).__name__}){said}", retryable=True)
 
 
@@ -243,53 +256,3 @@ def _offer(tool: mcp_types.Tool) -> Offer:
         if annotations is None
         else annotations.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
-
-
-def _http(server: Server, session: Session) -> httpx2.AsyncClient:
-    """A client that connects where the manifest says, and reads no more than the bounds."""
-    spec = server.spec
-    headers = {"Accept-Encoding": "identity"}
-    if spec.auth is not None and server.secret is not None:
-        if spec.auth.profile == "bearer":
-            headers["Authorization"] = f"Bearer {server.secret}"
-        else:
-            headers[spec.auth.header_name or "X-API-Key"] = server.secret
-    where = egress.reach(spec.endpoint, spec.network)
-    return egress.client(where, transport=_Bounded(where, session), headers=headers)
-
-
-class _Bounded(egress.Transport):
-    """The way out, with an end to what one answer may hold."""
-
-    def __init__(self, where: egress.Reach, session: Session) -> None:
-        super().__init__(where)
-        self._session = session
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; a packed answer is refused, since a small one may unpack huge."""
-        response = await super().handle_async_request(request)
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            await response.aclose()
-            raise self._session.ended("its answer is packed, which was not asked for")
-        limit = LINE_BYTES_MAX if request.method == "POST" else STREAM_BYTES_MAX
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Counted(response.stream, limit, self._session)
-        return response
-
-
-class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, session: Session) -> None:
-        self._inner = inner
-        self._session = session
-        self._limit = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._limit
-        async for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise self._session.ended(f"its answer is longer than {self._limit} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

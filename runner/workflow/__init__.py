@@ -10,7 +10,7 @@ fired has fired for good.
 """
 
 from runner.workflow.graph import Graph
-from runner.workflow.outcome import failure, output, whole
+from runner.workflow.outcome import failure, output, speakers, whole
 from runner.workflow.ready import ready
 from runner.workflow.visit import Phase, Start, State, Visit, from_json
 
@@ -24,5 +24,6 @@ __all__ = [
     "from_json",
     "output",
     "ready",
+    "speakers",
     "whole",
 ]

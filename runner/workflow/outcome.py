@@ -26,13 +26,18 @@ def output(graph: Graph, visits: Sequence[Visit]) -> str | None:
     It is what those said whose output goes to nobody; where only `max_turns` ended the
     work, what those said that came last. Several say it under their names.
     """
-    ends = Standing(graph, visits).ends()
-    own = [visit for visit in ends if not graph.too_deep(visit.depth + 1)]
-    last = {visit.agent: visit for visit in own or ends}
-    said = [last[agent] for agent in graph.agents if agent in last]
+    said = speakers(graph, visits)
     if len(said) == 1:
         return said[0].output or ""
     return "\n\n".join(f"{visit.agent}:\n{visit.output}" for visit in said) or None
+
+
+def speakers(graph: Graph, visits: Sequence[Visit]) -> list[Visit]:
+    """The visits whose outputs are what the task says, in the order of its agents."""
+    ends = Standing(graph, visits).ends()
+    own = [visit for visit in ends if not graph.too_deep(visit.depth + 1)]
+    last = {visit.agent: visit for visit in own or ends}
+    return [last[agent] for agent in graph.agents if agent in last]
 
 
 def whole(graph: Graph, visits: Sequence[Visit], visit: Visit) -> str | None:

@@ -13,7 +13,8 @@ from typing import Any
 import click
 import mcp_servers
 import pytest
-from mcp_servers import by_hand
+from local_server import Answer, LocalServer
+from mcp_servers import Hand, by_hand
 
 from reconciler import manifest
 from reconciler.cli import group
@@ -169,6 +170,11 @@ def test_a_secret_is_given_and_never_written(tree: Tree) -> None:
         ("", ["other"], "no file here declares the McpServer other"),
         ("sys.exit(1)", ["notes"], "ended without an answer"),
         (
+            "sys.exit('\\x1b[2J' + 'no licence')",
+            ["notes"],
+            "\\x1b[2Jno licence",
+        ),
+        (
             'def tools(c): return {"tools": [tool("a/b"), tool("a b")]}',
             ["notes"],
             "two tools of the server would both be notes--a-b",
@@ -179,7 +185,13 @@ def test_a_secret_is_given_and_never_written(tree: Tree) -> None:
             "what the server says cannot be a manifest",
         ),
     ],
-    ids=["no such server", "it ends", "two of one name", "a huge description"],
+    ids=[
+        "no such server",
+        "it ends",
+        "it steers a terminal",
+        "two of one name",
+        "a huge description",
+    ],
 )
 def test_what_cannot_be_pinned_is_one_sentence_and_nothing_is_written(
     tree: Tree, change: str, words: Sequence[str], reason: str
@@ -200,6 +212,29 @@ def test_a_file_with_a_mistake_is_not_written_over(tree: Tree) -> None:
     tree.write("notes.tools.yaml", "apiVersion: orloj.dev/v1\nkind: Tool\nmetadata: {}\n")
     assert "notes.tools.yaml:" in said(tree.run("notes"), 1)
     assert "mend it first" in said(tree.run("notes"), 1)
+
+
+def test_a_server_behind_an_address_is_told_who_we_are(tree: Tree) -> None:
+    hand = Hand(lambda message: Answer(500))
+    tree.write("secret.yaml", SECRET)
+    tree.patch.setenv("NOTES_TOKEN", CANARY)
+    with LocalServer(hand).running() as server:
+        document = {
+            "apiVersion": "orloj.dev/v1",
+            "kind": "McpServer",
+            "metadata": {"name": "notes"},
+            "spec": {
+                "transport": "http",
+                "endpoint": server.url,
+                "auth": {"secretRef": "token"},
+            },
+        }
+        tree.write("server.yaml", writing.text([document]))
+        said(tree.run("notes"))
+    assert sorted(tree.pinned()) == ["notes--echo"]
+    assert "tools/call" not in hand.methods
+    sent = [one.get("authorization") or one.get("Authorization") for one in hand.headers]
+    assert set(sent) == {f"Bearer {CANARY}"}
 
 
 def test_the_command_line_ends_with_the_code_of_the_check(tree: Tree) -> None:

@@ -93,7 +93,14 @@ def test_the_limit_keeps_the_newest(home: Home, orloj, agent) -> None:
 def test_one_task_tells_its_whole_story(orloj, task: str) -> None:
     told = orloj("task", task)
     assert told.code == 0
-    for words in ("succeeded", COMMIT, "scan-documents", "denied", "input who", "second line"):
+    for words in (
+        "succeeded",
+        COMMIT,
+        "scan-documents",
+        "denied (permission_denied): ",
+        "input who",
+        "second line",
+    ):
         assert words in told.out, words
     assert "\x1b" not in told.out
     assert "\u202e" not in told.out

@@ -59,7 +59,12 @@ T = ("Tool", "flag-issues")
 READ = ("flag-issues", "read", "docs")
 WRITE = ("flag-issues", "write", "issue_tracker")
 TOOL: dict[str, Any] = {"type": "python", "function": "f", "requires": [{"read": "docs"}]}
-HTTP = {**TOOL, "type": "http", "endpoint": "https://issues.example/"}
+HTTP = {"requires": [{"read": "docs"}], "type": "http", "endpoint": "https://issues.example/"}
+OAUTH = {
+    "secretRef": "key",
+    "profile": "oauth2_client_credentials",
+    "tokenURL": "https://a.example",
+}
 SYSTEM: dict[str, Any] = {"agents": ["intake", "checker"]}
 APPROVER: dict[str, Any] = {"emails": ["a@x"], "user": "ada"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample ada"
@@ -159,8 +164,8 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         "limits.max_calls_per_minute",
     ),
     "secret": (
-        {T: TOOL},
-        {T: {**TOOL, "auth": {"secretRef": "other/key"}}},
+        {T: HTTP},
+        {T: {**HTTP, "auth": {"secretRef": "other/key"}}},
         "secret-given",
         "flag-issues is given the Secret other/key",
     ),
@@ -237,6 +242,33 @@ def test_a_widening_is_said_in_words(
 
     assert [item.rule for item in found] == [rule]
     assert words in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule", "words"),
+    [
+        (
+            {**HTTP, "auth": OAUTH},
+            {**HTTP, "auth": {**OAUTH, "tokenURL": "https://b.example/t"}},
+            "secret-sent",
+            "flag-issues sends its Secret to b.example for a token",
+        ),
+        (
+            {**HTTP, "type": "grpc", "endpoint": "a.example:1"},
+            {**HTTP, "type": "grpc", "endpoint": "grpc://b.example:1"},
+            "endpoint-moved",
+            "flag-issues is called at b.example",
+        ),
+    ],
+    ids=["token endpoint", "grpc endpoint"],
+)
+def test_a_place_that_is_sent_a_secret_widens_when_it_moves(
+    before: dict[str, Any], after: dict[str, Any], rule: str, words: str
+) -> None:
+    found = [
+        (one.severity, one.rule, one.sentence) for one in compared({T: before}, {T: after})
+    ]
+    assert (Severity.WIDENS, rule, words) in found
 
 
 @pytest.mark.parametrize(("before", "after", "rule", "words"), CASES.values(), ids=CASES)

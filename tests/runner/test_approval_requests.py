@@ -233,7 +233,10 @@ def test_a_denial_wins_over_an_approval_and_tells_its_reason(stage: Stage) -> No
     assert isinstance(answer, Verdict)
     assert (answer.decision, answer.reason) == (Decision.DENY, "denied by ada: too dear")
     ((phase, result),) = stage.home.rows("SELECT phase, result FROM step WHERE number = 1")
-    assert (phase, json.loads(result)) == ("denied", {"denied": "denied by ada: too dear"})
+    assert (phase, json.loads(result)) == (
+        "denied",
+        {"denied": "denied by ada: too dear", "code": "approval_denied"},
+    )
     with pytest.raises(Refused, match="is denied and cannot be approved"):
         stage.approve()
 

@@ -142,7 +142,7 @@ GRANTS = st.lists(
 )
 
 
-@given(GRANTS, PERMISSIONS, PERMISSIONS, st.sampled_from(["http", "wasm", "cli"]))
+@given(GRANTS, PERMISSIONS, PERMISSIONS, st.sampled_from(["http", "external", "wasm", "cli"]))
 def test_a_permission_not_granted_is_never_allowed(
     grants: list[Any], requires: list[Any], approval: list[Any], type: str
 ) -> None:

@@ -112,7 +112,12 @@ def test_the_permission_chooses_the_access(tmp_path: Path) -> None:
         {"decision": "allow", "permissions": ["read"]},
         {"decision": "allow", "permissions": ["read:analytics_db", "read:other_db"]},
         {"decision": "allow", "permissions": ["read:{args.database}"]},
-        {"decision": "deny", "reason": "no", "permissions": ["read:other_db"]},
+        {
+            "decision": "deny",
+            "reason": "no",
+            "code": "permission_denied",
+            "permissions": ["read:other_db"],
+        },
     ],
     ids=str,
 )

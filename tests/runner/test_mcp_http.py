@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gzip
-import json
 import socket
 import subprocess
 import time
@@ -14,7 +13,7 @@ from typing import Any
 import mcp_servers
 import pytest
 from local_server import Answer, LocalServer, Received
-from mcp_servers import pinned
+from mcp_servers import JSON, Hand, answered, pinned
 
 from runner import tools
 from runner.contract.errors import ToolDenied, ToolFailed
@@ -104,53 +103,9 @@ def test_a_server_by_the_sdk_is_asked_over_http(worker: Worker) -> None:
             worker.call(url, {"text": "hi"})
 
 
-class Hand:
-    """A server by hand that remembers what it was sent, and can be told to misbehave."""
-
-    def __init__(self, called: Callable[[dict[str, Any]], Answer]) -> None:
-        self._called = called
-        self.methods: list[str] = []
-        self.headers: list[dict[str, str]] = []
-
-    def __call__(self, request: Received) -> Answer:
-        self.headers.append(request.headers)
-        if request.method != "POST":
-            return Answer(405)
-        message = json.loads(request.body)
-        self.methods.append(message["method"])
-        match message["method"]:
-            case "initialize":
-                version = message["params"]["protocolVersion"]
-                result = {
-                    "protocolVersion": version,
-                    "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "hand", "version": "1"},
-                }
-                return said(message, result, {"Mcp-Session-Id": f"s{len(self.methods)}"})
-            case "tools/list":
-                tool = {"name": "echo", "description": "Say it back."}
-                schema = {"inputSchema": {"type": "object"}}
-                return said(message, {"tools": [tool | schema]})
-            case "tools/call":
-                return self._called(message)
-            case "server/discover":
-                error = {"code": -32601, "message": "no such method"}
-                body = {"jsonrpc": "2.0", "id": message["id"], "error": error}
-                return Answer(200, json.dumps(body).encode(), JSON)
-        return Answer(202)
-
-
-JSON = {"Content-Type": "application/json"}
-
-
-def said(message: dict[str, Any], result: Any, more: dict[str, str] | None = None) -> Answer:
-    body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-    return Answer(200, json.dumps(body).encode(), {**JSON, **(more or {})})
-
-
 def spoken(message: dict[str, Any]) -> Answer:
     text = message["params"]["arguments"].get("text", "")
-    return said(message, {"content": [{"type": "text", "text": text}]})
+    return answered(message, {"content": [{"type": "text", "text": text}]})
 
 
 @pytest.mark.parametrize(
@@ -246,3 +201,17 @@ def test_a_server_that_is_not_there_is_tried_as_declared_and_told(worker: Worker
         with pytest.raises(ToolFailed, match=r"notes cannot be used.*ConnectError") as failed:
             worker.call(url)
     assert failed.value.untouched
+
+
+def test_a_server_that_takes_no_goodbye_is_left(worker: Worker) -> None:
+    hand = Hand(spoken)
+
+    def slow(request: Received) -> Answer:
+        # A body that never ends, where the SDK waits for one.
+        endless = request.method == "DELETE"
+        return Answer(200, b"x" * 1_000, drip_s=60) if endless else hand(request)
+
+    with LocalServer(slow).running() as server:
+        assert worker.call(server.url, {"text": "a"}) == "a"
+        worker.run(worker.sessions.close())
+        assert [one.method for one in server.received].count("DELETE") == 1

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -207,6 +208,12 @@ def test_what_a_server_asks_of_us_is_refused(
             "more than 1000 tools",
         ),
         (
+            "def tools(cursor):\n"
+            " n = int(cursor or 0)\n"
+            ' return {"tools": [tool(f"t{n}", "x" * 3_000_000)], "nextCursor": str(n + 1)}',
+            "list is longer than 8388608 bytes",
+        ),
+        (
             'def tools(cursor): return {"tools": [tool("echo"), tool("echo", "other")]}',
             "twice, and differently",
         ),
@@ -236,6 +243,7 @@ def test_what_a_server_asks_of_us_is_refused(
     ids=[
         "endless list",
         "a thousand tools",
+        "a long list",
         "two of a name",
         "dies",
         "a huge answer",
@@ -404,3 +412,39 @@ def test_the_digest_is_of_all_that_is_said_of_a_tool() -> None:
     ]
     assert len({ECHO.digest, *(offer.digest for offer in others)}) == 5
     assert ECHO.digest == Offer("echo", "Say it back.", {"type": "object"}, {}).digest
+
+
+def test_a_script_is_seen_only_where_the_host_names_it_as_well(
+    worker: Worker, tmp_path: Path
+) -> None:
+    script = tmp_path / "server" / "notes.py"
+    script.parent.mkdir()
+    script.write_text(by_hand()[1])
+    with pytest.raises(ToolFailed, match="can't open file"):
+        worker.call([str(script)], idle_timeout="1h")
+    named = (PYTHON, str(script))
+    worker.bounds = Bounds(worker.bounds.files, named, 16_384, worker.bounds.servers)
+    assert worker.call([str(script)], {"text": "seen"}) == "seen"
+
+
+def test_a_server_sees_neither_the_home_nor_what_others_keep(
+    worker: Worker, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.key").write_text(CANARY)
+    looks = (
+        "def called(name, arguments, id):\n"
+        " try: return text(open(arguments['text']).read())\n"
+        " except OSError as error: return text(type(error).__name__)"
+    )
+    worker.call(by_hand(), {"text": "x"}, namespace="other")
+    other = tmp_path / "mcp" / "other"
+    assert other.is_dir()
+    for path in (tmp_path / "secret.key", other):
+        said = worker.call(by_hand(looks), {"text": str(path)})
+        assert said in {"FileNotFoundError", "PermissionError"}
+
+
+def test_a_worker_does_not_load_the_protocol_before_it_is_needed() -> None:
+    code = "import sys, runner.worker; print('mcp' in sys.modules or 'anyio' in sys.modules)"
+    done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -289,7 +289,7 @@ def garbage(taken: socket.socket, connection: H2Connection) -> None:
         (refusing, "reset the call", True),
         (leaving, "ended the connection", True),
         (plain, "answered UNAVAILABLE: http status 503", False),
-        (hanging_up, "the connection was closed", False),
+        (hanging_up, "the grpc call broke off", False),
         (garbage, "the grpc call broke off", False),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -94,6 +94,22 @@ def test_grpc_goes_over_tls_unless_it_is_said(text: str, place: tuple[bool, str]
     assert (secure, str(host)) == place
 
 
+@pytest.mark.parametrize(
+    ("spec", "warned"),
+    [
+        ("{endpoint: 'https://a.example', capabilities: [x], requires: [{read: a}]}", True),
+        ("{endpoint: 'https://a.example', capabilities: [x]}", False),
+        ("{type: grpc, endpoint: 'a.example:1', capabilities: [x]}", False),
+        ("{endpoint: 'https://a.example', runtime: {retry: {max_attempts: 2}}}", False),
+    ],
+    ids=["with requires", "without", "told", "retry"],
+)
+def test_capabilities_that_decide_nothing_are_told_of(spec: str, warned: bool) -> None:
+    text = f"apiVersion: orloj.dev/v1\nkind: Tool\nmetadata: {{name: t}}\nspec: {spec}\n"
+    parsed = manifest.parse(text.encode(), "t.yaml", lambda value: ("digest", "ciphertext"))
+    assert ["capabilities" in one.message for one in parsed.problems] == [True] * warned
+
+
 def test_a_schema_that_cannot_be_used_is_a_mistake_with_its_line() -> None:
     text = (
         "apiVersion: orloj.dev/v1\nkind: Tool\nmetadata: {name: t}\nspec:\n"

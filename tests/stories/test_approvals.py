@@ -155,7 +155,7 @@ def test_a_denial_is_the_answer_that_the_agent_reads(desk: Desk) -> None:
     phase, result = desk.step(task)
     assert (phase, json.loads(result)) == (
         "denied",
-        {"denied": "denied by ada: wrong month"},
+        {"denied": "denied by ada: wrong month", "code": "approval_denied"},
     )
     assert desk.log_holds()
 
@@ -259,7 +259,10 @@ def test_what_expires_while_no_runner_is_there_is_denied_when_one_comes(desk: De
     with home.runner(workers=1):
         home.wait([task], {"succeeded", "failed"})
     assert desk.calls == 0
-    assert json.loads(desk.step(task)[1]) == {"denied": "nobody decided in time"}
+    assert json.loads(desk.step(task)[1]) == {
+        "denied": "nobody decided in time",
+        "code": "approval_timeout",
+    }
     assert desk.types(task).count("action.expired") == 1
 
 

@@ -66,7 +66,7 @@ spec:
   endpoint: URL/keyed
   method: GET
   requires: [{{read: all}}]
-  auth: {{secretRef: keyed, profile: api_key_header}}
+  auth: {{secretRef: keyed, profile: api_key_header, headerName: X-API-Key}}
 ---
 apiVersion: orloj.dev/v1
 kind: Tool

@@ -228,3 +228,84 @@ def test_a_turn_is_tried_again_by_itself_as_the_task_says(
     assert (home.state(task) == "succeeded") == (asked == 3)
     again = home.rows("SELECT attempt FROM visit WHERE task_id = ? AND number = 2", task)
     assert again == [(2 if asked == 3 else 1,)]
+
+
+def reviewed(home: Home, **more: Any) -> Key:
+    """A writer whose output a person reads, and an editor who says what came."""
+    home.record("Namespace", "default", {"approvals": {"four_eyes": False}})
+    me = {"user": settings.person(), "emails": ["pat@example.org"]}
+    home.record("Approver", "pat", me)
+    script = {"writer": [{"reply": "draft"}, {"reply": "better"}, {"reply": "best"}]}
+    script["editor"] = [{"reply": "got {previous}"}]
+    endpoint = {"provider": "mock", "default_model": "m", "script": script}
+    home.record("ModelEndpoint", "default", endpoint)
+    for name in ("writer", "editor"):
+        home.record("Agent", name, {"model": "m"})
+    graph = {"writer": {"next": "editor", "review": {"checkpoint_id": "sign", **more}}}
+    spec = {"agents": ["writer", "editor"], "graph": graph}
+    return home.record("AgentSystem", "desk", spec)
+
+
+def decide(home: Home, task: str, *how: str) -> str:
+    """Decide on the open review of a task; what the command says when it is refused."""
+    home.wait([task], {"waiting_approval"})
+    query = "SELECT id FROM approval WHERE task_id = ? AND state = 'pending'"
+    ((request,),) = home.rows(query, task)
+    verb, *rest = how
+    done = home.orloj(verb, request, *rest)
+    return done.stderr if done.returncode else ""
+
+
+def test_an_output_goes_on_when_a_person_says_so_and_changes_when_they_want(home: Home) -> None:
+    key = reviewed(home, max_review_cycles=1)
+    with home.runner(workers=1):
+        (task,) = home.submit(key)
+        home.wait([task], {"waiting_approval"})
+        (shown,) = home.rows("SELECT request FROM approval")
+        assert b'"output":"draft"' in bytes(shown[0])
+        assert decide(home, task, "deny", "--changes", "--reason", "shorter") == ""
+        home.until(lambda: len(home.rows("SELECT id FROM approval")) == 2)
+        again = decide(home, task, "deny", "--changes", "--reason", "still too long")
+        assert "takes no more changes" in again
+        assert decide(home, task, "approve", "--reason", "fine") == ""
+        home.wait([task], {"succeeded"})
+    assert output(home, task) == "got better"
+    decided = [one for one in home.entries(task) if one["type"] == "action.decided"]
+    reviews = [one["decision"] for one in decided if one.get("tool") == "orloj.review"]
+    assert reviews == ["ask", "deny", "ask", "allow"]
+    assert next(one["rule"] for one in decided if one.get("tool")) == "agentsystems/desk.yaml:1"
+
+
+def test_an_output_that_a_person_denies_fails_its_turn(home: Home) -> None:
+    key = reviewed(home)
+    with home.runner(workers=1):
+        (task,) = home.submit(key)
+        assert decide(home, task, "deny", "--reason", "wrong") == ""
+        home.wait([task], {"failed"})
+    assert visits(home, task) == [("writer", "failed")]
+    assert "wrong" in home.rows("SELECT error FROM task WHERE id = ?", task)[0][0]
+
+
+def test_what_a_task_says_in_the_end_is_reviewed_too(home: Home) -> None:
+    reviewed(home)
+    spec = {"agents": ["editor", "writer"], "completion_review": {"checkpoint_id": "end"}}
+    key = home.record("AgentSystem", "whole", spec)
+    with home.runner(workers=1):
+        (task,) = home.submit(key)
+        assert decide(home, task, "deny", "--changes", "--reason", "better") == ""
+        home.until(lambda: len(home.rows("SELECT id FROM approval")) == 2)
+        assert decide(home, task, "approve", "--reason", "fine") == ""
+        home.wait([task], {"succeeded"})
+    assert output(home, task) == "better"
+
+
+def test_no_model_can_ask_for_a_review(home: Home) -> None:
+    key = reviewed(home)
+    script = {"writer": [{"calls": [{"tool": "orloj.review"}]}, {"reply": "{result.1}"}]}
+    endpoint = {"provider": "mock", "default_model": "m", "script": script}
+    home.record("ModelEndpoint", "default", endpoint)
+    with home.runner(workers=1):
+        (task,) = home.submit(key)
+        home.wait([task], {"waiting_approval"})
+        (shown,) = home.rows("SELECT request FROM approval")
+    assert b"not granted the tool orloj.review" in bytes(shown[0])

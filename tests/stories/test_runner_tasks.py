@@ -96,7 +96,9 @@ def test_a_push_in_the_middle_changes_nothing_for_a_task_that_began(home: Home) 
             home.wait([before, after], {"succeeded"})
     output = dict(home.rows("SELECT id, output FROM task"))
     assert output[before] == "old, through"
-    assert output[after].startswith("new, Denied: the agent is not granted the tool gate")
+    assert output[after].startswith(
+        "new, Denied (permission_denied): the agent is not granted the tool gate"
+    )
     sets = {
         entry["task"]: entry["manifests"] for entry in home.entries() if "manifests" in entry
     }
@@ -220,7 +222,9 @@ def test_a_tool_with_a_bug_is_an_answer_and_is_logged_without_its_text(home: Hom
     with home.runner(workers=1):
         tasks = home.submit(agent)
         home.wait(tasks, {"succeeded"})
-    assert home.rows("SELECT output FROM task") == [("Error: internal error (ValueError)",)]
+    assert home.rows("SELECT output FROM task") == [
+        ("Error (execution_failed): internal error (ValueError)",)
+    ]
     types = [entry["type"] for entry in home.entries(tasks[0])]
     assert "action.failed" in types
     log = (home.folder / "runner.log").read_text(encoding="utf-8")

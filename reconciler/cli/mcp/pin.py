@@ -19,7 +19,8 @@ from reconciler.pin import Pins
 from reconciler.problem import Severity
 from reconciler.resource import Resource
 from reconciler.views import pins as view
-from runner.contract.errors import Refused
+from reconciler.views.plain import plain
+from runner.contract.errors import Refused, ToolFailed
 from runner.contract.kinds import Key
 from runner.contract.kinds.mcp_offer import Offer
 from runner.contract.settings import Settings
@@ -87,6 +88,8 @@ def _listed(server: Server, settings: Settings) -> list[Offer]:
                 return list((await session.offers()).values())
         except TimeoutError:
             raise Refused(f"the server did not list its tools in {_TIMEOUT_S:g} s") from None
+        except ToolFailed as error:  # What it says may steer a terminal.
+            raise Refused(plain(str(error))) from None
         finally:
             await sessions.close()
 

@@ -5,7 +5,7 @@ knows is refused. Values are frozen.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -187,6 +187,20 @@ class SecretAuth(Strict):
     def entries(self, namespace: str) -> list[tuple[Key, str]]:
         """Every entry that the value may be taken from."""
         return [self.secret(namespace)]
+
+    def value(self, namespace: str, values: Mapping[str, str]) -> str | None:
+        """The value, of those known by `namespace/name:entry`; None: it has none here.
+
+        Where it may stand in several entries, the first holds it whole, and the others hold
+        its parts: `client_id`, `client_secret`.
+        """
+        first, *parts = (
+            values.get(f"{key.namespace}/{key.name}:{entry}")
+            for key, entry in self.entries(namespace)
+        )
+        found = [part for part in parts if part is not None]
+        whole = bool(parts) and len(found) == len(parts)
+        return ":".join(found) if first is None and whole else first
 
 
 def _day(value: Any) -> Any:

@@ -12,6 +12,8 @@ from runner.contract.kinds.network import Host
 ASKED: Final = frozenset({"http", "external", "grpc", "webhook-callback"})
 """The types whose calls go out over the network and start nothing on this host."""
 ENVELOPED: Final = frozenset({"external", "webhook-callback"})
+TOLD: Final = ENVELOPED | {"grpc"}
+"""The types whose servers are told what is known of the tool and of who calls it."""
 _CHECKED: Final = ASKED | {"command", "python", "sql", "mcp"}
 _ACTS_FOR: Final = {
     "endpoint": ASKED,
