@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from reconciler import canary, control, in_flight_rows, recorded, resource_rows
 from reconciler.change import Action, Plan, Target
+from reconciler.evaluation import beginning
 from reconciler.event import events
 from reconciler.event.events import Event, EventSeverity
 from reconciler.history import history
@@ -131,6 +132,7 @@ def _queue(
     work, tasks = _tasks(planned), list[str]()
     if planned.target.source:
         work, tasks = canary.begin(connection, planned, number, work, now_us)
+    beginning.queue(connection, planned, commit, now_us)
     return tasks + submission.submit(connection, [item for _, item in work], commit, now_us)
 
 

@@ -16,8 +16,11 @@ from sqlalchemy import Connection
 
 from reconciler import canary_rows, canary_verdict, recorded
 from reconciler.canary_rows import Canary, CanaryState
-from reconciler.canary_verdict import Seen
+from reconciler.canary_verdict import Evaluation, Seen
 from reconciler.change import Plan
+from reconciler.evaluation import beginning
+from reconciler.evaluation import rows as evaluation_rows
+from reconciler.evaluation.record import RunState
 from reconciler.history import history
 from reconciler.history.trigger import Result
 from reconciler.resource import git_owner
@@ -25,6 +28,7 @@ from runner.contract import audit, submission
 from runner.contract.audit_entry import Entry, EntryType
 from runner.contract.kinds import Key, Task, spec_of
 from runner.contract.submission import Submission
+from runner.contract.task_state import TaskState
 
 WAITS: Final = "Canary"
 FAILED: Final = "CanaryFailed"
@@ -46,19 +50,23 @@ def begin(
         _follow(connection, before, commit)
         return list(work), []
     wanted = evaluations(connection, planned.target.owner)
+    runs = marked_runs(connection, planned.target.owner)
     marked = {key for key, _, _ in wanted}
     held = [item for item in work if item[0] not in marked]
     held += _released(connection, before, marked | {key for key, _ in held})
     if before is not None and before.state is CanaryState.WAITING:
         _close(connection, before, CanaryState.SUPERSEDED, "a newer commit came first", now_us)
         history.mark(connection, before.history, Result.APPLIED, "a newer commit came first")
-    if not wanted:
+    if not wanted and not runs:
         return held, []
     ids = submission.submit(connection, [item for _, item, _ in wanted], commit, now_us)
     tasks = [
         [list(key), id, now_us + int(length_s * 1_000_000)]
         for (key, _, length_s), id in zip(wanted, ids, strict=True)
     ]
+    for key, length_s in runs:
+        run = beginning.applied(connection, key, planned.target.owner, commit, now_us)
+        tasks.append([list(key), str(run), now_us + int(length_s * 1_000_000)])
     previous = before.previous if before else planned.target.previous_commit
     connection.exec_driver_sql(
         "INSERT INTO canary (source, commit_sha, previous_commit, history_id, state, tasks,"
@@ -67,7 +75,7 @@ def begin(
         + (json.dumps([list(key) for key, _ in held]), now_us),
     )
     history.mark(connection, number, Result.CANARY)
-    say(connection, name, "Reconciling", WAITS, f"0 of {len(ids)} evaluation tasks passed")
+    say(connection, name, "Reconciling", WAITS, f"0 of {len(tasks)} evaluation tasks passed")
     return [], ids
 
 
@@ -85,6 +93,21 @@ def evaluations(connection: Connection, owner: str) -> list[tuple[Key, Submissio
             key, spec = Key(namespace, "Task", name), spec_of("Task", body)
             assert isinstance(spec, Task)
             found.append((key, submission.of_task(key, spec, owner), length_s))
+    return found
+
+
+def marked_runs(connection: Connection, owner: str) -> list[tuple[Key, float]]:
+    """The EvalRuns of an owner that must pass, and how long each may take."""
+    rows = connection.exec_driver_sql(
+        "SELECT namespace, name, body FROM resource WHERE kind = 'EvalRun' AND owner = ?"
+        " AND body LIKE ? ORDER BY namespace, name",
+        (owner, f"%{canary_verdict.ANNOTATION}%"),
+    )
+    found = []
+    for namespace, name, body in rows:
+        length_s = canary_verdict.timeout_s(canary_verdict.annotations(body))
+        if length_s is not None:
+            found.append((Key(namespace, "EvalRun", name), length_s))
     return found
 
 
@@ -124,6 +147,9 @@ def look(connection: Connection, canary: Canary) -> list[Seen]:
     """How the tasks of a canary stand."""
     found = []
     for item in canary.tasks:
+        if item.key.kind == "EvalRun":
+            found.append(_run(connection, item))
+            continue
         row = connection.exec_driver_sql(
             "SELECT state, error FROM task WHERE id = ?", (item.task,)
         ).one_or_none()
@@ -135,6 +161,25 @@ def look(connection: Connection, canary: Canary) -> list[Seen]:
         state, error = ("gone", "its row is gone") if row is None else (row[0], row[1])
         found.append(Seen(item, state, error, None if denied is None else str(denied[0])))
     return found
+
+
+def _run(connection: Connection, item: Evaluation) -> Seen:
+    """How a run of an EvalRun stands, in the states of a task."""
+    run = evaluation_rows.find(connection, item.task)
+    if run.open:
+        return Seen(item, TaskState.PENDING)
+    good = run.state is RunState.PASSED
+    state = TaskState.SUCCEEDED if good else TaskState.FAILED
+    words = f"run {run.id} is {run.state.value}: {run.message}; orloj eval show {run.id}"
+    return Seen(item, state, None if good else words)
+
+
+def stop_run(connection: Connection, item: Evaluation, actor: str, now_us: int) -> None:
+    """Cancel a run whose canary is over; whoever drives it cancels its tasks."""
+    run = evaluation_rows.locked(connection, int(item.task))
+    if run.open:
+        why = f"cancelled by {actor}"
+        evaluation_rows.close(connection, run.id, RunState.CANCELLED, why, now_us)
 
 
 def passed(connection: Connection, canary: Canary, now_us: int) -> list[str]:

@@ -167,6 +167,9 @@ def _put_back(
 def _cancel(database: Database, over: Canary, cancel: Cancel, now_us: int) -> None:
     """Stop what is left of a canary that is over."""
     with database.write() as connection:
+        for item in over.tasks:
+            if item.key.kind == "EvalRun":
+                canary.stop_run(connection, item, f"canary:{over.source}", now_us)
         marks = ", ".join("?" for _ in over.tasks)
         rows = connection.exec_driver_sql(
             f"SELECT id FROM task WHERE id IN ({marks})"  # noqa: S608

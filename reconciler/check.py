@@ -14,14 +14,19 @@ from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
 from reconciler.resource import Mention, Resource
 from runner.contract.kinds import (
+    Agent,
     AgentSystem,
+    EvalDataset,
+    EvalRun,
     Key,
+    Memory,
     Task,
     TaskSchedule,
     TaskWebhook,
     Tool,
     spec_of,
 )
+from runner.contract.kinds.base import named
 from runner.contract.kinds.mcp_server import server_of
 
 _WITHOUT: Final = {
@@ -87,15 +92,20 @@ def check(
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)
+        problems += _other_memory(resource, declared)
+        problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
-    for key, path, line, target in orphans:
-        message = f"{key} needs {target}, which this commit deletes"
-        hint = f"keep {target}, or take it out here"
-        problems.append(Problem(path, line, 1, message, hint))
-    return sorted(problems)
+        problems += _no_score(resource, declared)
+    return sorted([*problems, *(_orphaned(orphan) for orphan in orphans)])
+
+
+def _orphaned(orphan: Orphan) -> Problem:
+    key, path, line, target = orphan
+    message = f"{key} needs {target}, which this commit deletes"
+    return Problem(path, line, 1, message, f"keep {target}, or take it out here")
 
 
 def _twice(touched: Sequence[Resource], first: dict[Key, Resource]) -> list[Problem]:
@@ -166,6 +176,47 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
     return [Problem(resource.path, line, 3, message, hint)]
 
 
+def _unanswered(
+    resource: Resource, unsure: Collection[Key], exists: Callable[[Key], bool], complete: bool
+) -> list[Problem]:
+    """A warning for an agent that names a model and that no endpoint would answer."""
+    if resource.key.kind != "Agent":
+        return []
+    agent = spec_of("Agent", resource.body)
+    assert isinstance(agent, Agent)
+    candidates = [key for key, _ in agent.candidates(resource.key.namespace)]
+    if agent.model is None or any(key in unsure or exists(key) for key in candidates):
+        return []
+    names = " nor ".join(
+        dict.fromkeys(quoted(f"{key.namespace}/{key.name}") for key in candidates)
+    )
+    missing = "is declared: its tasks fail" if complete else "is in the files given"
+    message = f"`model`: neither ModelEndpoint {names} {missing}"
+    line = resource.lines.get("/spec/model", resource.line)
+    hint = "declare one of them, or name another with model_ref"
+    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
+
+
+def _other_memory(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for an agent that takes its Memory for another than it is."""
+    if resource.key.kind != "Agent":
+        return []
+    agent = spec_of("Agent", resource.body)
+    assert isinstance(agent, Agent)
+    if agent.memory.ref is None:
+        return []
+    found = declared.get(named("Memory", agent.memory.ref, resource.key.namespace))
+    memory = None if found is None else spec_of("Memory", found.body)
+    if found is None or not isinstance(memory, Memory):
+        return []
+    message = memory.disagreement(agent.memory)
+    if message is None:
+        return []
+    line = resource.lines.get("/spec/memory", resource.line)
+    hint = f"leave it out, or write what stands at {found.path}:{found.line}"
+    return [Problem(resource.path, line, 3, message, hint)]
+
+
 def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
     """A warning for a schedule or webhook whose task is also queued whenever it is applied."""
     if resource.key.kind not in _QUEUED:
@@ -188,6 +239,24 @@ def _no_template(resource: Resource, declared: dict[Key, Resource]) -> list[Prob
     return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
+def _no_score(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:
+    """An error for a run whose answers could not be scored; of a dataset beside it only."""
+    if resource.key.kind != "EvalRun":
+        return []
+    run = spec_of("EvalRun", resource.body)
+    assert isinstance(run, EvalRun)
+    found = declared.get(run.questions(resource.key.namespace))
+    if found is None:
+        return []
+    dataset = spec_of("EvalDataset", found.body)
+    assert isinstance(dataset, EvalDataset)
+    if (why := run.cannot_ask(dataset)) is None:
+        return []
+    line = resource.lines.get("/spec/dataset", resource.line)
+    hint = f"the dataset stands at {found.path}:{found.line}"
+    return [Problem(resource.path, line, 3, f"{found.key}: {why}", hint)]
+
+
 def _misnamed(resource: Resource) -> list[Problem]:
     """An error for a Namespace that governs nothing, because its name is another."""
     key = resource.key
@@ -207,10 +276,14 @@ def _no_canary(resource: Resource) -> list[Problem]:
         marked = canary_verdict.timeout_s(canary_verdict.annotations(resource.body))
     except ValueError as error:
         return [Problem(resource.path, resource.line, resource.column, str(error))]
-    if marked is None or resource.key.kind == "Task":
+    if marked is None or resource.key.kind in ("Task", "EvalRun"):
         return []
-    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task can be"
-    return [Problem(resource.path, resource.line, resource.column, f"{message} one")]
+    message = f"{canary_verdict.ANNOTATION} stands on a {resource.key.kind}: only a Task"
+    return [
+        Problem(
+            resource.path, resource.line, resource.column, f"{message} or an EvalRun can be one"
+        )
+    ]
 
 
 def _unusable_schema(resource: Resource) -> list[Problem]:

@@ -24,6 +24,8 @@ from typing import Final
 
 from reconciler import control
 from reconciler.drift import watch as drift_watch
+from reconciler.evaluation.beginning import Pin
+from reconciler.evaluation.tending import Evaluations
 from reconciler.follower import MAINTAIN_EVERY, Follower
 from reconciler.in_flight import Cancel
 from reconciler.leader import TURN_S, Leader
@@ -53,11 +55,14 @@ _LOOK, _FORCED, _TEND, _STOP = b"l", b"f", b"t", b"s"
 class Daemon:
     """Follows the repositories of one home, and tends its schedules, with or without any."""
 
-    def __init__(self, settings: Settings, database: Database, cancel: Cancel) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, cancel: Cancel, pin: Pin
+    ) -> None:
         self._settings = settings
         self._database = database
         self._cancel = cancel
         self._schedules = Schedules(database, cancel)
+        self._evaluations = Evaluations(database, pin, cancel)
         self._timers = Timers()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -148,6 +153,7 @@ class Daemon:
                 follower.maintain(quiet=not (ready or any(looking)))
             self._lanes.look(leading=True)
             self._tend()
+            self._evaluations.tend()
             self._keeping.look(leading=True)
             self._retention.step()
 
@@ -220,7 +226,7 @@ class Daemon:
             QUIET_S for follower in self._followers if follower.unpacked >= MAINTAIN_EVERY
         ]
         waits += [watch.wait_s() for watch in self._drift]
-        return min([*waits, self._retention.wait_s()])
+        return min([*waits, self._retention.wait_s(), self._evaluations.wait_s])
 
     def _complain(self, message: str) -> None:
         if message != self._complaint:

@@ -24,6 +24,7 @@ from runner.conversation import (
     counted,
     reply_from_json,
 )
+from runner.evaluation import STUBBED, Handling
 from runner.link import Link
 from runner.manifest_set import ManifestSet, PlacedAgent
 from runner.model_choice import Choice
@@ -160,6 +161,9 @@ class Guard:
             log("tool_denied", "The guard denied a tool call.", **self._ids, step=place.step)
             return {"denied": answer["reason"], "code": answer["code"]}
         started = time.monotonic_ns()
+        if (instead := self._instead(agent, call)) is not None:
+            self._tell(facts | {"isolation": STUBBED}, started, "executed", instead)
+            return instead
         needs = answer.get("permissions", [])
 
         async def made(tries: list[Try]) -> Answered:
@@ -169,6 +173,18 @@ class Guard:
         used = ModelReply(None, tokens_in=became.tokens)
         self._tell(facts | became.facts, started, became.outcome, became.result, used)
         return became.result
+
+    def _instead(self, agent: PlacedAgent, call: ToolCall) -> dict[str, Any] | None:
+        """What an evaluation answers in place of a tool; None when the tool is called."""
+        if self.manifests.evaluation is None:
+            return None
+        tool = self.manifests.tool(agent, call.tool)
+        spec = None if tool is None else tool.spec
+        ruling = self.manifests.evaluation.ruling(call.tool, spec, call.arguments)
+        if ruling.handling is Handling.REAL:
+            return None
+        # The dispatcher denied what no stub answers; this holds should it ever not have.
+        return {"denied": ruling.reason} if ruling.result is None else dict(ruling.result)
 
     @property
     def _ids(self) -> dict[str, Any]:

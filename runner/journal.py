@@ -11,16 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from runner import call_facts, model_choice, queue, visits
+from runner import call_facts, model_choice, queue, turn_note, visits
 from runner.agent import Step
 from runner.approval import asking
 from runner.approval.approvals import Answer, Approvals
 from runner.approval.asking import Question
-from runner.child import queueing
 from runner.claim import Held, Parking, entry
 from runner.contract.audit_entry import Entry, EntryType, canonical
 from runner.contract.errors import LeaseLost, OrlojError, Refused, ToolCode
-from runner.governance import judge
+from runner.governance import evaluations, judge
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.limit.reservations import Reservations
 from runner.limit.settlements import Settlements
@@ -82,13 +81,6 @@ class Journal:
         if not visits.save(self._connection, (held.task, held.fence), visit, now_us):
             raise LeaseLost
 
-    def child(self, held: Held, message: Message, now_us: int) -> Message:
-        """What becomes of a call that queues a task, or lists them; it was allowed before."""
-        manifests = self._pins.load(held.manifests)
-        return queueing.answer(
-            *(self._connection, held, message["step"], manifests, self._log), now_us=now_us
-        )
-
     def begin_model(self, held: Held, message: Message, now_us: int) -> Verdict | Parking:
         """Decide on a question to a model and write it down, before it is asked."""
         manifests = self._pins.load(held.manifests)
@@ -115,7 +107,9 @@ class Journal:
     ) -> Verdict | Parking:
         agent = manifests.agent(message["agent"])
         name, arguments = message["tool"], message["request"]["arguments"]
-        verdict = judge.decide(manifests, agent, Call(name, arguments, held.task_name))
+        call = Call(name, arguments, held.task_name)
+        granted = judge.decide(manifests, agent, call)
+        verdict = evaluations.decide(manifests, agent, call, granted)
         facts, withheld = call_facts.named(manifests, agent, name, verdict)
         private: tuple[tuple[str, Any], ...] | None = (("arguments", arguments), *withheld)
         approval = ""
@@ -186,13 +180,7 @@ class Journal:
         what = ("turn", note["name"], "done", canonical(note["result"]))
         self._begin(held, message | {"request": note["request"]}, what, now_us)
         agent = self._pins.load(held.manifests).agent(message["agent"])
-        facts = {name: note[name] for name in ("tool", "outcome", "reason")}
-        facts |= {"step": message["step"], "agent": message["agent"]}
-        facts["rule"] = agent.at(f"/spec/execution/{note['field']}")
-        private: tuple[tuple[str, Any], ...] = (("result", note["result"]),)
-        if note["tool"] is not None:
-            private = (("arguments", note["request"]["arguments"]), *private)
-        self._log([entry(EntryType(f"turn.{note['name']}"), held, **facts, private=private)])
+        self._log([turn_note.entry_of(held, message, agent)])
 
     def end(self, held: Held, message: Message, now_us: int) -> None:
         """Write down how a step ended."""

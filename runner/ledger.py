@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from runner import endings, queue
 from runner.agent import Step
 from runner.approval import approvals
+from runner.child import queueing
 from runner.claim import ANY_WORKER, Claimable, Ending, Held, Offer, Parking, Slots, entry
 from runner.contract import audit
 from runner.contract.audit_entry import NO_COMMIT, Entry, EntryType
@@ -116,6 +117,12 @@ class Ledger:
     def leased(self, host: str | None = None) -> list[Held]:
         """What the database says that workers hold, all or those of one host."""
         return queue.leased(self._connection, host)
+
+    def child(self, held: Held, message: Message, now_us: int) -> Message:
+        """What becomes of a call that queues a task, or lists them; it was allowed before."""
+        manifests = self.pins.load(held.manifests)
+        step, log = message["step"], self._entries.extend
+        return queueing.answer(*(self._connection, held, step, manifests, log), now_us=now_us)
 
     def finish(self, held: Held, message: Message, now_us: int) -> str:
         """End a task as its worker says; the state it goes to.

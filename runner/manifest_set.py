@@ -15,9 +15,10 @@ from runner.contract.audit_entry import canonical
 from runner.contract.errors import NotFound, Refused
 from runner.contract.kinds import (
     Agent,
-    AgentPolicy,
     AgentSystem,
     DataSource,
+    EvalDataset,
+    EvalRun,
     Key,
     McpServer,
     ModelEndpoint,
@@ -25,8 +26,10 @@ from runner.contract.kinds import (
     Secret,
     Spec,
     Tool,
+    limiting,
 )
 from runner.contract.kinds.base import named
+from runner.evaluation import Evaluation
 
 S = TypeVar("S", bound=Spec)
 
@@ -109,12 +112,24 @@ class ManifestSet:
         """Whether anything in it limits tokens, costs, calls or tasks; unreadable: it may."""
         try:
             return any(
-                _limits(kinds.spec_of(key.kind, placed.body))
+                limiting.limits(kinds.spec_of(key.kind, placed.body))
                 for key, placed in self.resources.items()
                 if key.kind in {"Agent", "AgentPolicy", "Tool"}
             )
         except Refused:
             return True
+
+    @cached_property
+    def evaluation(self) -> Evaluation | None:
+        """What holds besides for a task of an evaluation; None for every other task.
+
+        Nothing that a task works under names an EvalRun: whoever pinned it put it there.
+        """
+        for placed in self.of_kind("EvalRun"):
+            datasets = self.of_kind("EvalDataset")
+            samples = _spec(datasets[0], EvalDataset).samples if datasets else [None]
+            return Evaluation(_spec(placed, EvalRun), samples[0], placed.at("/spec"))
+        return None
 
     def agent(self, name: str) -> PlacedAgent:
         """An agent of the set; NotFound."""
@@ -184,20 +199,18 @@ class ManifestSet:
     def endpoint(self, agent: PlacedAgent) -> tuple[Key, ModelEndpoint, str]:
         """The endpoint an agent asks, and the model to ask for; NotFound.
 
-        `model: NAME` means the ModelEndpoint of that name, else the one named `default`,
-        asked for NAME.
+        Which one that is, `Agent.candidates` says.
         """
-        key, model = agent.spec.endpoint(agent.key.namespace)
-        if model is not None:
-            same_name = Key(agent.key.namespace, "ModelEndpoint", model)
-            if same_name in self.resources:
-                key, model = same_name, None
-        if key not in self.resources:
+        candidates = agent.spec.candidates(agent.key.namespace)
+        declared = [one for one in candidates if one[0] in self.resources]
+        if not declared:
+            key, model = candidates[-1]
             raise NotFound(
                 f"agent {agent.key.name} asks for the model {model or key.name}, "
                 f"and there is no ModelEndpoint {key.namespace}/{key.name}; declare one "
                 "(orloj schema ModelEndpoint shows its fields)"
             )
+        key, model = declared[0]
         spec = _spec(self.resources[key], ModelEndpoint)
         return key, spec, model or spec.default_model
 
@@ -272,18 +285,6 @@ def _spec(placed: Placed, kind: type[S]) -> S:
     spec = _read(placed.key.kind, placed.body)
     assert isinstance(spec, kind)
     return spec
-
-
-def _limits(spec: Spec) -> bool:
-    match spec:
-        case Agent(governance=rules):
-            bounds = (rules.max_tokens_per_minute, rules.max_tokens_per_run)
-            return (*bounds, rules.max_cost_per_day, rules.max_concurrent) != (None,) * 4
-        case AgentPolicy():
-            return spec.max_tokens_per_run is not None
-        case Tool():
-            return spec.limits.max_calls_per_minute is not None
-    return False
 
 
 def _parts(placed: Placed) -> tuple[Key, str, str, int, dict[str, int], str | None]:

@@ -44,7 +44,7 @@ class Pins:
             manifests, commit = resolve(self._connection, task.subject)
             text = manifests.to_text()
             digest = kinds.digest(text)
-            _save_set(self._connection, digest, text)
+            keep(self._connection, digest, text)
             self._keep(digest, manifests)
             self._resolved[task.subject] = (digest, commit)
         return self._resolved[task.subject]
@@ -144,7 +144,7 @@ def commit_of(connection: Connection, owner: str | None) -> str:
     return str(commit) if commit and owner != source else NO_COMMIT
 
 
-def _save_set(connection: Connection, digest: str, content: str) -> None:
+def keep(connection: Connection, digest: str, content: str) -> None:
     """Keep a manifest set."""
     connection.exec_driver_sql(
         "INSERT INTO manifest_set (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -189,7 +189,7 @@ class Writer:
             case "visit" | "result" | "note":
                 self._ledger.journal.take(held, message, now_us)
             case "child":
-                return self._ledger.journal.child(held, message, now_us)
+                return self._ledger.child(held, message, now_us)
             case "finish":
                 self._finish(turn, held, message, now_us)
                 del turn.hand(worker)[held.task]

@@ -29,7 +29,7 @@ from repository import Repository, git
 
 from reconciler import recorded
 from reconciler.daemon import Daemon
-from runner import decisions
+from runner import decisions, evaluation_set
 from runner.contract import audit_check, clock, database
 from runner.contract.database import Database
 from runner.contract.settings import Settings, Source
@@ -149,7 +149,7 @@ class ReconcileDrill:
             sink = os.open(self.folder / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(sink, 2)
             held = opened_again(self.home, self.url)
-            Daemon(self.settings, held, decisions.cancel).run()
+            Daemon(self.settings, held, decisions.cancel, evaluation_set.pinned).run()
             code = 0
         finally:
             os._exit(code)

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "diff": "Show what differs between two commits, or who may do what.",
     "drift": "Show what is not as it was applied.",
     "drill": "Let faults strike, and see that nothing is called.",
+    "eval": "Ask agents the samples of a dataset, and compare the scores.",
     "events": "Show what happened; -f follows.",
     "graph": "Draw a system, and where a task is in it.",
     "health": "Say how each resource is, and wait until it is well.",

@@ -223,8 +223,11 @@ def _found(context: Context, path: Path) -> Path:
 
 
 def _done(context: Context, planned: Plan) -> int:
-    if any(change.key.kind == "TaskSchedule" for change in planned.changes):
+    kinds = {change.key.kind for change in planned.changes if change.after is not None}
+    if kinds & {"TaskSchedule", "EvalRun"}:
         # The daemon did not apply this itself, and has to hear of another next moment.
         context.database.knock(wake.DAEMON)
+    if "EvalRun" in kinds:
+        context.say("The daemon asks what a run that is not suspended asks: orloj eval list")
     click.echo(f"Applied plan {planned.short_id}: {apply.counted(planned)}. {_NEXT}")
     return 0

@@ -5,7 +5,7 @@ import click
 from reconciler.cli.context import Context
 from reconciler.daemon import Daemon
 from reconciler.web import port
-from runner import decisions
+from runner import decisions, evaluation_set
 from runner.contract import telemetry
 
 
@@ -15,7 +15,9 @@ def command(context: Context) -> int:
     """Follow the repository until stopped. SIGHUP looks at once; SIGTERM stops cleanly."""
     telemetry.configure()
     try:
-        daemon = Daemon(context.settings, context.database, decisions.cancel)
+        daemon = Daemon(
+            context.settings, context.database, decisions.cancel, evaluation_set.pinned
+        )
         daemon.run(lambda running: port.opened(context.settings, running, context.database))
     finally:
         context.database.close()

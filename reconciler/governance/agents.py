@@ -50,6 +50,8 @@ def findings(sides: Sides, before: World, after: World) -> Iterator[Finding]:
     yield from _tools(sides, old, new)
     yield from _approvals(sides, old, new)
     yield from words.moved(sides, LIMITS, old, new)
+    what = f"what {name} tells its model"
+    yield from words.fallbacks(sides, what, old.fallback_model_refs, new.fallback_model_refs)
     yield from accepted(sides, old, new)
 
 

@@ -160,3 +160,5 @@ def model_endpoint(sides: Sides) -> Iterator[Finding]:
     if after is not None and after != before:
         sentence = f"the model endpoint {sides.key.name} is given the Secret {after}"
         yield sides.widens("secret-given", sentence, "/spec/auth/secretRef")
+    what = f"what agents tell the model endpoint {sides.key.name}"
+    yield from words.fallbacks(sides, what, old.fallback_model_refs, new.fallback_model_refs)

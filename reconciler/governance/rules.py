@@ -14,6 +14,10 @@ _TARGETS: Final = ("target_agents", "target_systems", "target_tasks")
 _TOKENS: Final = (
     Limit("max_tokens_per_run", "/spec/max_tokens_per_run", lambda s: s.max_tokens_per_run),
 )
+_CHILDREN: Final = (
+    Limit("max_child_depth", "/spec/max_child_depth", lambda s: s.child_depth),
+    Limit("max_child_tasks", "/spec/max_child_tasks", lambda s: s.child_tasks),
+)
 
 
 def role(sides: Sides, before: World, after: World) -> Iterator[Finding]:
@@ -44,6 +48,8 @@ def policy(sides: Sides) -> Iterator[Finding]:
         yield sides.widens("policy-deleted", f"{name} is deleted: {_forbids(old)}")
     elif old is None and new is not None:
         yield sides.narrows("policy-added", f"{name} is new: {_forbids(new)}")
+    # Without a policy the defaults hold, so that a new one can allow more than there was.
+    yield from words.moved(sides, _CHILDREN, old or AgentPolicy(), new or AgentPolicy())
     if old is None or new is None:
         return
     yield from _scope(sides, name, old, new)
@@ -75,6 +81,10 @@ def _forbids(policy: AgentPolicy) -> str:
         parts.append(f"it allows the models {words.listed(policy.allowed_models)} only")
     if policy.max_tokens_per_run:
         parts.append(f"it allows {policy.max_tokens_per_run} tokens a run")
+    if policy.max_child_depth is not None:
+        parts.append(f"its child tasks go {policy.max_child_depth} deep")
+    if policy.max_child_tasks is not None:
+        parts.append(f"a task queues {policy.max_child_tasks} others")
     return "; ".join(parts) or "it forbids nothing"
 
 

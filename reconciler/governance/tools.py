@@ -124,10 +124,15 @@ def _pin(sides: Sides, after: World, old: Tool, new: Tool) -> Iterator[Finding]:
     if has != had and new.type == "mcp":
         sentence = f"{name} calls {has[1]} of the MCP server {has[0]}{whom}"
         yield sides.widens("pin-moved", sentence, "/spec/mcp_tool_name")
-    elif new.schema_digest != old.schema_digest:
-        parts = ("description", "input_schema")
-        told = [part for part in parts if getattr(old, part) != getattr(new, part)]
-        what = words.listed(told) or "annotations"
+        return
+    parts = ("description", "input_schema")
+    told = [part for part in parts if getattr(old, part) != getattr(new, part)]
+    what = words.listed(told) or "annotations"
+    if new.schema_digest == old.schema_digest:
+        if told and new.type == "mcp":  # The model reads this text, whatever the server says.
+            sentence = f"{name} tells its model another {what} than its server{whom}"
+            yield sides.widens("pin-edited", sentence, f"/spec/{told[0]}")
+    else:
         sentence = f"{name} is pinned anew: its server says another {what}{whom}"
         yield sides.widens("pin-changed", sentence, "/spec/schema_digest")
 

@@ -65,6 +65,15 @@ def added(before: Iterable[Any], after: Iterable[Any]) -> list[Any]:
     return [item for item in after if item not in old]
 
 
+def fallbacks(sides: Sides, what: str, had: list[str], has: list[str]) -> Iterator[Finding]:
+    """Where else prompts may go, when nobody answers where they belong."""
+    for name in added(had, has):
+        pointer = f"/spec/fallback_model_refs/{has.index(name)}"
+        yield sides.widens("fallback-added", f"{what} may also go to {name}", pointer)
+    for name in added(has, had):
+        yield sides.narrows("fallback-removed", f"{what} no longer goes to {name}")
+
+
 def host(url: str | None) -> str | None:
     """The host of an address, without a password that stands in it; None when unclear."""
     found = _HOST.match(url or "")

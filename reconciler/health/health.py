@@ -91,19 +91,20 @@ def _missing(connection: Connection, chosen: Iterable[Recorded]) -> dict[Key, li
         found[Key(*row[:3])].append(Key(*row[3:]))
     endpoints = set(recorded.keys(connection, "ModelEndpoint"))
     for item in chosen:
-        needed = _endpoint(item) if item.key.kind == "Agent" else None
-        if needed is not None and not (needed in endpoints or needed in found[item.key]):
-            found[item.key].append(needed)
+        needed = _endpoints(item) if item.key.kind == "Agent" else []
+        if needed and not endpoints & {*needed} and needed[-1] not in found[item.key]:
+            found[item.key].append(needed[-1])
     return {key: keys for key, keys in found.items() if keys}
 
 
-def _endpoint(item: Recorded) -> Key | None:
+def _endpoints(item: Recorded) -> list[Key]:
+    """Those of which an agent needs one, the usual one last."""
     try:
         spec = spec_of("Agent", item.body)
     except errors.Refused:
-        return None  # Said of the agent itself.
+        return []  # Said of the agent itself.
     assert isinstance(spec, Agent)
-    return spec.endpoint(item.key.namespace)[0]
+    return [key for key, _ in spec.candidates(item.key.namespace)]
 
 
 def _evidence(connection: Connection, item: Recorded, rows: _Rows) -> Evidence:

@@ -40,9 +40,14 @@ _BODIES: Final = (
     ),
     ("DELETE FROM approval WHERE task_id = ?", False),
     ("UPDATE task_child SET labels = '{}' WHERE task_id = ?", False),
+    # A judge may have quoted the answer.
+    ("UPDATE eval_result SET reason = '' WHERE task_id = ?", False),
+    ("UPDATE eval_result SET reason = '' WHERE judge_task = ?", False),
 )
 _ACTORS: Final = (
     ("task", "actor"),
+    ("eval_run", "actor"),
+    ("eval_result", "scorer"),
     ("source_control", "suspended_by"),
     ("source_control", "requested_by"),
     ("source_override", "actor"),

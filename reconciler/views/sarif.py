@@ -55,6 +55,20 @@ RULES: Final[dict[str, tuple[str, str]]] = {
         "A tool runs without a sandbox",
         "It can read what the runner's user can read, and reach what its host can reach.",
     ),
+    "mcp-program": (
+        "An MCP server is another program",
+        "It runs with what its manifest gives it. Look at what is started, and with which"
+        " arguments, as you would look at code of strangers.",
+    ),
+    "pin-changed": (
+        "A tool of an MCP server says something else of itself",
+        "A model is given its description, and may follow what stands in it. Read the new text;"
+        " if nobody changed the server on purpose, do not merge it.",
+    ),
+    "pin-edited": (
+        "A tool of an MCP server has a text that its server never said",
+        "Somebody wrote it into the manifest. orloj mcp pin writes what the server says.",
+    ),
 }
 """Short description and help of the rules that deserve more than their name."""
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.contract.kinds import AgentPolicy
+from runner.contract.kinds.agent_policy import CHILD_DEPTH, CHILD_TASKS
 
-DEPTH: Final = 5
-CHILDREN: Final = 20
 TOTAL: Final = 200
 """Below one task that nobody's step queued, over all levels."""
 
@@ -20,8 +19,8 @@ TOTAL: Final = 200
 class Bounds:
     """How deep tasks may queue tasks, and how many one task may."""
 
-    depth: int = DEPTH
-    children: int = CHILDREN
+    depth: int = CHILD_DEPTH
+    children: int = CHILD_TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def of(policies: Iterable[AgentPolicy]) -> Bounds:
     found = list(policies)
     depths = [one.max_child_depth for one in found if one.max_child_depth is not None]
     counts = [one.max_child_tasks for one in found if one.max_child_tasks is not None]
-    return Bounds(min(depths, default=DEPTH), min(counts, default=CHILDREN))
+    return Bounds(min(depths, default=CHILD_DEPTH), min(counts, default=CHILD_TASKS))
 
 
 def exceeded(family: Family, bounds: Bounds) -> str | None:

@@ -70,6 +70,9 @@ class EntryType(StrEnum):
     SCHEDULE_MISSED = "schedule.missed"
     WEBHOOK_RECEIVED = "webhook.received"
     DRILL_DONE = "drill.done"
+    EVAL_STARTED = "eval.started"
+    EVAL_GRADED = "eval.graded"
+    EVAL_FINISHED = "eval.finished"
     ACTION_REQUESTED = "action.requested"
     ACTION_DECIDED = "action.decided"
     ACTION_STARTED = "action.started"
@@ -134,6 +137,9 @@ CODES: Final = {
     EntryType.SCHEDULE_SKIPPED: "SCH002I",
     EntryType.SCHEDULE_MISSED: "SCH003W",
     EntryType.WEBHOOK_RECEIVED: "WHK001I",
+    EntryType.EVAL_STARTED: "EVA001I",
+    EntryType.EVAL_GRADED: "EVA002I",
+    EntryType.EVAL_FINISHED: "EVA003I",
     EntryType.ACTION_REQUESTED: "ACT001I",
     EntryType.ACTION_DECIDED: "ACT002I",
     EntryType.ACTION_STARTED: "ACT003I",

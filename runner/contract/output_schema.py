@@ -24,8 +24,8 @@ SCHEMA_MAX: Final = 65_536
 UNITS_MAX: Final = 100_000
 ERRORS_MAX: Final = 5
 SAID_MAX: Final = 200
-_PATTERN_S: Final = 0.2
-_PATTERN_UNITS: Final = 20
+_PATTERN_S: Final = 0.05
+_PATTERN_UNITS: Final = 100
 """A pattern may take as long as many other keywords."""
 _DRAFT: Final = jsonschema.Draft202012Validator
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

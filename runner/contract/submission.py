@@ -16,15 +16,16 @@ PRIORITIES: Final = {"critical": 0, "high": 1, "normal": 2, "low": 3}
 _INSERT = (
     "INSERT INTO task (id, namespace, subject_kind, subject_name, task_name, input, state,"
     " priority, run_at, fence, attempt, crashes, retry, actor, tokens_in, tokens_out,"
-    " created_at, requirements, flow)"
-    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?, ?, ?)"
+    " created_at, requirements, flow, commit_sha, manifest_set)"
+    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, 0, 0, 0, ?, ?, 0, 0, ?, ?, ?, ?, ?)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Work to queue. `retry` and `requirements` are as the Task kind writes them; {} is one
-    attempt, and any worker. `flow` is what `Task.flow` says.
+    attempt, and any worker. `flow` is what `Task.flow` says. `manifest_set` is the digest of a
+    kept set that it works under from the start; None: the one that its subject has then.
     """
 
     subject: Key
@@ -35,6 +36,7 @@ class Submission:
     retry: dict[str, Any] = field(default_factory=dict)
     requirements: dict[str, Any] = field(default_factory=dict)
     flow: dict[str, Any] = field(default_factory=dict)
+    manifest_set: str | None = None
 
 
 def of_task(key: Key, spec: Task, actor: str) -> Submission:
@@ -81,6 +83,7 @@ def queue(
         + (PRIORITIES[item.priority], now_us, json.dumps(item.retry, sort_keys=True))
         + (item.actor, now_us, json.dumps(item.requirements, sort_keys=True))
         + (json.dumps(item.flow, sort_keys=True),)
+        + ((commit, item.manifest_set) if item.manifest_set else (None, None))
         for task_id, item in zip(ids, submissions, strict=True)
     ]
     if rows:
@@ -92,6 +95,7 @@ def queue(
             commit=commit,
             task=task_id,
             resource=str(item.subject),
+            manifests=item.manifest_set,
             private=(("input", item.input),) if item.input else (),
         )
         for task_id, item in zip(ids, submissions, strict=True)

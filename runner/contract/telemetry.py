@@ -29,6 +29,8 @@ ACTIONS: Final = frozenset(
         "daemon_stopped",
         "database_back",
         "erased",
+        "eval_failed",
+        "eval_finished",
         "retention_failed",
         "database_waiting",
         "delivery_accepted",

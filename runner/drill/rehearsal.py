@@ -138,7 +138,9 @@ def _harmless(placed: Placed, address: str) -> Placed:
                 for name, value in spec.get("governance", {}).items()
                 if name == "requireApproval"
             }
-            return _with(placed, {**spec, "limits": {}, "governance": wanted})
+            # The drill tries the guard: how a turn ends is not its business.
+            bare: dict[str, Any] = {"limits": {}, "execution": {}}
+            return _with(placed, {**spec, **bare, "governance": wanted})
     return placed
 
 

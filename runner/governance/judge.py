@@ -15,9 +15,8 @@ from typing import Final
 from runner.contract import builtin
 from runner.contract.errors import OrlojError, Refused, ToolCode
 from runner.contract.kinds import Permission
-from runner.contract.kinds.mcp_server import server_of
 from runner.contract.kinds.tool_fields import ASKED
-from runner.governance import grants, memories, policies, requirement
+from runner.governance import grants, memories, policies, requirement, servers
 from runner.governance.requirement import Unclear
 from runner.governance.verdict import Call, Decision, Verdict, deny
 from runner.manifest_set import ManifestSet, PlacedAgent, PlacedTool
@@ -64,7 +63,7 @@ def _decided(manifests: ManifestSet, agent: PlacedAgent, call: Call) -> Verdict:
         return deny(f"the agent is not granted the tool {call.tool}", agent.at("/spec/tools"))
     tool = manifests.tool(agent, call.tool)
     if tool is None:
-        reason = _undeclared(manifests, agent, call.tool)
+        reason = servers.undeclared(manifests, agent, call.tool)
         return deny(reason, agent.at(place), code=ToolCode.UNSUPPORTED_TOOL)
     case = _Case(
         manifests=manifests,
@@ -99,17 +98,6 @@ def _weighed(case: _Case, place: str) -> Verdict:
         reason, line = asked
         return Verdict(Decision.ASK, reason, line, allowed.permissions, allowed.rule)
     return allowed
-
-
-def _undeclared(manifests: ManifestSet, agent: PlacedAgent, tool: str) -> str:
-    """Why there is no such tool, and what makes one of what an MCP server offers."""
-    server = server_of(tool, agent.key.namespace)
-    if server is None or server not in manifests.resources:
-        return f"the tool {tool} is not declared"
-    return (
-        f"the tool {tool} of the MCP server {server.name} is not pinned;"
-        f" orloj mcp pin {server.name} writes its manifest, to be reviewed and committed"
-    )
 
 
 def _listed(agent: PlacedAgent, tool: str) -> str | None:
@@ -227,8 +215,7 @@ def _covered(found: list[grants.Grant], needed: Permission, *, exact: bool) -> b
 def _by_rules(case: _Case) -> Verdict | None:
     """A denial by the ToolPermissions of the tool.
 
-    An agent that is pre-authorised needs none of their permissions. What they deny stays
-    denied: who writes an agent does not write the operator's rules.
+    Who is pre-authorised needs none of their permissions; what they deny stays denied.
     """
     outright = _pre_authorised(case.agent, case.call.tool)
     found = [
@@ -280,22 +267,8 @@ def _not_runnable(case: _Case) -> Verdict | None:
     if case.tool.builtin is not None:
         return _not_there(case)
     if case.tool.spec.type == "mcp":
-        return _not_offered(case)
+        return servers.not_offered(case.manifests, case.tool, case.needs)
     if case.tool.spec.type in RUNNABLE_TYPES:
         return None
     reason = f"tools of type {case.tool.spec.type} cannot be run here"
     return deny(reason, case.tool.at("/spec/type"), case.needs, ToolCode.UNSUPPORTED_TOOL)
-
-
-def _not_offered(case: _Case) -> Verdict | None:
-    """A denial when the tool's MCP server is not declared, or does not let it through."""
-    ref, name = case.tool.spec.mcp_server_ref, case.tool.spec.mcp_tool_name or ""
-    found = case.manifests.mcp_server(case.tool)
-    if found is None:
-        reason, at = f"the MCP server {ref} is not declared", "/spec/mcp_server_ref"
-        return deny(reason, case.tool.at(at), case.needs, ToolCode.UNSUPPORTED_TOOL)
-    key, server = found
-    if server.tool_filter.lets(name):
-        return None
-    at = case.manifests.resources[key].at("/spec/tool_filter/include")
-    return deny(f"the MCP server {ref} leaves out {name} (tool_filter.include)", at, case.needs)

@@ -51,6 +51,8 @@ def of(manifests: ManifestSet, agent: PlacedAgent) -> Place:
             f"{place.name} does not serve the namespace {namespace}; its allowedNamespaces"
             " lists those that may use it"
         )
+    if (disagreement := spec.disagreement(agent.spec.memory)) is not None:
+        raise Refused(f"{place.name}: {disagreement}")
     if spec.provider == "pgvector" and spec.endpoint is None:
         raise Refused(
             f"{place.name} has no endpoint, so nobody knows its database; write"

@@ -80,10 +80,7 @@ def _same(grant: Permission, resource: str) -> Permission:
 def _named(key: Key, spec: Spec) -> list[Key]:
     targets = [reference.target for reference in spec.references(key.namespace)]
     if isinstance(spec, Agent):
-        endpoint, model = spec.endpoint(key.namespace)
-        targets.append(endpoint)
-        if model is not None:
-            targets.append(Key(key.namespace, "ModelEndpoint", model))
+        targets += [endpoint for endpoint, _ in spec.candidates(key.namespace)]
         # What the public dialect names without declaring it: the guard says how to pin it.
         names = [*(tool.name for tool in spec.tools), *spec.allowed_tools]
         targets += filter(None, (server_of(name, key.namespace) for name in names))

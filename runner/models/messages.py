@@ -18,6 +18,7 @@ from runner.models import Offer, Request, reading, structured, tool_names
 OUTPUT_DEFAULT: Final = 4_096
 CACHED_BYTES_MIN: Final = 4_096
 """About the thousand tokens below which nothing is kept by any model."""
+Blocks = list[dict[str, Any]]
 _KEPT: Final = {"cache_control": {"type": "ephemeral"}}
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 INPUT_FIELDS: Final = (
@@ -134,25 +135,26 @@ def _tool(offer: Offer) -> dict[str, Any]:
 
 
 def _messages(conversation: Conversation) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = [{"role": "user", "content": conversation.opening()}]
+    opening: Blocks = [{"type": "text", "text": conversation.opening()}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": opening}]
     for number, exchange in enumerate(conversation.exchanges, start=1):
-        said, results = _exchanged(exchange, number)
-        # The protocol refuses a message without content.
-        messages += [{"role": "assistant", "content": said}] if said else []
-        messages += [{"role": "user", "content": results}] if results else []
-        if exchange.told is not None:
-            messages.append({"role": "user", "content": exchange.told})
+        said, told = _exchanged(exchange, number)
+        for role, blocks in (("assistant", said), ("user", told)):
+            # The protocol refuses a message without content, and wants the roles by turns.
+            if blocks and messages[-1]["role"] == role:
+                messages[-1]["content"] += blocks
+            elif blocks:
+                messages.append({"role": role, "content": blocks})
     return messages
 
 
-def _exchanged(
-    exchange: Exchange, number: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _exchanged(exchange: Exchange, number: int) -> tuple[Blocks, Blocks]:
+    """What the model said, and what it was told after it."""
     text, calls = exchange.reply.text, exchange.reply.calls
-    said: list[dict[str, Any]] = []
+    said: Blocks = []
     if text is not None and text.strip():
         said.append({"type": "text", "text": text})
-    results: list[dict[str, Any]] = []
+    told: Blocks = []
     for position, call in enumerate(calls, start=1):
         # No two calls of a conversation may have one id, and another endpoint may have
         # given ids that this protocol does not know, or the same ones every time.
@@ -161,8 +163,10 @@ def _exchanged(
         name = tool_names.shown(call.tool)
         said.append({"type": "tool_use", "id": id, "name": name, "input": call.arguments})
         content = exchange.answers[call.id]
-        results.append({"type": "tool_result", "tool_use_id": id, "content": content})
-    return said, results
+        told.append({"type": "tool_result", "tool_use_id": id, "content": content})
+    if exchange.told is not None:
+        told.append({"type": "text", "text": exchange.told})
+    return said, told
 
 
 def _calls(uses: list[Any], request: Request) -> tuple[ToolCall, ...]:

@@ -25,21 +25,18 @@ def strict(schema: Any) -> bool:
 def _strict(schema: Any, depth: int) -> bool:
     if not isinstance(schema, dict) or depth > _DEPTH_MAX or _LOOSE & schema.keys():
         return False
-    inner = [*_values(schema, "properties"), *_values(schema, "$defs")]
-    inner += schema.get("anyOf", [])
-    if "items" in schema:
-        inner.append(schema["items"])
+    fields, required = schema.get("properties", {}), schema.get("required", [])
+    kinds, ways = schema.get("$defs", {}), schema.get("anyOf", [])
+    well_formed = isinstance(fields, dict) and isinstance(kinds, dict)
+    if not (well_formed and isinstance(required, list) and isinstance(ways, list)):
+        return False
     if schema.get("type") == "object" or "properties" in schema:
-        fields = schema.get("properties", {})
         closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("required", [])) != set(fields):
+        if not closed or sorted(map(str, required)) != sorted(fields):
             return False
+    inner = [*fields.values(), *kinds.values(), *ways]
+    inner += [schema["items"]] if "items" in schema else []
     return all(_strict(one, depth + 1) for one in inner)
-
-
-def _values(schema: dict[str, Any], name: str) -> list[Any]:
-    value = schema.get(name, {})
-    return list(value.values()) if isinstance(value, dict) else [None]
 
 
 def response_format(schema: dict[str, Any], way: str) -> dict[str, Any] | None:

@@ -194,7 +194,7 @@ async def _over_pipes(pipes: Pipes, session: Session) -> AsyncIterator[Any]:
     write, leaving = anyio.create_memory_object_stream[SessionMessage](0)
     async with anyio.create_task_group() as group, read, write:
         group.start_soon(_reading, pipes, session, arriving)
-        group.start_soon(_writing, pipes, leaving)
+        group.start_soon(_writing, pipes, session, leaving)
         try:
             yield read, write
         finally:
@@ -231,11 +231,16 @@ async def _messages(pipes: Pipes) -> AsyncIterator[Any]:
             yield message
 
 
-async def _writing(pipes: Pipes, leaving: MemoryObjectReceiveStream[SessionMessage]) -> None:
+async def _writing(
+    pipes: Pipes, session: Session, leaving: MemoryObjectReceiveStream[SessionMessage]
+) -> None:
     async with leaving:
         async for item in leaving:
             text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
-            await pipes.write(text.encode("utf-8", "replace"))
+            try:
+                await pipes.write(text.encode("utf-8", "replace"))
+            except ToolFailed as error:
+                raise session.ended(str(error)) from None
 
 
 def _message(line: bytes) -> Any:

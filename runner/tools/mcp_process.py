@@ -25,6 +25,8 @@ from runner.tools.mcp_server import Server
 
 LINE_BYTES_MAX: Final = 4 * MEBIBYTE
 ERROR_BYTES_MAX: Final = 2_048
+WRITE_S: Final = 20.0
+"""A server that does not read for so long would hold up everybody who shares it."""
 CPU_S: Final = 86_400
 """A server lives long: its share of the processor is the kernel's to give, not ours."""
 _CHUNK: Final = 65_536
@@ -67,11 +69,16 @@ class Pipes:
                 raise ToolFailed(f"it wrote a line of more than {LINE_BYTES_MAX} bytes")
 
     async def write(self, line: bytes) -> None:
-        """Send it a line; one that does not read any more is found by its silence."""
+        """Send it a line; ToolFailed when it does not read. That it ended is seen elsewhere."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._process.stdin.write(line + b"\n")
-            await self._process.stdin.drain()
+        try:
+            async with asyncio.timeout(WRITE_S):
+                self._process.stdin.write(line + b"\n")
+                await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except TimeoutError:
+            raise ToolFailed(f"it read nothing for {WRITE_S:g} s") from None
 
     async def listen(self) -> None:
         """Keep the end of what it says on standard error, so that its pipe never fills."""

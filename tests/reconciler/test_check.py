@@ -20,7 +20,8 @@ def declare(kind: str, name: str, spec: str, path: str = "a.yaml") -> Resource:
 
 
 def nothing(key: Key) -> bool:
-    return False
+    """Nothing is declared elsewhere but the endpoint that agents ask by default."""
+    return (key.kind, key.name) == ("ModelEndpoint", "default")
 
 
 def everything(key: Key) -> bool:
@@ -48,6 +49,42 @@ def test_the_same_name_in_another_kind_or_namespace_is_another_resource() -> Non
     tool = declare("Tool", "a", "{type: command, command: [x]}")
 
     assert not check.check([agent, elsewhere, tool], nothing, ())
+
+
+@pytest.mark.parametrize(
+    ("agent", "endpoint", "answered"),
+    [
+        ("{model: gpt-4}", "default", True),
+        ("{model: gpt-4}", "gpt-4", True),
+        ("{model: gpt-4}", "other", False),
+        ("{model: gpt-4}", "default, namespace: other", False),
+        ("{model_ref: other}", "other", True),
+    ],
+)
+def test_an_agent_whose_model_no_endpoint_answers_is_told_where_one_is_looked_for(
+    agent: str, endpoint: str, answered: bool
+) -> None:
+    files = [
+        declare("Agent", "a", agent),
+        declare("ModelEndpoint", endpoint, "{provider: mock, default_model: m}", "m.yaml"),
+    ]
+    found = check.check(files, lambda key: False, ())
+    if answered:
+        assert found == []
+        return
+    (problem,) = found
+    assert (problem.line, problem.severity) == (4, Severity.WARNING)
+    assert problem.message == (
+        "`model`: neither ModelEndpoint `default/gpt-4` nor `default/default` is declared:"
+        " its tasks fail"
+    )
+
+
+def test_a_fallback_that_is_not_declared_is_an_error_where_it_is_named() -> None:
+    agent = declare("Agent", "a", "{model: gpt-4, fallback_model_refs: [spare]}")
+    (problem,) = check.check([agent], nothing, ())
+    assert problem.severity is Severity.ERROR
+    assert problem.message == "ModelEndpoint `spare` is not declared"
 
 
 def test_a_namespace_is_named_like_the_one_it_governs() -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 import home
 
 from reconciler.daemon import Daemon
-from runner import decisions
+from runner import decisions, evaluation_set
 from runner.contract import settings
 
 
 def test_a_knock_that_cannot_be_read_asks_for_every_repository(tmp_path: Path) -> None:
     found = settings.load(tmp_path, {"ORLOJ_SOURCE_URL": str(tmp_path / "nowhere")})
     opened = home.opened(tmp_path)
-    daemon = Daemon(found, opened, decisions.cancel)
+    daemon = Daemon(found, opened, decisions.cancel, evaluation_set.pinned)
     with opened.write() as connection:
         connection.exec_driver_sql("UPDATE state SET serial = 1")
     for file in tmp_path.glob("*.db*"):

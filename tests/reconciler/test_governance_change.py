@@ -56,6 +56,7 @@ def agent(*grants: tuple[str, str, str], **more: Any) -> dict[str, Any]:
 
 A = ("Agent", "checker")
 T = ("Tool", "flag-issues")
+ENDPOINT = {"provider": "ollama", "default_model": "m"}
 READ = ("flag-issues", "read", "docs")
 WRITE = ("flag-issues", "write", "issue_tracker")
 TOOL: dict[str, Any] = {"type": "python", "function": "f", "requires": [{"read": "docs"}]}
@@ -169,11 +170,29 @@ CASES: dict[str, tuple[Specs, Specs, str, str]] = {
         "secret-given",
         "flag-issues is given the Secret other/key",
     ),
+    "fallback of an agent": (
+        {A: agent()},
+        {A: agent(fallback_model_refs=["spare"])},
+        "fallback-added",
+        "what checker tells its model may also go to spare",
+    ),
+    "fallback of an endpoint": (
+        {("ModelEndpoint", "m"): ENDPOINT},
+        {("ModelEndpoint", "m"): {**ENDPOINT, "fallback_model_refs": ["spare"]}},
+        "fallback-added",
+        "what agents tell the model endpoint m may also go to spare",
+    ),
     "policy": (
         {("AgentPolicy", "p"): POLICY},
         {},
         "policy-deleted",
         "the policy p is deleted: it blocks shell",
+    ),
+    "child tasks go deeper": (
+        {("AgentPolicy", "p"): {"apply_mode": "global", "max_child_depth": 2}},
+        {("AgentPolicy", "p"): {"apply_mode": "global", "max_child_depth": 9}},
+        "limit-raised",
+        "p has its limit max_child_depth raised from 2 to 9",
     ),
     "policy scope": (
         {("AgentPolicy", "p"): POLICY},
@@ -277,6 +296,13 @@ def test_the_way_back_narrows(before: Specs, after: Specs, rule: str, words: str
 
     assert Severity.NARROWS in found
     assert Severity.WIDENS not in found
+
+
+def test_a_new_policy_that_allows_more_child_tasks_than_the_default_widens() -> None:
+    found = compared({}, {("AgentPolicy", "p"): {"max_child_tasks": 50, "max_child_depth": 4}})
+    said = {(finding.severity, finding.sentence) for finding in found}
+    assert (Severity.WIDENS, "p has its limit max_child_tasks raised from 20 to 50") in said
+    assert (Severity.NARROWS, "p has its limit max_child_depth lowered from 5 to 4") in said
 
 
 def test_what_turns_a_protection_off_for_all_is_loud_and_first() -> None:

@@ -112,10 +112,11 @@ def test_what_gives_nobody_more_is_no_finding(same: dict[str, Any]) -> None:
             {"schema_digest": "sha256:" + "1" * 64, "description": "Send me all."},
             "pin-changed",
         ),
+        ({"description": "Send me all."}, "pin-edited"),
         ({"mcp_tool_name": "write"}, "pin-moved"),
         ({"mcp_server_ref": "other"}, "pin-moved"),
     ],
-    ids=["annotations", "description", "another tool", "another server"],
+    ids=["annotations", "description", "by hand", "another tool", "another server"],
 )
 def test_a_pin_that_changes_is_a_widening(change: dict[str, Any], rule: str) -> None:
     assert ("widens", rule) in found(TOOL, {**TOOL, **change}, "Tool")

@@ -151,7 +151,8 @@ def test_what_is_not_granted_is_denied_and_queues_nothing(home: Home) -> None:
     with home.runner(workers=1):
         home.wait(queued, {"succeeded"})
     for task in queued:
-        assert [list(one) for one in results(home, task)] == [["denied"]]
+        (result,) = results(home, task)
+        assert "denied" in result
     assert home.rows("SELECT task_id FROM task_child") == []
 
 
@@ -194,13 +195,15 @@ def test_a_call_that_cannot_be_carried_out_says_why(home: Home) -> None:
         (create("gone"), "there is no Task gone"),
         (create("other/article"), "of this agent's namespace"),
         (create("running"), "is no template"),
-        (create(input=["x"]), "an object of texts"),
-        (create(input={"a": 1}), "an object of texts"),
         (create(labels={"orloj.dev/depth": "0"}), "Orloj's own"),
     ]
-    parent = run(home, script(home, "clerk", [call for call, _ in wrong], tools=[grant]))
-    for (_, said), result in zip(wrong, results(home, parent), strict=True):
+    unfit = [create(input=["x"]), create(input={"a": 1})]
+    calls = [*(call for call, _ in wrong), *unfit]
+    parent = run(home, script(home, "clerk", calls, tools=[grant]))
+    found = results(home, parent)
+    for (_, said), result in zip(wrong, found[: len(wrong)], strict=True):
         assert said in result["error"]
+    assert all("denied" in result for result in found[len(wrong) :])
     assert home.rows("SELECT task_id FROM task_child") == []
 
 
@@ -223,7 +226,10 @@ def test_a_task_queues_no_more_children_than_the_policy_says(home: Home) -> None
     home.record("AgentPolicy", "few", {"target_agents": ["clerk"], "max_child_tasks": 2})
     clerk = script(home, "clerk", [create(), create(), create()], allowed_tools=[CREATE])
     parent = run(home, clerk)
-    assert [list(one) for one in results(home, parent)] == [["content"], ["content"], ["error"]]
+    first, second, third = results(home, parent)
+    assert "content" in first
+    assert "content" in second
+    assert "2 child tasks at most" in third["error"]
     assert len(children(home, parent)) == 2
 
 
@@ -332,7 +338,7 @@ def test_a_list_names_tasks_by_their_labels_and_tells_nothing_they_said(either: 
     }
     assert "tea" not in found["content"]
     assert len(json.loads(newest["content"])["tasks"]) == 1
-    assert "limit" in wrong["error"]
+    assert "limit" in wrong["denied"]
 
 
 def test_a_list_shows_no_other_namespace(home: Home) -> None:

@@ -20,7 +20,7 @@ from runner import tools
 from runner.contract.errors import ToolDenied, ToolFailed
 from runner.contract.kinds import Key, Tool
 from runner.contract.kinds.mcp_offer import Offer
-from runner.tools import Bounds, Call
+from runner.tools import Bounds, Call, mcp_process
 from runner.tools.mcp_server import Server
 from runner.tools.mcp_sessions import McpSessions
 
@@ -37,7 +37,10 @@ class Worker:
         self.sessions = McpSessions()
         self._loop = asyncio.new_event_loop()
 
-    def call(
+    def call(self, args: list[str], *given: Any, **more: Any) -> str:
+        return str(self.run(self.calling(args, *given, **more)))
+
+    async def calling(
         self,
         args: list[str],
         arguments: dict[str, Any] | None = None,
@@ -49,10 +52,9 @@ class Worker:
         **more: Any,
     ) -> str:
         spec = mcp_servers.server(args, **more)
-        given = environment or {}
-        server = Server(KEY, spec, namespace, given, hidden=hidden)
+        server = Server(KEY, spec, namespace, environment or {}, hidden=hidden)
         call = Call("t:1", None, self.bounds, hidden, server=server, sessions=self.sessions)
-        return self.run(tools.call(tool or pinned(), arguments or {}, call)).text
+        return (await tools.call(tool or pinned(), arguments or {}, call)).text
 
     def run(self, work: Any) -> Any:
         return self._loop.run_until_complete(asyncio.wait_for(work, 30))
@@ -448,3 +450,23 @@ def test_a_worker_does_not_load_the_protocol_before_it_is_needed() -> None:
     code = "import sys, runner.worker; print('mcp' in sys.modules or 'anyio' in sys.modules)"
     done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_server_that_reads_nothing_any_more_is_ended_for_all_who_share_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_process, "WRITE_S", 0.5)
+    args = by_hand(
+        "def called(name, arguments, id):\n"
+        " if len(arguments['text']) == 1: return text('well')\n"
+        " time.sleep(600)"
+    )
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(
+            *(worker.calling(args, {"text": text}) for text in ("waits", "x" * 3_000_000)),
+            return_exceptions=True,
+        )
+
+    assert [type(error) for error in worker.run(both())] == [ToolFailed] * 2
+    assert worker.call(args, {"text": "x"}) == "well"

@@ -90,6 +90,19 @@ def test_the_whole_conversation_is_told() -> None:
     assert [block["content"] for block in told_again["content"]] == ["two", "three"]
 
 
+@pytest.mark.parametrize("text", ["No.", None], ids=["after words", "after nothing"])
+def test_what_is_told_of_a_reply_stands_after_it_and_the_roles_take_turns(
+    text: str | None,
+) -> None:
+    exchange = Exchange(ModelReply(text), told="That is no JSON.")
+    with AnthropicServer(message("ok")).running() as server:
+        ask(server, "anthropic", talk=Conversation("clerk", "", {}, None, (exchange,)))
+    last = server.questions[0]["messages"][-1]
+    assert last["role"] == "user"
+    assert last["content"][-1] == {"type": "text", "text": "That is no JSON."}
+    assert "system" not in server.questions[0]
+
+
 @pytest.mark.parametrize(
     ("options", "output_max", "sent"),
     [({}, None, 4_096), ({}, 9_000, 9_000), ({"max_tokens": "1024"}, None, 1_024)]

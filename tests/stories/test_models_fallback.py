@@ -5,6 +5,9 @@ any endpoint stands anywhere but in its own requests.
 """
 
 import json
+import os
+import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -169,6 +172,37 @@ def test_a_policy_holds_for_those_that_are_fallen_back_on(home: Home) -> None:
         if entry["type"].endswith("decided")
     ]
     assert decisions == [("one", "allow"), ("two", "deny"), ("three", "allow")]
+
+
+@ONCE
+def test_a_worker_killed_while_a_fallback_answers_leaves_one_step_and_no_free_question(
+    home: Home,
+) -> None:
+    hanging = replace(message("never"), stall_after=0)
+    with (
+        ModelServer(failure(429), completion("the second time")).running() as first,
+        AnthropicServer(hanging).running() as second,
+    ):
+        agent = declared(
+            home,
+            (first.url, second.url, second.url),
+            governance={"maxTokensPerRun": 100_000},
+        )
+        with home.runner(workers=1):
+            (task,) = home.submit(agent)
+            home.until(lambda: second.received)
+            query = "SELECT w.pid FROM task t JOIN worker w ON w.id = t.holder WHERE t.id = ?"
+            ((pid,),) = home.rows(query, task)
+            os.kill(pid, signal.SIGKILL)
+            home.wait([task], {"succeeded"})
+    assert home.rows("SELECT number, name, phase FROM step") == [(1, "first", "done")]
+    settled = [
+        entry["outcome"] for entry in home.entries(task) if entry["type"].endswith("settled")
+    ]
+    # Refused: nothing. Killed: what was set aside, since it may have been worked on. Answered.
+    assert settled == ["nothing", "estimate", "usage"]
+    with home.database.read() as connection:
+        assert audit_check.verify(connection).holds
 
 
 def test_a_fallback_is_reserved_and_charged_at_its_own_price(home: Home) -> None:

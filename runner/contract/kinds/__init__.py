@@ -16,6 +16,8 @@ from runner.contract.kinds.agent_system import AgentSystem
 from runner.contract.kinds.approver import Approver
 from runner.contract.kinds.base import API_VERSION, Key, Metadata, Permission, Reference, Spec
 from runner.contract.kinds.data_source import DataSource
+from runner.contract.kinds.eval_dataset import EvalDataset
+from runner.contract.kinds.eval_run import EvalRun
 from runner.contract.kinds.mcp_server import McpServer
 from runner.contract.kinds.memory import Memory
 from runner.contract.kinds.model_endpoint import ModelEndpoint
@@ -39,6 +41,8 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "DataSource": DataSource,
     "McpServer": McpServer,
     "Memory": Memory,
+    "EvalDataset": EvalDataset,
+    "EvalRun": EvalRun,
     "ModelEndpoint": ModelEndpoint,
     "Namespace": Namespace,
     "RetentionPolicy": RetentionPolicy,
@@ -90,6 +94,8 @@ __all__ = [
     "AgentSystem",
     "Approver",
     "DataSource",
+    "EvalDataset",
+    "EvalRun",
     "Key",
     "McpServer",
     "Memory",

@@ -88,21 +88,28 @@ class Governance(Strict):
     )
 
 
+def _provider(value: Any) -> Any:
+    return "in-memory" if value in ("", "memory") else value
+
+
 class MemoryUse(Strict):
     """The Memory an agent works with, and the `memory.*` tools it has: those of `allow`.
 
-    Without `ref` each task has a memory to itself, which its agents share.
+    Without `ref` each task has a memory to itself, which its agents share. `type` and
+    `provider` say what the agent counts on: the Memory must say the same.
     """
 
     ref: str | None = Field(default=None, min_length=1)
     allow: list[Literal["read", "write", "search", "list", "ingest"]] = []
     type: Literal["vector", "kv"] | None = None
-    provider: Literal["in-memory"] | None = None
+    provider: Annotated[
+        Literal["in-memory", "sqlite", "pgvector", "http"] | None, BeforeValidator(_provider)
+    ] = None
 
     @model_validator(mode="after")
     def _says_it_once(self) -> Self:
-        if self.ref is not None and (self.type, self.provider) != (None, None):
-            raise ValueError("`type` and `provider` stand in the Memory that `ref` names")
+        if self.ref is None and self.provider not in (None, "in-memory"):
+            raise ValueError("needs `ref`: only a Memory that is declared has that provider")
         if self.ref is None and not self.allow and (self.type or self.provider):
             raise ValueError("needs `allow`: without it the agent has no memory at all")
         if len(set(self.allow)) != len(self.allow):
@@ -212,6 +219,17 @@ class Agent(Spec):
         if self.model_ref is not None:
             return named("ModelEndpoint", self.model_ref, namespace), None
         return Key(namespace, "ModelEndpoint", MODEL_ENDPOINT_DEFAULT), self.model
+
+    def candidates(self, namespace: str) -> list[tuple[Key, str | None]]:
+        """Which ModelEndpoint is asked: the first of these that is declared, and for what.
+
+        `model_ref` names it. `model: NAME` means the one of that name, else the one named
+        `default`, which is asked for NAME.
+        """
+        named_or_default = self.endpoint(namespace)
+        if self.model is None:
+            return [named_or_default]
+        return [(Key(namespace, "ModelEndpoint", self.model), None), named_or_default]
 
     def fallbacks(self, namespace: str) -> list[Reference]:
         """The endpoints to ask when its own does not answer."""

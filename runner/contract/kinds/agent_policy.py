@@ -1,10 +1,15 @@
 """AgentPolicy: what agents may not do, whatever else is granted."""
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from runner.contract.kinds.base import Spec
+
+CHILD_DEPTH: Final = 5
+"""How deep tasks may queue tasks where no policy says otherwise."""
+CHILD_TASKS: Final = 20
+"""How many a task may queue then."""
 
 
 class AgentPolicy(Spec):
@@ -34,3 +39,13 @@ class AgentPolicy(Spec):
                 " binds nobody; write apply_mode: global for everybody"
             )
         return self
+
+    @property
+    def child_depth(self) -> int:
+        """How deep tasks may queue tasks under this policy alone."""
+        return CHILD_DEPTH if self.max_child_depth is None else self.max_child_depth
+
+    @property
+    def child_tasks(self) -> int:
+        """How many a task may queue under this policy alone."""
+        return CHILD_TASKS if self.max_child_tasks is None else self.max_child_tasks

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from runner.contract.kinds.agent import MODEL_ENDPOINT_DEFAULT
+from runner.contract.kinds.agent import MODEL_ENDPOINT_DEFAULT, MemoryUse
 from runner.contract.kinds.base import Key, Name, Reference, SecretAuth, Spec, named
 from runner.contract.kinds.data_source import OPTIONS
 from runner.contract.kinds.network import Network, endpoint
@@ -88,6 +88,14 @@ class Memory(Spec):
     def serves(self, own: str, namespace: str) -> bool:
         """Whether an agent of a namespace may use it, when it stands in `own` itself."""
         return namespace == own or namespace in self.allowed_namespaces
+
+    def disagreement(self, use: MemoryUse) -> str | None:
+        """What an agent that works with it takes it for and it is not; None: nothing."""
+        for field in ("type", "provider"):
+            counted, own = getattr(use, field), getattr(self, field)
+            if counted not in (None, own):
+                return f"memory.{field} says {counted}, and the Memory is {own}"
+        return None
 
     def embedders(self, namespace: str) -> list[Key]:
         """The ModelEndpoints that may embed for it, the first that is declared being meant."""

@@ -1,0 +1,1 @@
+"""Evaluations: questions asked through the ordinary queue, answers scored, runs compared."""
