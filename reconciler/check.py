@@ -81,15 +81,12 @@ def check(
         (resource, mention)
         for resource in touched
         for mention in resource.mentions
-        if mention.target not in declared
-        and mention.target not in unsure
-        and not known(mention.target)
+        if mention.target not in unsure and not exists(mention.target)
     ]
     for count, (resource, mention) in enumerate(missing):
-        near: list[str] = []
+        target, near = mention.target, list[str]()
         if count < SUGGESTIONS_MAX:
-            near += names(mention.target.kind, mention.target.namespace)
-            near += _names(declared, mention.target)
+            near = [*names(target.kind, target.namespace), *_names(declared, target)]
         problems.append(_missing(resource, mention, near[:NAMES_MAX], complete, exists))
     for resource in touched:
         problems += _endless(resource, declared)

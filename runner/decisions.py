@@ -114,15 +114,18 @@ def resolve(
             "DELETE FROM step WHERE task_id = ? AND number = ? AND phase = 'begun'",
             (task.id, call.number),
         )
+    # Agents of a system work beside each other: another may have been in a call as well.
+    other = _open_call(connection, task)
+    state = TaskState.PENDING if other is None else TaskState.UNKNOWN_OUTCOME
     connection.exec_driver_sql(
-        "UPDATE task SET state = 'pending', error = NULL, run_at = ? WHERE id = ?",
-        (now_us, task.id),
+        "UPDATE task SET state = ?, error = ?, run_at = ? WHERE id = ?",
+        (state.value, None if other is None else _stopped_during(other), now_us, task.id),
     )
     facts = {"outcome": "ran" if ran else "not_ran", "tool": call.name, "private": private}
     audit.append(
         connection, [_entry(EntryType.TASK_RESOLVED, task, actor, call, **facts)], now_us
     )
-    return _decided(task, TaskState.PENDING, call)
+    return _decided(task, state, call)
 
 
 def retry(
@@ -139,10 +142,7 @@ def retry(
         state, error = TaskState.PENDING, None
         if call is not None:
             state = TaskState.UNKNOWN_OUTCOME
-            error = (
-                f"stopped during the call of {call.name} (step {call.number}), which is not"
-                " declared idempotent: whether it happened is unknown"
-            )
+            error = _stopped_during(call)
         connection.exec_driver_sql(
             "UPDATE task SET state = ?, error = ?, output = NULL, attempt = 0, crashes = 0,"
             " run_at = ?, finished_at = NULL WHERE id = ?",
@@ -153,6 +153,13 @@ def retry(
         decided.append(_decided(task, state, call))
     audit.append(connection, entries, now_us)
     return decided
+
+
+def _stopped_during(call: Step) -> str:
+    return (
+        f"stopped during the call of {call.name} (step {call.number}), which is not"
+        " declared idempotent: whether it happened is unknown"
+    )
 
 
 def drop(

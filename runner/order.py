@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from runner import claim, queue
-from runner.claim import Claimable, Offer
+from runner.claim import Claimable, Offer, Slots
 from runner.contract import kinds
 from runner.contract.errors import Refused
 from runner.contract.kinds import Worker
@@ -58,8 +58,20 @@ class Order:
 
     def __init__(self, connection: Connection, offer: Offer) -> None:
         self._connection = connection
-        self.offer = offer
+        self._offer = offer
+        self._tasks_max: int | None = None
         self._after = dict.fromkeys(PRIORITIES.values(), "")
+
+    def look(self, runner: Runner) -> None:
+        """Take in what this host's Worker declares by now."""
+        found = declared(self._connection, runner)
+        self._offer = offer(runner, found)
+        self._tasks_max = None if found is None else found.max_concurrent_tasks
+
+    def bound(self, slots: Slots, running: int) -> None:
+        """Leave no more slots than this host may run tasks at once."""
+        if self._tasks_max is not None:
+            slots.leave(self._tasks_max - running)
 
     def next(self, limit: int, busy: Mapping[str, int]) -> list[Claimable]:
         """Up to `limit` tasks to start; `busy` counts what runs of each subject.
@@ -112,4 +124,4 @@ class Order:
 
     def _fits(self, lane: str) -> bool:
         requirements = lane.partition(" ")[2]
-        return requirements == "{}" or claim.fits(json.loads(requirements), self.offer)
+        return requirements == "{}" or claim.fits(json.loads(requirements), self._offer)

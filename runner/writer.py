@@ -34,6 +34,8 @@ from runner.wire import TooLong
 GONE_US: Final = 5 * SEEN_EVERY_US  # After so long without a word, a worker's row goes too.
 RESCUED_MAX: Final = 100  # Tasks of silent hosts that one turn takes back.
 
+Said = Verdict | Message | Parking
+
 
 class Writer:
     """One connection, and what is remembered about it between turns."""
@@ -44,7 +46,6 @@ class Writer:
         self._lease_us = int(settings.runner.lease_s * 1_000_000)
         self._connection = database.connect()
         self._settings = settings.runner
-        self._tasks_max: int | None = None  # As this host's Worker declares.
         offer = order.offer(settings.runner)
         self._ledger = Ledger(self._connection, self._host, settings.runner.crashes_max, offer)
         self._handout = HandOut(self._connection, self._ledger, settings)
@@ -118,9 +119,7 @@ class Writer:
         There is no way known to the latter; a task that was leased by it would wait for ever.
         """
         turn.drains = relief.asked(self._connection)
-        declared = order.declared(self._connection, self._settings)
-        self._ledger.order.offer = order.offer(self._settings, declared)
-        self._tasks_max = None if declared is None else declared.max_concurrent_tasks
+        self._ledger.order.look(self._settings)
         leased = {(held.task, held.fence): held for held in self._leased()}
         for worker in (*turn.workers, *(worker for worker, _ in turn.lost)):
             for held in list(worker.held.values()):
@@ -133,8 +132,7 @@ class Writer:
     def _slots(self, turn: Turn) -> Slots:
         workers = turn.workers if turn.claims else ()
         slots = crew.slots(workers, self._ledger.last_chance, turn.holds)
-        if self._tasks_max is not None:
-            slots.leave(self._tasks_max - sum(len(turn.holds(one)) for one in turn.workers))
+        self._ledger.order.bound(slots, sum(len(turn.holds(one)) for one in turn.workers))
         return slots
 
     def _claimable(self, turn: Turn, now_us: int) -> bool:
@@ -206,12 +204,7 @@ class Writer:
         return {}
 
     def _decided(
-        self,
-        turn: Turn,
-        held: Held,
-        said: Verdict | Message | Parking,
-        asked: Message,
-        now_us: int,
+        self, turn: Turn, held: Held, said: Said, asked: Message, now_us: int
     ) -> Message:
         """What the worker is told; LeaseLost when the task waits and is its no more.
 

@@ -23,7 +23,7 @@ FIELDS_NATIVE: Final[dict[str, frozenset[str]]] = {
     "AgentSystem": frozenset({"gains", "accept_risk"}),
     "McpServer": frozenset({"network"}),
     "Memory": frozenset({"allowed_namespaces", "labels", "network", "options"}),
-    "ModelEndpoint": frozenset({"prices", "script", "timeout"}),
+    "ModelEndpoint": frozenset({"idle_timeout", "prices", "script", "stream", "timeout"}),
     "SealedSecret": frozenset({"allowedNamespaces"}),
     "Secret": frozenset({"allowedNamespaces", "fromEnv", "fromFile", "sealed"}),
     "Task": frozenset({"agent", "retry.jitter", "retry.max_backoff"}),

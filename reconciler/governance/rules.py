@@ -18,6 +18,7 @@ _CHILDREN: Final = (
     Limit("max_child_depth", "/spec/max_child_depth", lambda s: s.child_depth),
     Limit("max_child_tasks", "/spec/max_child_tasks", lambda s: s.child_tasks),
 )
+_NO_POLICY: Final = AgentPolicy(apply_mode="global")
 
 
 def role(sides: Sides, before: World, after: World) -> Iterator[Finding]:
@@ -49,7 +50,7 @@ def policy(sides: Sides) -> Iterator[Finding]:
     elif old is None and new is not None:
         yield sides.narrows("policy-added", f"{name} is new: {_forbids(new)}")
     # Without a policy the defaults hold, so that a new one can allow more than there was.
-    yield from words.moved(sides, _CHILDREN, old or AgentPolicy(), new or AgentPolicy())
+    yield from words.moved(sides, _CHILDREN, old or _NO_POLICY, new or _NO_POLICY)
     if old is None or new is None:
         return
     yield from _scope(sides, name, old, new)

@@ -17,8 +17,6 @@ KINDS_ELSEWHERE: Final = {
         "what a task is given is not rewritten before its first agent",
         "take out what no agent may see before the task is queued",
     ),
-    "EvalDataset": ("kind EvalDataset is not supported yet", None),
-    "EvalRun": ("kind EvalRun is not supported yet", None),
     "Session": (
         "there are no conversations over several tasks",
         "queue a Task for each turn; a Memory keeps what must last",

@@ -61,7 +61,9 @@ def one_field(field: FieldChange, *, full: bool = False) -> Iterator[Line]:
         yield Line(Text(f"      - {name}: {_value(field.before)}", "red"), "-")
     elif _keyed(field.before) and _keyed(field.after):
         keys = f"{_value(field.before)} → {_value(field.after)}"
-        yield Line(Text(f"      {name}: value changed  {keys}", "yellow"), "~")
+        both_sealed = all(str(one).startswith(_SEALED) for one in (field.before, field.after))
+        what = "sealed anew" if both_sealed else "value changed"
+        yield Line(Text(f"      {name}: {what}  {keys}", "yellow"), "~")
     else:
         was, becomes = _value(field.before), _value(field.after)
         text = Text.assemble(f"      {name}: ", (was, "red"), " → ", (becomes, "green"), remark)

@@ -5,7 +5,6 @@ A `$ref` names a place that was looked at, so nothing is used that was not.
 """
 
 import json
-import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
@@ -29,13 +28,12 @@ _REFUSED: Final = {
     "$dynamicRef": "write $ref, which says where it leads",
     "$recursiveRef": "write $ref, which says where it leads",
 }
-_UNICODE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u([0-9A-Fa-f]{4})")
 
 Place = tuple[str, ...]
 
 
 class Unusable(ValueError):
-    """Arguments cannot be checked by this schema."""
+    """Values cannot be checked by this schema."""
 
 
 def written(value: Any) -> str:
@@ -57,13 +55,17 @@ def check(schema: Any) -> None:
     """Unusable for a schema that is too large, leads out of itself, or has no bounded cost."""
     if len(written(schema)) > BYTES_MAX:
         raise Unusable(f"it is longer than {BYTES_MAX} characters")
-    if "object" not in (schema.get("type", "object"), *_types(schema)):
-        raise Unusable(f"arguments are an object, and it wants {shown(schema['type'])}")
     found = list(parts(schema))
     places = {place for place, _ in found}
     for place, part in found:
         if isinstance(part, dict):
             _check_part(place, part, places)
+
+
+def check_object(schema: Any) -> None:
+    """Unusable for a schema that no object could meet."""
+    if "object" not in (schema.get("type", "object"), *_types(schema)):
+        raise Unusable(f"arguments are an object, and it wants {shown(schema['type'])}")
 
 
 def _check_part(place: Place, part: Mapping[str, Any], places: Container[Place]) -> None:
@@ -110,11 +112,6 @@ def patterns(schema: Any) -> Iterator[str]:
             if len(text) > PATTERN_MAX:
                 raise Unusable(f"at {_at(place)}: a pattern has at most {PATTERN_MAX} letters")
             yield text
-
-
-def pattern(text: str) -> str:
-    """A pattern as RE2 writes it: JavaScript's `\\u00e9` is `\\x{00e9}` there."""
-    return _UNICODE.sub(r"\1\\x{\2}", text)
 
 
 def _types(schema: Mapping[str, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Which edges an output takes. Pure; what the model wrote is hostile, and so is a pattern.
+"""Which edges an output takes. Pure; what the model wrote may be hostile.
 
 Conditions are looked at together: those that hold are taken, beside the edges without one;
 the default is taken when none holds. An output that is no JSON has no value at any path.
@@ -8,17 +8,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-import regex
-
-from runner.contract.errors import Refused
+from runner.contract import patterns
 from runner.contract.kinds.edge import Condition, Edge, path_parts
 
-_PATTERN_S: Final = 0.2
 _MISSING: Final = object()
 
 
 def taken(edges: Sequence[Edge], output: str) -> list[Edge]:
-    """The edges that this output takes, as declared; Refused when a pattern runs away."""
+    """The edges that this output takes, as declared."""
     judged = [edge for edge in edges if edge.condition is not None and not edge.fallback]
     holding = [edge.to for edge in judged if edge.condition and holds(edge.condition, output)]
     return [
@@ -29,7 +26,7 @@ def taken(edges: Sequence[Edge], output: str) -> list[Edge]:
 
 
 def holds(condition: Condition, output: str) -> bool:
-    """Whether all that a condition says is true of an output; Refused."""
+    """Whether all that a condition says is true of an output."""
     folded = output.casefold()
     wanted, unwanted = condition.output_contains, condition.output_not_contains
     if wanted is not None and wanted.casefold() not in folded:
@@ -63,13 +60,7 @@ def _value_at(output: str, path: str) -> Any:
 
 
 def _matches(pattern: str, output: str) -> bool:
-    try:
-        return regex.search(pattern, output, timeout=_PATTERN_S) is not None
-    except (TimeoutError, regex.error) as error:
-        raise Refused(
-            f"the pattern {pattern!r} of an edge took too long for this output, or cannot be"
-            " read; write a simpler one"
-        ) from error
+    return patterns.compiled(pattern).search(output) is not None
 
 
 def _compares(condition: Condition, value: Any) -> bool:

@@ -149,6 +149,23 @@ def test_the_same_value_is_sealed_differently_each_time(
     assert SealedEntry.of(str(one)) == one
 
 
+def test_a_plan_shows_neither_the_value_nor_the_whole_of_what_seals_it(
+    home: Home, tmp_path: Path
+) -> None:
+    file = tmp_path / "search.yaml"
+    shown = []
+    for _ in range(2):
+        file.write_text(sealed(home), encoding="utf-8")
+        apply = ["--home", str(home.folder), "apply", "--yes", "-f", str(file)]
+        done = CliRunner().invoke(cli.group, apply)
+        assert done.exit_code == 0, done.output
+        shown.append(done.output)
+    assert "spec.sealed.value: sealed anew" in shown[1]
+    ciphertext = json.loads(loaded(file.read_text()).body)["spec"]["sealed"]["value"]
+    assert ciphertext not in shown[1]
+    assert VALUE not in "".join(shown)
+
+
 def test_a_key_is_rotated_resealed_with_and_retired(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     file.write_text(sealed(home), encoding="utf-8")

@@ -84,7 +84,7 @@ def test_a_wrong_annotation_rejects_the_commit(world: World) -> None:
     world.push({"a.yaml": agent("a"), "t.yaml": task("t", canary="yes")})
     result = world.look()
     assert result.outcome is Outcome.REJECTED
-    assert "orloj.dev/canary" in result.problems[0].message
+    assert "orloj.dev/canary" in result.problems[-1].message
 
 
 def test_a_revision_is_ready_only_once_its_evaluations_passed(world: World) -> None:

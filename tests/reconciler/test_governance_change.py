@@ -299,7 +299,16 @@ def test_the_way_back_narrows(before: Specs, after: Specs, rule: str, words: str
 
 
 def test_a_new_policy_that_allows_more_child_tasks_than_the_default_widens() -> None:
-    found = compared({}, {("AgentPolicy", "p"): {"max_child_tasks": 50, "max_child_depth": 4}})
+    found = compared(
+        {},
+        {
+            ("AgentPolicy", "p"): {
+                "apply_mode": "global",
+                "max_child_tasks": 50,
+                "max_child_depth": 4,
+            }
+        },
+    )
     said = {(finding.severity, finding.sentence) for finding in found}
     assert (Severity.WIDENS, "p has its limit max_child_tasks raised from 20 to 50") in said
     assert (Severity.NARROWS, "p has its limit max_child_depth lowered from 5 to 4") in said

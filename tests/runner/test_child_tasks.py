@@ -235,7 +235,8 @@ def test_a_task_queues_no_more_children_than_the_policy_says(home: Home) -> None
 
 def test_the_strictest_policy_counts_and_the_total_holds_everywhere() -> None:
     said = [{"max_child_depth": 9}, {"max_child_depth": 3, "max_child_tasks": 50}]
-    found = bounds.of(AgentPolicy.model_validate(one) for one in said)
+    everybody = {"apply_mode": "global"}
+    found = bounds.of(AgentPolicy.model_validate(everybody | one) for one in said)
     assert found == Bounds(3, 50)
     assert bounds.of([]) == Bounds(5, 20)
     assert bounds.exceeded(Family("r", 2, 49, bounds.TOTAL - 1), found) is None

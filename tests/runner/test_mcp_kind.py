@@ -172,7 +172,7 @@ def test_an_agent_that_names_a_tool_without_a_pin_is_told_the_command() -> None:
     grant = {"name": "notes--read", "permissions": [{"call": "notes--read"}]}
     agent = parsed("Agent", {"model": "m", "tools": [grant]}, "clerk").resources
     server = parsed("McpServer", STDIO).resources
-    found = check.check([*agent, *server], lambda key: False, ())
+    found = check.check([*agent, *server], lambda key: key.kind == "ModelEndpoint", ())
     assert [problem.severity.value for problem in found] == ["warning"]
     assert found[0].hint == "pin what the MCP server offers: orloj mcp pin notes"
 

@@ -257,7 +257,7 @@ def test_a_delegate_may_delegate_and_a_delegation_may_fail() -> None:
         ({"a": {"next": "b", "edges": to("b")}}, "both name b"),
         ({"a": {"edges": [{"to": "b", "condition": {}}]}}, "empty condition"),
         ({"a": {"edges": [{"to": "b", "condition": {"equals": "x"}}]}}, "output_json_path"),
-        ({"a": {"edges": [{"to": "b", "condition": {"output_matches": "("}}]}}, "regular"),
+        ({"a": {"edges": [{"to": "b", "condition": {"output_matches": "("}}]}}, "bounded time"),
         ({"a": {"join": {"mode": "quorum"}}}, "quorum needs"),
         ({"a": {"join": {"quorum_count": 2}}}, "mode: quorum"),
     ],

@@ -74,10 +74,10 @@ def test_kills_at_random_lose_nothing_and_repeat_nothing(
     """On SQLite with one runner, on PostgreSQL with two that rescue each other's tasks."""
     plan = Plan(
         seed=17,
-        kills=40,
-        tasks=160,
-        stops=4,
-        pushed=32,
+        kills=16,
+        tasks=64,
+        stops=2,
+        pushed=16,
         hosts=2 if database_url else 1,
         workers=2 if database_url else 3,
         url=database_url,

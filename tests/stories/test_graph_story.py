@@ -134,6 +134,28 @@ def test_a_worker_killed_in_a_fan_out_repeats_no_branch_and_joins_once(
     assert Counter(one["agent"] for one in asked if one.get("model"))["editor"] == 1
 
 
+def test_of_two_calls_that_were_cut_off_a_person_says_of_each_what_came_of_it(
+    home: Home, doors: Doors
+) -> None:
+    key = team(home, doors, FAN, idempotent=False)
+    doors.open("ann")
+    with home.runner(workers=1):
+        (task,) = home.submit(key)
+        home.until(lambda: ("ann", "done") in visits(home, task))
+        home.until(lambda: doors.calls["bob"] == doors.calls["cid"] == 1)
+        os.kill(holder(home, task), signal.SIGKILL)
+        home.wait([task], {"unknown_outcome"})
+        assert home.orloj("task", "resolve", task, "--ran", "--result", "one").returncode == 0
+        assert home.state(task) == "unknown_outcome", "the other call is open still"
+        assert home.orloj("task", "resolve", task, "--ran", "--result", "two").returncode == 0
+        home.wait([task], {"succeeded"})
+    assert doors.calls == {"ann": 1, "bob": 1, "cid": 1}
+    assert {"bob one", "cid two"} <= set(output(home, task).splitlines()) or {
+        "bob two",
+        "cid one",
+    } <= set(output(home, task).splitlines())
+
+
 def test_a_task_is_parked_only_when_no_other_agent_is_in_a_call(
     home: Home, doors: Doors
 ) -> None:
