@@ -101,7 +101,6 @@ def problems(kind: str, name: str, spec: str) -> list[tuple[int, str]]:
         ("Memory", "m", "  provider: pgvector\n  endpoint: postgres://u@h/d?passfile=x\n", 6,
          "may set"),
         ("Memory", "m", "  provider: http\n  endpoint: http://u:p@h/\n", 6, "no user"),
-        ("Agent", "a", "  model: m\n  memory: {ref: n, provider: in-memory}\n", 7, "stand in"),
         ("Agent", "a", "  model: m\n  memory: {type: kv}\n", 7, "needs `allow`"),
         ("Agent", "a", "  model: m\n  memory: {allow: [read, read]}\n", 7, "twice"),
         ("Agent", "a", "  model: m\n  memory: {ref: n}\n", 7, "Memory `n` is not declared"),

@@ -42,8 +42,8 @@ FAULTS: Final = (
     Fault(
         "a step is begun without a look at the fence",
         QUEUE,
-        'FROM task WHERE {_HELD}"',
-        "FROM task WHERE id = ? AND ? > 0 AND state = 'leased'\"",
+        'f" WHERE {_HELD} /* lock */"',
+        "\" WHERE id = ? AND ? > 0 AND state = 'leased' /* lock */\"",
     ),
     Fault(
         "a step is ended without a look at the task",

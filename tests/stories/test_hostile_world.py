@@ -65,8 +65,8 @@ CALL = {"tool": "tickets", "arguments": {"title": "one"}}
     ("answer", "type", "begins"),
     [
         (Answer(200, b"x" * 4_000_000), "action.executed", "xxx"),
-        (Answer(200, b"x" * 4_000_000, drip_s=0.05), "action.failed", "Error:"),
-        (Answer(500, b"x" * 4_000_000), "action.failed", "Error:"),
+        (Answer(200, b"x" * 4_000_000, drip_s=0.05), "action.failed", "Error (timeout):"),
+        (Answer(500, b"x" * 4_000_000), "action.failed", "Error (execution_failed):"),
     ],
     ids=["four million bytes", "a byte now and then, without end", "a long error"],
 )
