@@ -200,6 +200,15 @@ def test_a_program_starts_in_the_folder_that_is_named(tmp_path: Path) -> None:
         call(tmp_path, {**cli, "working_dir": "link"})
 
 
+def test_without_a_sandbox_it_starts_where_the_host_has_such_a_folder(tmp_path: Path) -> None:
+    cli = {"args": code("import os; print(os.getcwd())"), "working_dir": "/usr"}
+    bare = {"isolation_mode": "none"}
+    answered = call(tmp_path, cli, runtime=bare)
+    assert (answered.text, answered.isolation) == ("/usr\n", "none")
+    with pytest.raises(ToolFailed, match=r"cli\.working_dir: /nowhere is no folder"):
+        call(tmp_path, {**cli, "working_dir": "/nowhere"}, runtime=bare)
+
+
 REACH = """
 import socket
 try:
