@@ -19,7 +19,7 @@ LIMITS: Final = (
     ),
 )
 
-_NOTHING: Final = Cli(command="-")
+_NOTHING: Final = Cli.model_construct(command="-")
 """What a tool of another type gives a program."""
 
 
