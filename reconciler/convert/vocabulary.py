@@ -31,7 +31,7 @@ FIELDS_NATIVE: Final[dict[str, frozenset[str]]] = {
         {
             *("command", "config", "egress", "function", "idempotent", "ingests", "limits"),
             *("method", "network", "reads", "requires", "runtime.memory_mb"),
-            *("runtime.processes", "schema_digest"),
+            *("runtime.processes", "schema_digest", "wasm.sha256"),
         }
     ),
 }

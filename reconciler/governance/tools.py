@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.governance import words
+from reconciler.governance import programs, words
 from reconciler.governance.finding import Finding, Severity
 from reconciler.governance.words import Limit
 from reconciler.governance.world import Sides, World
@@ -18,6 +18,7 @@ LIMITS: Final = (
     Limit("runtime.timeout", "/spec/runtime/timeout", lambda spec: spec.runtime.timeout),
     Limit("runtime.memory_mb", "/spec/runtime/memory_mb", lambda s: s.runtime.memory_mb),
     Limit("runtime.processes", "/spec/runtime/processes", lambda s: s.runtime.processes),
+    *programs.LIMITS,
 )
 
 
@@ -40,6 +41,7 @@ def findings(sides: Sides, before: World, after: World) -> Iterator[Finding]:
     yield from _network(sides, old, new)
     yield from _secret(sides, old, new)
     yield from _pin(sides, after, old, new)
+    yield from programs.findings(sides, old, new)
     yield from _flow(sides, old, new)
     yield from words.moved(sides, LIMITS, old, new)
 

@@ -60,6 +60,11 @@ RULES: Final[dict[str, tuple[str, str]]] = {
         "It runs with what its manifest gives it. Look at what is started, and with which"
         " arguments, as you would look at code of strangers.",
     ),
+    "tool-program": (
+        "A tool starts another program",
+        "It runs with what its manifest gives it. Look at what is started, and with which"
+        " arguments, as you would look at code of strangers.",
+    ),
     "pin-changed": (
         "A tool of an MCP server says something else of itself",
         "A model is given its description, and may follow what stands in it. Read the new text;"

@@ -47,7 +47,7 @@ async def call(tool: Tool, arguments: dict[str, Any], call: Call) -> Answered:
     wasm = tool.wasm or Wasm()
     module = _module(wasm, call)
     order = {
-        "packages": str(_packages()),
+        "package": str(_package()),
         "module_bytes": len(module),
         "memory_bytes": wasm.max_memory_bytes,
         "fuel": wasm.fuel or FUEL,
@@ -127,8 +127,8 @@ def _read(descriptor: int, name: str) -> bytes:
         return file.read(MODULE_BYTES_MAX + 1)
 
 
-def _packages() -> Path:
-    """The folder that wasmtime is installed in. It is never loaded into a worker."""
+def _package() -> Path:
+    """The folder of wasmtime. It is never loaded into a worker."""
     found = importlib.util.find_spec("wasmtime")
     if found is None or found.origin is None:
         raise ToolFailed(
@@ -136,7 +136,7 @@ def _packages() -> Path:
             " `pip install wasmtime` where orloj is installed",
             code=ToolCode.UNSUPPORTED_TOOL,
         )
-    return Path(found.origin).parents[1]
+    return Path(found.origin).parent
 
 
 def _confinement(tool: Tool, wasm: Wasm, call: Call) -> sandbox.Confinement:
@@ -145,7 +145,7 @@ def _confinement(tool: Tool, wasm: Wasm, call: Call) -> sandbox.Confinement:
         readable=(
             *program.needed_by(python, call.bounds.files.parent),
             _GUEST,
-            _packages() / "wasmtime",
+            _package(),
         ),
         # Twice the module's memory: while it grows, the old one and the new one are there.
         memory_bytes=_AROUND_BYTES + 2 * wasm.max_memory_bytes,

@@ -10,7 +10,8 @@ import pytest
 from manifest_sets import manifest_set, placed
 from pydantic import ValidationError
 
-from reconciler.governance import flow
+from reconciler.governance import comparison, flow
+from reconciler.governance.world import Declared, World
 from reconciler.manifest.caution import cautions
 from runner import cli_given, named_secrets, tools
 from runner.contract.errors import ToolCode, ToolFailed
@@ -200,6 +201,15 @@ def test_a_program_starts_in_the_folder_that_is_named(tmp_path: Path) -> None:
         call(tmp_path, {**cli, "working_dir": "link"})
 
 
+def test_without_a_sandbox_it_starts_where_the_host_has_such_a_folder(tmp_path: Path) -> None:
+    cli = {"args": code("import os; print(os.getcwd())"), "working_dir": "/usr"}
+    bare = {"isolation_mode": "none"}
+    answered = call(tmp_path, cli, runtime=bare)
+    assert (answered.text, answered.isolation) == ("/usr\n", "none")
+    with pytest.raises(ToolFailed, match=r"cli\.working_dir: /nowhere is no folder"):
+        call(tmp_path, {**cli, "working_dir": "/nowhere"}, runtime=bare)
+
+
 REACH = """
 import socket
 try:
@@ -334,3 +344,57 @@ def test_a_program_of_the_host_is_watched_and_one_of_an_image_is_not() -> None:
     watched = [one.name for one in aspects.aspects(key, declared(cli))]
     assert watched == ["program /usr/bin/python3", "program /srv/a.py"]
     assert list(aspects.aspects(key, declared({**cli, "image": "a"}))) == []
+
+
+def findings(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+    def world(spec: dict[str, Any]) -> World:
+        item = placed("Tool", "x", spec)
+        return World({item.key: Declared(item.key, item.body, item.path, 1, {})})
+
+    found = comparison.compare(world(old), world(new), {Key("default", "Tool", "x")})
+    return [(finding.severity.value, finding.rule) for finding in found]
+
+
+def cli(**more: Any) -> dict[str, Any]:
+    return {"type": "cli", "cli": {"command": "gh", **more}}
+
+
+KEPT = {"name": "A", "secretRef": "s"}
+
+
+def module(**block: Any) -> dict[str, Any]:
+    return {"type": "wasm", "wasm": block}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "there", "back"),
+    [
+        (cli(), cli(env_from=[KEPT]), "secret-given", "secret-withdrawn"),
+        (cli(), cli(network="bridge"), "network-added", "network-removed"),
+        (cli(), cli(env={"A": "1"}), "tool-variable", "tool-variable"),
+        (module(), module(fuel=2 * 10**9), "limit-raised", "limit-lowered"),
+        (module(), module(max_memory_bytes=2**27), "limit-raised", "limit-lowered"),
+    ],
+)  # fmt: skip
+def test_a_plan_says_what_a_program_is_given_and_is_given_no_more(
+    old: dict[str, Any], new: dict[str, Any], there: str, back: str
+) -> None:
+    assert ("widens", there) in findings(old, new)
+    assert ("narrows", back) in findings(new, old)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (cli(), cli(args=["pr"])),
+        (cli(), {"type": "cli", "cli": {"command": "sh"}}),
+        (cli(image="a"), cli(image="b")),
+        (module(), module(sha256="0" * 64)),
+        (module(module="a.wasm"), module(module="b.wasm")),
+    ],
+)
+def test_a_plan_says_when_something_else_is_started(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    assert findings(old, new) == [("widens", "tool-program")]
+    assert findings(old, old) == []

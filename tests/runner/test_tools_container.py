@@ -228,7 +228,7 @@ def test_a_failure_says_whose_it_is(tmp_path: Path, code: int, said: str, what: 
 def test_a_call_out_of_time_removes_its_container_by_force(tmp_path: Path) -> None:
     plays = "(here / 'pid').write_text(str(os.getpid())); time.sleep(600)"
     with pytest.raises(ToolFailed, match="no answer within") as error:
-        call(tmp_path, standing_in(tmp_path, plays), runtime_fields={"timeout": "1s"})
+        call(tmp_path, standing_in(tmp_path, plays), runtime_fields={"timeout": "4s"})
     assert error.value.isolation == "container"
     ran, removed = asked(tmp_path)
     (name,) = [word for word in ran["words"] if word.startswith("--name=")]

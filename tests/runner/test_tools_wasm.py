@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from wasmtime import wat2wasm
 
-from runner import tools
+from runner import sandbox, tools
 from runner.contract.errors import ToolCode, ToolFailed
 from runner.contract.kinds import Tool
+from runner.sandbox import Level
 from runner.tools import Answered, Bounds, Call, Caller, wasm
 
 WASI = "wasi_snapshot_preview1"
@@ -109,33 +110,42 @@ def test_a_module_that_exits_has_succeeded_with_code_0_alone(tmp_path: Path, cod
         assert "ended with code 3" in str(failure(tmp_path, text))
 
 
-def asked(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def asked(folder: Path, arguments: dict[str, Any], level: Level) -> dict[str, Any]:
     """What a module reads, by the very program that runs it."""
     tool = Tool.model_validate({"type": "wasm", "capabilities": ["a.b"], "risk_level": "high"})
     bounds = Bounds(folder / "files", (), 10_000, modules=folder)
     made = Call("t:1", None, bounds, caller=Caller("t", "team", "clerk", "sums"))
     module = wat2wasm(ECHO)
     order = {
-        "packages": str(wasm._packages()),
+        "package": str(wasm._package()),
         "module_bytes": len(module),
         "memory_bytes": 2**26,
         "fuel": 10**6,
         "entrypoint": "run",
     }
     request = wasm._request(tool, wasm.Wasm(), arguments, made)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(wasm._GUEST)],
-        input=json.dumps(order).encode() + b"\n" + module + request,
-        capture_output=True,
-        check=True,
-        env={"CANARY": "1"},
+    done = asyncio.run(
+        sandbox.run(
+            [os.path.realpath(sys.executable), "-I", "-S", str(wasm._GUEST)],
+            json.dumps(order).encode() + b"\n" + module + request,
+            wasm._confinement(tool, wasm.Wasm(), made),
+            output_bytes_max=10_000,
+            error_bytes_max=10_000,
+            level=level,
+        )
     )
-    said: dict[str, Any] = json.loads(done.stdout)
+    assert done.code == 0, done.error
+    said: dict[str, Any] = json.loads(done.output)
     return said
 
 
-def test_a_module_reads_the_call_and_its_arguments_as_one_text(tmp_path: Path) -> None:
-    said = asked(tmp_path, {"q": "é", "n": [1]})
+@pytest.mark.parametrize("level", [Level.BUBBLEWRAP, Level.LANDLOCK, Level.NONE])
+def test_a_module_reads_the_call_and_its_arguments_as_one_text(
+    tmp_path: Path, level: Level
+) -> None:
+    if level is not Level.NONE and (reason := sandbox.why_not(level)):
+        pytest.skip(reason)
+    said = asked(tmp_path, {"q": "é", "n": [1]}, level)
     assert json.loads(said.pop("input")) == {"q": "é", "n": [1]}
     assert said == {
         "contract_version": "v1",
