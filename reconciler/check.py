@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from reconciler import canary_verdict, memory_check
+from reconciler import canary_verdict, memory_check, model_check
 from reconciler.manifest import wording
 from reconciler.manifest.syntax import quoted
 from reconciler.problem import Problem, Severity
@@ -91,13 +91,13 @@ def check(
     for resource in touched:
         problems += _endless(resource, declared)
         problems += _other_memory(resource, declared)
-        problems += _unanswered(resource, unsure, exists, complete)
         problems += _no_template(resource, declared)
         problems += _misnamed(resource)
         problems += memory_check.problems(resource)
         problems += _no_canary(resource)
         problems += _unusable_schema(resource)
         problems += _no_score(resource, declared)
+    problems += model_check.problems(touched, unsure, exists, complete)
     for key, path, line, target in orphans:
         message, hint = f"{key} needs {target}, which this commit deletes", f"keep {target}"
         problems.append(Problem(path, line, 1, message, f"{hint}, or take it out here"))
@@ -170,27 +170,6 @@ def _endless(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]
     message = f"the graph of {subject.key} has a loop, and nothing bounds how often it is gone"
     hint = f"write max_turns in the task; the graph stands at {subject.path}:{subject.line}"
     return [Problem(resource.path, line, 3, message, hint)]
-
-
-def _unanswered(
-    resource: Resource, unsure: Collection[Key], exists: Callable[[Key], bool], complete: bool
-) -> list[Problem]:
-    """A warning for an agent that names a model and that no endpoint would answer."""
-    if resource.key.kind != "Agent":
-        return []
-    agent = spec_of("Agent", resource.body)
-    assert isinstance(agent, Agent)
-    candidates = [key for key, _ in agent.candidates(resource.key.namespace)]
-    if agent.model is None or any(key in unsure or exists(key) for key in candidates):
-        return []
-    names = " nor ".join(
-        dict.fromkeys(quoted(f"{key.namespace}/{key.name}") for key in candidates)
-    )
-    missing = "is declared: its tasks fail" if complete else "is in the files given"
-    message = f"`model`: neither ModelEndpoint {names} {missing}"
-    line = resource.lines.get("/spec/model", resource.line)
-    hint = "declare one of them, or name another with model_ref"
-    return [Problem(resource.path, line, 3, message, hint, Severity.WARNING)]
 
 
 def _other_memory(resource: Resource, declared: dict[Key, Resource]) -> list[Problem]:

@@ -76,7 +76,7 @@ def test_an_agent_whose_model_no_endpoint_answers_is_told_where_one_is_looked_fo
     assert (problem.line, problem.severity) == (4, Severity.WARNING)
     assert problem.message == (
         "`model`: neither ModelEndpoint `default/gpt-4` nor `default/default` is declared:"
-        " its tasks fail"
+        " their tasks fail"
     )
 
 

@@ -158,14 +158,16 @@ def now_s() -> int:
     [
         pytest.param("gitea", {"X_Gitea_Signature": sign(PUSH)}, id="gitea"),
         pytest.param("gitlab", {"X_Gitlab_Token": SECRET}, id="gitlab"),
-        pytest.param("generic-hmac", timed(PUSH, now_s()), id="generic-hmac"),
+        pytest.param("generic-hmac", {}, id="generic-hmac"),
         pytest.param("generic", {"Authorization": f"Bearer {SECRET}"}, id="generic"),
     ],
 )
 def test_every_kind_of_host_wakes_with_its_own_proof(
     port: Port, name: str, headers: dict[str, str]
 ) -> None:
-    assert port.post(name, **headers) == 202
+    # A time is signed when it is sent: what is written above may be minutes old.
+    proof = headers or timed(PUSH, now_s())
+    assert port.post(name, **proof) == 202
     assert port.woken == [["default"]]
 
 

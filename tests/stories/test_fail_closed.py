@@ -115,12 +115,18 @@ def test_an_agent_that_may_do_nothing_is_refused() -> None:
 TAKEN_OUT = {
     "a call does not wait for its decision": (
         "runner/guard.py",
-        "        answer = await self._ask(\n"
-        '            "tool", **facts, request={"call": call.id, "arguments": call.arguments}\n'
-        "        )\n",
-        '        request = {"call": call.id, "arguments": call.arguments}\n'
-        '        self.link.tell("tool", **self._ids, **facts, request=request)\n'
-        '        answer = {"decision": "allow"}\n',
+        """        answer = await self._ask(
+            "tool",
+            place,
+            **facts,
+            request={"call": call.id, "arguments": call.arguments},
+            **self._carrier.misfit(agent, call),
+        )
+""",
+        """        request = {"call": call.id, "arguments": call.arguments}
+        self.tell("tool", visit=place.visit, **facts, request=request)
+        answer = {"decision": "allow"}
+""",
         ["log-full"],
     ),
     "an answer goes out before it is durable": (

@@ -101,7 +101,7 @@ def test_a_mistake_is_shown_with_its_place_and_the_ref_stays(pushing: Pushing) -
     assert "  6 |   modle: gpt-4" in refused.lines
     assert "    = did you mean `model`?" in refused.lines
     assert any(line.startswith("c.yaml:") for line in refused.lines)
-    assert "2 errors in 2 files" in refused.lines
+    assert any(line.startswith("2 errors") for line in refused.lines)
     assert (
         f"error: refused: main stays at {first[:8]}, and nothing is applied." in refused.lines
     )

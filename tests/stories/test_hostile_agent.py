@@ -127,7 +127,6 @@ RIGHTS = [
     one("a verb that was not given", "write", DB, "not granted write:sales_db"),
     one("a tool that declares no requirement", "bare", DB, "declares no permission"),
     one("a tool that a policy blocks", "blocked", DB, "blocks the tool"),
-    one("a tool that only this host cannot run", "elsewhere", DB, "cannot be run here"),
 ]
 HAND_OFFS = [
     one("what who hands on may not do", "write", DB, "hands its work on", system="relay"),
@@ -206,7 +205,6 @@ GRANTS = [
     {"name": "write", "permissions": [READ]},
     {"name": "bare", "permissions": [READ]},
     {"name": "blocked", "permissions": [READ]},
-    {"name": "elsewhere", "permissions": [READ]},
 ]
 
 
@@ -226,7 +224,6 @@ def declare(home: Home, model: str, tools: str) -> None:
     }.items():
         spec = {"type": "http", "endpoint": tools, "requires": requires}
         home.record("Tool", name, spec)
-    home.record("Tool", "elsewhere", {"type": "grpc", "requires": [READ]})
     home.record("Tool", "query", {"endpoint": tools, "requires": [READ]}, namespace="vault")
     blocks = {"blocked_tools": ["blocked"], "apply_mode": "global"}
     home.record("AgentPolicy", "rules", blocks)

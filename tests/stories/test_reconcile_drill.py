@@ -45,4 +45,6 @@ def test_an_apply_in_two_transactions_is_found(tmp_path: Path) -> None:
     apply.write_text(text.replace(WHOLE, IN_TWO), encoding="utf-8")
     done = drilled(tmp_path, 60)
     assert done.returncode == 1
-    assert "is recorded" in done.stdout or "of another commit" in done.stdout, done.stdout
+    # What is half there, or was begun and never queued, depends on where the kill struck.
+    said = ("is recorded", "of another commit", "were asked for")
+    assert any(words in done.stdout for words in said), done.stdout

@@ -247,12 +247,12 @@ def test_a_worker_that_sleeps_past_its_lease_is_killed_and_its_task_saved(
 
 def test_a_busy_worker_keeps_its_lease(home: Home, gate: Gate) -> None:
     agent = gated(home, gate, idempotent=True)
-    with home.runner(workers=1, lease_s=0.5):
+    with home.runner(workers=1, lease_s=2):
         (task,) = home.submit(agent)
         at_the_gate(home, gate)
         query = "SELECT lease_until FROM task"
         first = home.rows(query)[0][0]
-        home.until(lambda: home.rows(query)[0][0] > first + 1_000_000)
+        home.until(lambda: home.rows(query)[0][0] > first + 3_000_000)
         gate.opened.set()
         home.wait([task], {"succeeded"})
     assert outcomes(home, task) == ["succeeded"]
