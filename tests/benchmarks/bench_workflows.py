@@ -96,6 +96,7 @@ async def _ask(url: str, count: int) -> None:
             await client.chat.completions.create(model="m", messages=[message])
 
     await asyncio.gather(*(one() for _ in range(count)))
+    await client.close()
 
 
 def _asked(url: str, count: int) -> None:
