@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from runner.contract.errors import ModelFailed
 from runner.conversation import Conversation, ModelReply, ToolCall
-from runner.models import Offer, Request, reading, structured, tool_names
+from runner.models import Request, reading, structured, tool_names
 
 _OUTPUT_FIELDS: Final = {
     "openai": "max_completion_tokens",
@@ -21,7 +21,7 @@ def sent(request: Request) -> dict[str, Any]:
         "messages": _messages(request.conversation),
     }
     if request.tools:
-        found["tools"] = [_function(offer) for offer in request.tools]
+        found["tools"] = [tool_names.function(offer) for offer in request.tools]
     if request.schema is not None:
         way = request.endpoint.options.get("structured_output", "json_schema")
         asked = structured.response_format(request.schema, way)
@@ -83,17 +83,6 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
         if exchange.told is not None:
             messages.append({"role": "user", "content": exchange.told})
     return messages
-
-
-def _function(offer: Offer) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool_names.shown(offer.name),
-            "description": offer.description,
-            "parameters": offer.parameters or {"type": "object"},
-        },
-    }
 
 
 def _calls(found: list[Any], request: Request) -> tuple[ToolCall, ...]:

@@ -15,7 +15,6 @@ from runner.contract.errors import ModelFailed
 from runner.conversation import Conversation, ModelReply, ToolCall
 from runner.models import (
     Estimate,
-    Offer,
     Request,
     bounded,
     by_bytes,
@@ -133,7 +132,7 @@ def _sent(request: Request) -> dict[str, Any]:
         "messages": _messages(request.conversation),
     }
     if request.tools:
-        sent["tools"] = [_function(offer) for offer in request.tools]
+        sent["tools"] = [tool_names.function(offer) for offer in request.tools]
     if request.schema is not None:
         sent["format"] = request.schema
     return sent
@@ -162,17 +161,6 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
         if exchange.told is not None:
             messages.append({"role": "user", "content": exchange.told})
     return messages
-
-
-def _function(offer: Offer) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool_names.shown(offer.name),
-            "description": offer.description,
-            "parameters": offer.parameters or {"type": "object"},
-        },
-    }
 
 
 @lru_cache(maxsize=1)

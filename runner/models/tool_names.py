@@ -4,6 +4,8 @@ The protocols allow letters, digits, `_` and `-` in a function's name; ours allo
 a slash after the namespace. A name that comes back is looked up, never taken apart.
 """
 
+from typing import Any
+
 from runner.contract.errors import ModelFailed
 from runner.models import Offer
 
@@ -21,3 +23,15 @@ def offered(offers: list[Offer]) -> dict[str, str]:
             "two tools of the agent have names that a model cannot tell apart", untouched=True
         )
     return names
+
+
+def function(offer: Offer) -> dict[str, Any]:
+    """A tool as the chat protocols of OpenAI and Ollama offer it."""
+    return {
+        "type": "function",
+        "function": {
+            "name": shown(offer.name),
+            "description": offer.description,
+            "parameters": offer.parameters or {"type": "object"},
+        },
+    }
