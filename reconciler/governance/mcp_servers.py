@@ -11,6 +11,7 @@ from reconciler.governance.finding import Finding
 from reconciler.governance.words import Limit
 from reconciler.governance.world import Sides
 from runner.contract.kinds import McpServer
+from runner.contract.kinds.network import Network
 
 _LIMITS = (
     Limit(
@@ -106,15 +107,8 @@ def _walls(sides: Sides, name: str, old: McpServer | None, new: McpServer) -> It
         yield sides.widens("isolation-lost", f"{name} runs without a sandbox", pointer)
     elif was and not bare:
         yield sides.narrows("isolation-gained", f"{name} runs in a sandbox now")
-    for field, what in (("hosts", "the host"), ("private", "the private network")):
-        had = [] if old is None else getattr(old.network, field)
-        has = getattr(new.network, field)
-        for item in words.added(had, has):
-            sentence = f"{name} may connect to {what} {item}"
-            yield sides.widens("network-added", sentence, f"/spec/network/{field}")
-        for item in words.added(has, had):
-            sentence = f"{name} may no longer connect to {what} {item}"
-            yield sides.narrows("network-removed", sentence, "/spec/network")
+    before = Network() if old is None else old.network
+    yield from words.connections(sides, name, before, new.network)
 
 
 def _filter(sides: Sides, name: str, old: McpServer, new: McpServer) -> Iterator[Finding]:

@@ -83,14 +83,7 @@ def _isolation(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
 
 def _network(sides: Sides, old: Tool, new: Tool) -> Iterator[Finding]:
     name = sides.key.name
-    for field, what in (("hosts", "the host"), ("private", "the private network")):
-        had, has = getattr(old.network, field), getattr(new.network, field)
-        for item in words.added(had, has):
-            sentence = f"{name} may connect to {what} {item}"
-            yield sides.widens("network-added", sentence, f"/spec/network/{field}")
-        for item in words.added(has, had):
-            sentence = f"{name} may no longer connect to {what} {item}"
-            yield sides.narrows("network-removed", sentence, "/spec/network")
+    yield from words.connections(sides, name, old.network, new.network)
     before, after = (_host(spec) for spec in (old, new))
     if before != after and after is not None:
         yield sides.widens("endpoint-moved", f"{name} is called at {after}", "/spec/endpoint")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from reconciler.governance.finding import Finding
 from reconciler.governance.world import Sides
 from runner.contract.kinds.base import seconds
+from runner.contract.kinds.network import Network
 
 SHOWN_MAX: Final = 3
 _HOST: Final = re.compile(
@@ -63,6 +64,18 @@ def added(before: Iterable[Any], after: Iterable[Any]) -> list[Any]:
     """What stands in the second and not in the first, in the second's order."""
     old = list(before)
     return [item for item in after if item not in old]
+
+
+def connections(sides: Sides, name: str, old: Network, new: Network) -> Iterator[Finding]:
+    """A finding for each host and private network that may be reached now, or no more."""
+    for field, what in (("hosts", "the host"), ("private", "the private network")):
+        had, has = getattr(old, field), getattr(new, field)
+        for item in added(had, has):
+            sentence = f"{name} may connect to {what} {item}"
+            yield sides.widens("network-added", sentence, f"/spec/network/{field}")
+        for item in added(has, had):
+            sentence = f"{name} may no longer connect to {what} {item}"
+            yield sides.narrows("network-removed", sentence, "/spec/network")
 
 
 def fallbacks(sides: Sides, what: str, had: list[str], has: list[str]) -> Iterator[Finding]:
