@@ -8,7 +8,7 @@ Each step is one transaction, so that a daemon killed at any moment goes on from
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -81,34 +81,30 @@ def begin(
 
 def evaluations(connection: Connection, owner: str) -> list[tuple[Key, Submission, float]]:
     """The evaluation tasks that an owner declares, and how long each may take."""
-    rows = connection.exec_driver_sql(
-        "SELECT namespace, name, body FROM resource WHERE kind = 'Task' AND owner = ?"
-        " AND body LIKE ? ORDER BY namespace, name",
-        (owner, f"%{canary_verdict.ANNOTATION}%"),
-    )
     found = []
-    for namespace, name, body in rows:
-        length_s = canary_verdict.timeout_s(canary_verdict.annotations(body))
-        if length_s is not None:
-            key, spec = Key(namespace, "Task", name), spec_of("Task", body)
-            assert isinstance(spec, Task)
-            found.append((key, submission.of_task(key, spec, owner), length_s))
+    for key, body, length_s in _marked(connection, owner, "Task"):
+        spec = spec_of("Task", body)
+        assert isinstance(spec, Task)
+        found.append((key, submission.of_task(key, spec, owner), length_s))
     return found
 
 
 def marked_runs(connection: Connection, owner: str) -> list[tuple[Key, float]]:
     """The EvalRuns of an owner that must pass, and how long each may take."""
+    return [(key, length_s) for key, _, length_s in _marked(connection, owner, "EvalRun")]
+
+
+def _marked(connection: Connection, owner: str, kind: str) -> Iterator[tuple[Key, str, float]]:
+    """What an owner declares of a kind as a canary: its key, body and length in seconds."""
     rows = connection.exec_driver_sql(
-        "SELECT namespace, name, body FROM resource WHERE kind = 'EvalRun' AND owner = ?"
+        "SELECT namespace, name, body FROM resource WHERE kind = ? AND owner = ?"
         " AND body LIKE ? ORDER BY namespace, name",
-        (owner, f"%{canary_verdict.ANNOTATION}%"),
+        (kind, owner, f"%{canary_verdict.ANNOTATION}%"),
     )
-    found = []
     for namespace, name, body in rows:
         length_s = canary_verdict.timeout_s(canary_verdict.annotations(body))
         if length_s is not None:
-            found.append((Key(namespace, "EvalRun", name), length_s))
-    return found
+            yield Key(namespace, kind, name), body, length_s
 
 
 def waiting(connection: Connection, source: str) -> Canary | None:
