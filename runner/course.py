@@ -10,10 +10,9 @@ others end the calls that they are in, and begin none.
 
 import asyncio
 import random
-from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from runner import retry, workflow
 from runner.contract.errors import LeaseLost, ModelFailed, OrlojError, Refused
@@ -29,7 +28,7 @@ from runner.workflow.graph import VISITS_MAX
 
 WAIT_HERE_MAX_S: Final = 30.0
 """A longer wait between tries is the task's, which holds no worker meanwhile."""
-_TIMED_OUT: Final = "limits.timeout ran out before the agent was done"
+TIMED_OUT: Final = "limits.timeout ran out before the agent was done"
 _random = random.SystemRandom()
 
 Failure = OrlojError | TimeoutError
@@ -72,7 +71,7 @@ class Course:
             begun = self._resume(graph, visits)
             while True:
                 begun += [] if self._stopping else self._begin(graph)
-                running |= {_started(self._visit(graph, visit)) for visit in begun}
+                running |= {asyncio.create_task(self._visit(graph, visit)) for visit in begun}
                 if not running:
                     said = self._end(graph)
                     back = await self._sent_back(graph, said)
@@ -260,8 +259,4 @@ async def _nobody_else(_: int) -> None:
 
 
 def _words(error: Failure) -> str:
-    return _TIMED_OUT if isinstance(error, TimeoutError) else str(error)
-
-
-def _started(visit: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(visit)
+    return TIMED_OUT if isinstance(error, TimeoutError) else str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.contract.errors import LeaseLost, ModelFailed, OrlojError, Refused
 from runner.contract.kinds.task import MessageRetry
-from runner.course import Course
+from runner.course import TIMED_OUT, Course
 from runner.guard import Guard
 from runner.moves import Moves, Past
 from runner.workflow import Graph
@@ -31,7 +31,7 @@ class Execution:
         try:
             output = await self._output()
         except TimeoutError:
-            return _failure("retry", "limits.timeout ran out before the agent was done")
+            return _failure("retry", TIMED_OUT)
         except ModelFailed as error:
             outcome = "retry" if error.retryable else "failed"
             return _failure(outcome, str(error), error.retry_after_s)

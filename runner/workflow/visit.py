@@ -1,6 +1,6 @@
 """One turn of one agent of a system, as it stands in the journal."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -35,17 +35,11 @@ class Start:
     """The visits that failed, which it goes on without and is told of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(Start):
     """A visit that began. `number` counts through the task from 1, `depth` along the way."""
 
     number: int
-    agent: str
-    sources: tuple[int, ...]
-    depth: int
-    phase: Phase = Phase.WORK
-    delegator: int | None = None
-    missing: tuple[int, ...] = ()
     state: State = State.RUNNING
     error: str | None = None
     attempt: int = 1
@@ -57,7 +51,9 @@ class Visit:
     @classmethod
     def begun(cls, number: int, start: Start) -> "Visit":
         """The visit that a start becomes."""
-        return cls(number, **{name: getattr(start, name) for name in start.__slots__})
+        return cls(
+            number=number, **{one.name: getattr(start, one.name) for one in fields(start)}
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As it goes over the wire; `from_json` reads it."""
