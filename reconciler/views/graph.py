@@ -74,7 +74,7 @@ def text(drawing: Drawing) -> Text:
             lines.append(_edge(edge, delegates, last=position == len(outward)))
     if drawing.visits:
         lines += [Text(), *map(_visit, drawing.visits)]
-    following = "orloj task ID" if drawing.task is None else f"orloj task {drawing.task}"
+    following = "orloj graph TASK" if drawing.task is None else f"orloj task {drawing.task}"
     lines += [Text(), Text(f"Next: {following}", style="dim")]
     return Text("\n").join(lines)
 
